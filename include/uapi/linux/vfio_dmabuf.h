@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: GPL-2.0-only WITH Linux-syscall-note OR MIT */
+/*
+ * What dmabuf-vfio-pci adds to the VFIO device interface.
+ *
+ * All of it is reached with ioctl(device_fd, VFIO_DEVICE_FEATURE, ...) on the
+ * VFIO device file descriptor (group or cdev).  As for every feature,
+ * VFIO_DEVICE_FEATURE_PROBE together with the operations of interest tells
+ * whether the kernel has it: 0 is yes, ENOTTY is no such feature, EINVAL is
+ * that the operation (GET or SET) is not supported.
+ *
+ * Glossary: a BAR is a PCI base address register's memory, named by VFIO's
+ * region index 0 to 5.  A range is an offset and a length inside a BAR.  A
+ * buffer is a DMABUF over ranges of one BAR.  A slice is a buffer exported for
+ * another process.  Suspended means that the device's memory cannot be reached
+ * for a time (reset, memory disabled, D3, low power); revoked means that it
+ * cannot be reached through that buffer any more, ever.
+ */
+#ifndef _UAPI_LINUX_VFIO_DMABUF_H
+#define _UAPI_LINUX_VFIO_DMABUF_H
+
+#include <linux/types.h>
+#include <linux/vfio.h>
+
+/*
+ * Upstream's feature indices grow from 0; these stand at the far end of the
+ * 16-bit space that VFIO_DEVICE_FEATURE_MASK leaves, and count down.
+ */
+#define VFIO_DMABUF_FEATURE_REVOKE	0xffff
+#define VFIO_DMABUF_FEATURE_MEMATTR	0xfffe
+#define VFIO_DMABUF_FEATURE_CORE_EXPORT	0xfffd
+
+#ifndef VFIO_DEVICE_FEATURE_DMA_BUF
+/*
+ * Headers older than Linux 6.19 do not have the export feature.  Number and
+ * layout are upstream's.
+ */
+#define VFIO_DEVICE_FEATURE_DMA_BUF	11
+
+struct vfio_region_dma_range {
+	__u64 offset;
+	__u64 length;
+};
+
+struct vfio_device_feature_dma_buf {
+	__u32	region_index;
+	__u32	open_flags;
+	__u32	flags;
+	__u32	nr_ranges;
+	struct vfio_region_dma_range dma_ranges[];
+};
+#endif
+
+/**
+ * VFIO_DEVICE_FEATURE_DMA_BUF - export ranges of a BAR as one DMABUF (GET)
+ *
+ * Takes upstream's struct vfio_device_feature_dma_buf and returns a file
+ * descriptor.  The fd can be passed to any process and mmap()ed there with
+ * MAP_SHARED; that process needs no other right to the device.  Byte 0 of the
+ * fd is the first byte of the first range, and the ranges follow each other
+ * without gaps.  They may stand in any order, repeat, and overlap.
+ *
+ * @region_index: the BAR, 0 to 5.
+ * @open_flags: O_RDONLY or O_RDWR, and O_CLOEXEC.  A buffer exported O_RDONLY
+ *	can never be mapped writable, by nobody and on no way.
+ * @flags: must be 0.
+ * @nr_ranges: 1 to VFIO_DMABUF_MAX_RANGES.
+ * @dma_ranges: offset and length in bytes; both must be multiples of the page
+ *	size, the length must not be 0, and the range must end at or before the
+ *	end of the BAR.  The end of a BAR smaller than a page is the end of
+ *	its page, where VFIO reserves that page for the BAR.
+ *
+ * The buffer does not keep the device open.  It is revoked when the last
+ * device fd is closed (a BAR mapping made through the device fd counts as
+ * one), or with VFIO_DMABUF_FEATURE_REVOKE.  While the device is suspended,
+ * an access through a mapping waits or gets SIGBUS, exactly as through a
+ * mapping of the device fd; it works again afterwards, without mapping anew.
+ * After revocation an access gets SIGBUS and mmap() fails with ENODEV.
+ *
+ * Pages that hold the MSI-X table or PBA may be exported, as they may be
+ * mapped through the device fd: who maps them can change the device's
+ * interrupt messages, which the IOMMU's interrupt remapping confines.  Leave
+ * them out of slices for clients that are not trusted with that.
+ *
+ * Return: the new fd, owned by the caller, or -1 with errno:
+ *	EINVAL	   flags not 0; open_flags other than stated; nr_ranges 0; argsz
+ *		   too small for nr_ranges; a range that is empty, unaligned or
+ *		   ends behind the BAR
+ *	E2BIG	   nr_ranges above VFIO_DMABUF_MAX_RANGES
+ *	EOVERFLOW  a range's offset plus length, or the sum of all lengths,
+ *		   overflows; or the buffer, counted from the first range's
+ *		   offset in the BAR, would pass VFIO_DMABUF_MAX_END
+ *	ENODEV	   no such BAR, not a memory BAR, or one that cannot be mapped
+ *	EFAULT, ENOMEM, EMFILE  as usual
+ */
+
+/* Most ranges that one buffer may have. */
+#define VFIO_DMABUF_MAX_RANGES		65536
+
+/*
+ * The offset of the first range in its BAR plus the length of the buffer may
+ * not exceed this many bytes.
+ */
+#define VFIO_DMABUF_MAX_END		(6ULL << 40)
+
+/**
+ * VFIO_DMABUF_FEATURE_REVOKE - take a buffer back for good (SET)
+ *
+ * @dmabuf_fd: a DMABUF exported from this device; it stays open.
+ *
+ * When the call returns 0, no mapping of the buffer in any process reaches
+ * the device, whoever got the fd by fork() or by a socket; the next access
+ * through one gets SIGBUS.  No mapping can be made again.  Mappings of other
+ * buffers are not touched and take no fault because of the call, even where
+ * they map the same pages of the BAR.  The call does not wait for any client.
+ *
+ * Return: 0, or -1 with errno:
+ *	EBADF	   dmabuf_fd is not an open file descriptor
+ *	EINVAL	   dmabuf_fd is not a DMABUF, or not one of this device
+ *	EBADFD	   the buffer is revoked already (by this call or because the
+ *		   device had been closed); nothing reaches the device through
+ *		   it when the call returns
+ *	EFAULT	   as usual
+ */
+struct vfio_dmabuf_feature_revoke {
+	__s32	dmabuf_fd;
+};
+
+/**
+ * VFIO_DMABUF_FEATURE_MEMATTR - how the CPU's mappings of a buffer are cached (SET)
+ *
+ * @dmabuf_fd: a DMABUF exported from this device; it stays open.
+ * @memattr: VFIO_DMABUF_MEMATTR_NC, the default: uncached, every access goes to
+ *	the device as it is written in the program.  VFIO_DMABUF_MEMATTR_WC:
+ *	write-combining; the CPU may gather stores and reorder them until a
+ *	store fence, and may read ahead.  On x86 these are UC- and WC entries,
+ *	whatever type the kernel's own mapping of the BAR has.
+ *
+ * Holds for mappings made from then on, in all processes.  Buffers of the same
+ * pages may have different attributes, and be mapped at the same time.  Huge
+ * pages are 2 MiB at most for WC.
+ *
+ * Return: 0, or -1 with errno:
+ *	EBUSY	   the buffer is mapped somewhere; unmap it first
+ *	EINVAL	   memattr is none of the two; dmabuf_fd is not a DMABUF, or not
+ *		   one of this device
+ *	EOPNOTSUPP this machine has no such attribute (x86 without PAT)
+ *	ENODEV	   the buffer is revoked
+ *	EBADF	   dmabuf_fd is not an open file descriptor
+ *	EFAULT	   as usual
+ */
+struct vfio_dmabuf_feature_memattr {
+	__s32	dmabuf_fd;
+	__u32	memattr;
+#define VFIO_DMABUF_MEMATTR_NC	0
+#define VFIO_DMABUF_MEMATTR_WC	1
+};
+
+/**
+ * VFIO_DMABUF_FEATURE_CORE_EXPORT - VFIO_DEVICE_FEATURE_DMA_BUF of vfio-pci-core (GET)
+ *
+ * Data, result and errors are upstream's.  The DMABUF cannot be mapped by a
+ * CPU nor revoked by the feature above, but iommufd imports it, which tells
+ * its own kernel's DMABUFs by their exporter.  For a program that knows of
+ * this driver; for one that does not, the device's setting core_export makes
+ * VFIO_DEVICE_FEATURE_DMA_BUF mean this.
+ *
+ * ENOTTY or EOPNOTSUPP: this kernel's vfio-pci-core exports none (before
+ * 6.19, or without CONFIG_VFIO_PCI_DMABUF).
+ */
+
+#endif /* _UAPI_LINUX_VFIO_DMABUF_H */
