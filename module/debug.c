@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * <debugfs>/<driver>/<BDF>/buffers lists a device's buffers, and the module's
+ * trace events are defined here.
+ */
+#include <linux/debugfs.h>
+#include <linux/seq_file.h>
+#include <uapi/linux/vfio_dmabuf.h>
+#include "compat.h"
+#include "access.h"
+#include "buffer.h"
+#include "debug.h"
+#include "device.h"
+
+#define CREATE_TRACE_POINTS
+#include "trace.h"
+
+/* A buffer may have tens of thousands of runs; a line shows so many. */
+#define SHOWN_RUNS	16
+
+static struct dentry *debug_root;
+
+static void show_ranges(struct seq_file *seq, const struct dvp_ranges *ranges)
+{
+	u32 i, shown = min_t(u32, ranges->nr_runs, SHOWN_RUNS);
+
+	for (i = 0; i < shown; i++) {
+		seq_printf(seq, "%c0x%llx+0x%llx", i ? ',' : ' ',
+			   ranges->runs[i].bar_page << PAGE_SHIFT,
+			   dvp_ranges_run_pages(ranges, i) << PAGE_SHIFT);
+	}
+	if (shown < ranges->nr_runs)
+		seq_printf(seq, ",+%u", ranges->nr_runs - shown);
+}
+
+/*
+ * Whoever has the fd can name a DMABUF what he likes.  It stays one column, and
+ * does nothing to the terminal that it is shown on.
+ */
+static void show_name(struct seq_file *seq, struct dma_buf *dmabuf)
+{
+	spin_lock(&dmabuf->name_lock);
+	if (*dmabuf->name)
+		seq_escape_str(seq, dmabuf->name,
+			       ESCAPE_OCTAL | ESCAPE_NAP | ESCAPE_APPEND,
+			       " \\");
+	else
+		seq_putc(seq, '-');
+	spin_unlock(&dmabuf->name_lock);
+}
+
+static int buffers_show(struct seq_file *seq, void *unused)
+{
+	static const char * const states[] = {
+		[DVP_ACCESS_LIVE] = "live",
+		[DVP_ACCESS_RESETTING] = "suspended",
+		[DVP_ACCESS_SUSPENDED] = "suspended",
+		[DVP_ACCESS_REVOKED] = "revoked",
+	};
+	struct dvp_device *dvp = seq->private;
+	struct dvp_buffer *buffer;
+
+	seq_puts(seq, "# bar kind state mode mappings size name ranges memattr importers\n");
+
+	guard(rwsem_read)(&dvp->core.memory_lock);
+	guard(mutex)(&dvp->buffers_lock);
+	guard(rwsem_read)(&dvp->gate);
+
+	list_for_each_entry(buffer, &dvp->buffers, link) {
+		seq_printf(seq, "%u %s %s %s %d 0x%llx ", buffer->bar,
+			   dvp_buffer_is_slice(buffer) ? "slice" : "bar",
+			   states[dvp_access_test(buffer)],
+			   buffer->read_only ? "ro" : "rw",
+			   atomic_read(&buffer->mappings),
+			   buffer->ranges.nr_pages << PAGE_SHIFT);
+
+		show_name(seq, buffer->dmabuf);
+
+		show_ranges(seq, &buffer->ranges);
+		seq_printf(seq, " %s %d\n",
+			   buffer->memattr == VFIO_DMABUF_MEMATTR_WC ? "wc" : "nc",
+			   atomic_read(&buffer->dma_maps));
+	}
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(buffers);
+
+void dvp_debug_init(void)
+{
+	debug_root = debugfs_create_dir(DVP_DRIVER, NULL);
+}
+
+void dvp_debug_exit(void)
+{
+	debugfs_remove(debug_root);
+}
+
+void dvp_debug_add(struct dvp_device *dvp)
+{
+	dvp->debugfs = debugfs_create_dir(dvp->bdf, debug_root);
+	debugfs_create_file("buffers", 0400, dvp->debugfs, dvp, &buffers_fops);
+}
+
+void dvp_debug_remove(struct dvp_device *dvp)
+{
+	debugfs_remove(dvp->debugfs);
+}

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The entry points of user space's VFIO_DEVICE_FEATURE ioctl.  What they mean
+ * is written at each feature in <linux/vfio_dmabuf.h>.
+ */
+#include <linux/dma-buf.h>
+#include <linux/fcntl.h>
+#include <linux/uaccess.h>
+#include <uapi/linux/vfio_dmabuf.h>
+#include "compat.h"
+#include "access.h"
+#include "buffer.h"
+#include "device.h"
+#include "feature.h"
+#include "memattr.h"
+#include "trace.h"
+
+/* Bytes of a BAR that can be mapped, or a negative errno. */
+static s64 bar_size(struct dvp_device *dvp, unsigned int bar)
+{
+	struct vfio_pci_core_device *vdev = &dvp->core;
+
+	if (bar >= VFIO_PCI_ROM_REGION_INDEX || !vdev->bar_mmap_supported[bar])
+		return -ENODEV;
+	if (dvp_claim_bar(vdev, bar))
+		return -ENODEV;
+
+	return PAGE_ALIGN(pci_resource_len(vdev->pdev, bar));
+}
+
+static struct dvp_buffer *
+make_slice(struct dvp_device *dvp,
+	   const struct vfio_device_feature_dma_buf *request,
+	   const struct vfio_region_dma_range *input)
+{
+	s64 size = bar_size(dvp, request->region_index);
+	struct dvp_buffer *buffer;
+	int ret;
+
+	if (size < 0)
+		return ERR_PTR(size);
+
+	buffer = dvp_buffer_alloc(dvp, request->region_index,
+				  request->nr_ranges);
+	if (!buffer)
+		return ERR_PTR(-ENOMEM);
+
+	ret = dvp_ranges_init(&buffer->ranges, buffer->runs, input,
+			      request->nr_ranges, size);
+	if (ret)
+		goto free;
+
+	buffer->base_page = buffer->runs[0].bar_page;
+	buffer->read_only = (request->open_flags & O_ACCMODE) == O_RDONLY;
+
+	ret = dvp_buffer_publish(buffer, request->open_flags);
+	if (ret)
+		goto free;
+	return buffer;
+
+free:
+	dvp_buffer_free(buffer);
+	return ERR_PTR(ret);
+}
+
+static int feature_dma_buf(struct dvp_device *dvp, u32 flags,
+			   struct vfio_device_feature_dma_buf __user *arg,
+			   size_t argsz)
+{
+	struct vfio_device_feature_dma_buf request;
+	struct vfio_region_dma_range *input;
+	struct dvp_buffer *buffer;
+	int ret;
+
+	ret = vfio_check_feature(flags, argsz, VFIO_DEVICE_FEATURE_GET,
+				 sizeof(request));
+	if (ret != 1)
+		return ret;
+
+	if (copy_from_user(&request, arg, sizeof(request)))
+		return -EFAULT;
+
+	if (request.flags || !request.nr_ranges)
+		return -EINVAL;
+	if (request.open_flags & ~(O_CLOEXEC | O_RDWR))
+		return -EINVAL;
+	if (request.nr_ranges > VFIO_DMABUF_MAX_RANGES)
+		return -E2BIG;
+	if (argsz < struct_size(arg, dma_ranges, request.nr_ranges))
+		return -EINVAL;
+
+	input = vmemdup_array_user(arg->dma_ranges, request.nr_ranges,
+				   sizeof(*input));
+	if (IS_ERR(input))
+		return PTR_ERR(input);
+
+	buffer = make_slice(dvp, &request, input);
+	kvfree(input);
+	if (IS_ERR(buffer))
+		return PTR_ERR(buffer);
+
+	trace_buffer_export(buffer);
+
+	/* The fd takes over the only reference, and must come last. */
+	ret = dma_buf_fd(buffer->dmabuf, request.open_flags);
+	if (ret < 0)
+		dma_buf_put(buffer->dmabuf);
+	return ret;
+}
+
+static int feature_revoke(struct dvp_device *dvp, u32 flags,
+			  struct vfio_dmabuf_feature_revoke __user *arg,
+			  size_t argsz)
+{
+	struct vfio_dmabuf_feature_revoke request;
+	struct dvp_buffer *buffer;
+	int ret;
+
+	ret = vfio_check_feature(flags, argsz, VFIO_DEVICE_FEATURE_SET,
+				 sizeof(request));
+	if (ret != 1)
+		return ret;
+
+	if (copy_from_user(&request, arg, sizeof(request)))
+		return -EFAULT;
+
+	buffer = dvp_buffer_get(dvp, request.dmabuf_fd);
+	if (IS_ERR(buffer))
+		return PTR_ERR(buffer);
+
+	ret = dvp_access_revoke(buffer);
+	dma_buf_put(buffer->dmabuf);
+	return ret;
+}
+
+static int feature_memattr(struct dvp_device *dvp, u32 flags,
+			   struct vfio_dmabuf_feature_memattr __user *arg,
+			   size_t argsz)
+{
+	struct vfio_dmabuf_feature_memattr request;
+	struct dvp_buffer *buffer;
+	int ret;
+
+	ret = vfio_check_feature(flags, argsz, VFIO_DEVICE_FEATURE_SET,
+				 sizeof(request));
+	if (ret != 1)
+		return ret;
+
+	if (copy_from_user(&request, arg, sizeof(request)))
+		return -EFAULT;
+
+	if (request.memattr > VFIO_DMABUF_MEMATTR_WC)
+		return -EINVAL;
+	if (!dvp_memattr_supported(request.memattr))
+		return -EOPNOTSUPP;
+
+	buffer = dvp_buffer_get(dvp, request.dmabuf_fd);
+	if (IS_ERR(buffer))
+		return PTR_ERR(buffer);
+
+	ret = dvp_memattr_set(buffer, request.memattr);
+	dma_buf_put(buffer->dmabuf);
+	return ret;
+}
+
+/**
+ * dvp_device_feature() - VFIO_DEVICE_FEATURE
+ * @core_vdev: the device, open
+ * @flags: feature index and operation
+ * @arg: user memory behind struct vfio_device_feature
+ * @argsz: bytes of it
+ *
+ * Return: what the feature returns, -ENOTTY if there is no such feature.
+ */
+int dvp_device_feature(struct vfio_device *core_vdev, u32 flags,
+		       void __user *arg, size_t argsz)
+{
+	struct dvp_device *dvp = dvp_from_core(core_vdev);
+	u32 feature = flags & VFIO_DEVICE_FEATURE_MASK;
+	bool announced;
+	int ret;
+
+	switch (feature) {
+	case VFIO_DEVICE_FEATURE_DMA_BUF:
+		if (READ_ONCE(dvp->core_export))
+			break;
+		return feature_dma_buf(dvp, flags, arg, argsz);
+	case VFIO_DMABUF_FEATURE_CORE_EXPORT:
+		flags &= ~VFIO_DEVICE_FEATURE_MASK;
+		flags |= VFIO_DEVICE_FEATURE_DMA_BUF;
+		break;
+	case VFIO_DMABUF_FEATURE_REVOKE:
+		return feature_revoke(dvp, flags, arg, argsz);
+	case VFIO_DMABUF_FEATURE_MEMATTR:
+		return feature_memattr(dvp, flags, arg, argsz);
+	}
+
+	/* Low power is entered and left by features of the core. */
+	announced = flags & VFIO_DEVICE_FEATURE_SET &&
+		    !(flags & VFIO_DEVICE_FEATURE_PROBE) &&
+		    (feature == VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY ||
+		     feature == VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP);
+	if (announced)
+		dvp_access_announce(dvp);
+	ret = vfio_pci_core_ioctl_feature(core_vdev, flags, arg, argsz);
+	dvp_access_changed(dvp, announced);
+	return ret;
+}

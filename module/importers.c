@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Importers of a buffer: kernel drivers that map it for DMA by their device,
+ * straight to this device's BAR (peer to peer).
+ *
+ * Only those are let in that can lose a mapping at any time: they must take
+ * MMIO, and unmap in bounded time once dma_buf_invalidate_mappings() tells them
+ * to.  Taking access away is then: set what dvp_importer_map() tests, evict,
+ * and nobody is left.
+ */
+#include <linux/dma-buf.h>
+#include <linux/dma-resv.h>
+#include <linux/err.h>
+#include <linux/file.h>
+#include <linux/scatterlist.h>
+#include <linux/slab.h>
+#include "compat.h"
+#include "access.h"
+#include "buffer.h"
+#include "device.h"
+#include "importers.h"
+
+/* One importer's mapping of a whole buffer. */
+struct importer_map {
+	struct sg_table sgt;		/* what the importer gets: all parts in a row */
+	u32 nr_parts;
+	struct sg_table *parts[];	/* one for each run */
+};
+
+/**
+ * dvp_importer_attach() - let an importer in, or not
+ * @dmabuf: ours
+ * @attachment: the importer's
+ *
+ * Return: 0; -ENODEV if the buffer is revoked; -EOPNOTSUPP if the importer
+ * cannot take MMIO or cannot be revoked, or the kernel has no means for either.
+ */
+int dvp_importer_attach(struct dma_buf *dmabuf,
+			struct dma_buf_attachment *attachment)
+{
+	struct dvp_buffer *buffer = dmabuf->priv;
+
+	if (READ_ONCE(buffer->revoked))
+		return -ENODEV;
+	if (!buffer->provider || !attachment->peer2peer ||
+	    !dma_buf_attach_revocable(attachment))
+		return -EOPNOTSUPP;
+	return 0;
+}
+
+static void free_parts(struct dma_buf_attachment *attachment,
+		       struct importer_map *map,
+		       enum dma_data_direction direction)
+{
+	while (map->nr_parts)
+		dma_buf_free_sgt(attachment, map->parts[--map->nr_parts],
+				 direction);
+}
+
+/*
+ * Map the runs one by one.  dma_buf_phys_vec_to_sgt() takes several, but in
+ * Linux 7.3 it links each of them at offset 0 of the same IOVA range, and the
+ * second fails with -EADDRINUSE.
+ */
+static int map_parts(struct dma_buf_attachment *attachment,
+		     struct importer_map *map,
+		     enum dma_data_direction direction)
+{
+	struct dvp_buffer *buffer = attachment->dmabuf->priv;
+	const struct dvp_ranges *ranges = &buffer->ranges;
+	u32 i;
+
+	for (i = 0; i < ranges->nr_runs; i++) {
+		struct phys_vec vec = {
+			.paddr = PFN_PHYS(buffer->bar_pfn +
+					  ranges->runs[i].bar_page),
+			.len = dvp_ranges_run_pages(ranges, i) << PAGE_SHIFT,
+		};
+		struct sg_table *part;
+
+		part = dma_buf_phys_vec_to_sgt(attachment, buffer->provider,
+					       &vec, 1, vec.len, direction);
+		if (IS_ERR(part)) {
+			free_parts(attachment, map, direction);
+			return PTR_ERR(part);
+		}
+		/*
+		 * It comes with 0, for "no list of pages".  In Linux 7.3
+		 * dma_buf_free_sgt() takes that for the number of entries to
+		 * free, and loses them.
+		 */
+		part->orig_nents = part->nents;
+		map->parts[map->nr_parts++] = part;
+	}
+	return 0;
+}
+
+/* String the parts' entries together. */
+static int join_parts(struct importer_map *map)
+{
+	struct scatterlist *from, *to;
+	unsigned int nents = 0;
+	int ret, i;
+	u32 part;
+
+	for (part = 0; part < map->nr_parts; part++)
+		nents += map->parts[part]->nents;
+
+	ret = sg_alloc_table(&map->sgt, nents, GFP_KERNEL);
+	if (ret)
+		return ret;
+
+	to = map->sgt.sgl;
+	for (part = 0; part < map->nr_parts; part++) {
+		for_each_sgtable_dma_sg(map->parts[part], from, i) {
+			sg_set_page(to, NULL, sg_dma_len(from), 0);
+			sg_dma_address(to) = sg_dma_address(from);
+			sg_dma_len(to) = sg_dma_len(from);
+			to = sg_next(to);
+		}
+	}
+
+	/* Tells importers that there is no list of pages. */
+	map->sgt.orig_nents = 0;
+	return 0;
+}
+
+/**
+ * dvp_importer_map() - give an importer DMA addresses
+ * @attachment: let in by dvp_importer_attach(); its reservation is held
+ * @direction: of the DMA; a device may not write through a read-only buffer
+ *
+ * Return: the addresses; -ENODEV while access is suspended or when it is
+ * revoked; -EACCES; what dma_buf_phys_vec_to_sgt() returned, for instance
+ * -EINVAL if no path between the devices is allowed; -ENOMEM.
+ */
+struct sg_table *dvp_importer_map(struct dma_buf_attachment *attachment,
+				  enum dma_data_direction direction)
+{
+	struct dvp_buffer *buffer = attachment->dmabuf->priv;
+	struct importer_map *map;
+	int ret;
+
+	dma_resv_assert_held(attachment->dmabuf->resv);
+
+	/* Who sets one of these takes the reservation afterwards, to evict. */
+	if (READ_ONCE(buffer->revoked) || READ_ONCE(buffer->dvp->dma_off))
+		return ERR_PTR(-ENODEV);
+	if (buffer->read_only && direction != DMA_TO_DEVICE)
+		return ERR_PTR(-EACCES);
+
+	map = kvzalloc(struct_size(map, parts, buffer->ranges.nr_runs),
+		       GFP_KERNEL);
+	if (!map)
+		return ERR_PTR(-ENOMEM);
+
+	ret = map_parts(attachment, map, direction);
+	if (ret)
+		goto free_map;
+
+	ret = join_parts(map);
+	if (ret)
+		goto free_parts;
+
+	atomic_inc(&buffer->dma_maps);
+	return &map->sgt;
+
+free_parts:
+	free_parts(attachment, map, direction);
+free_map:
+	kvfree(map);
+	return ERR_PTR(ret);
+}
+
+/**
+ * dvp_importer_unmap() - take back what dvp_importer_map() gave
+ * @attachment: the importer's; its reservation is held
+ * @sgt: the addresses, no longer used by the importer's device
+ * @direction: as mapped
+ */
+void dvp_importer_unmap(struct dma_buf_attachment *attachment,
+			struct sg_table *sgt,
+			enum dma_data_direction direction)
+{
+	struct importer_map *map = container_of(sgt, struct importer_map, sgt);
+	struct dvp_buffer *buffer = attachment->dmabuf->priv;
+
+	dma_resv_assert_held(attachment->dmabuf->resv);
+
+	free_parts(attachment, map, direction);
+	map->sgt.orig_nents = map->sgt.nents;
+	sg_free_table(&map->sgt);
+	kvfree(map);
+
+	if (atomic_dec_and_test(&buffer->dma_maps))
+		wake_up_all(&buffer->dma_idle);
+}
+
+/**
+ * dvp_importers_notify() - tell importers that what they know is out of date
+ * @buffer: any buffer of the device's list
+ *
+ * Mappings that they have must go; and if access is possible (again), they may
+ * map anew.  There is but one call for both.
+ */
+void dvp_importers_notify(struct dvp_buffer *buffer)
+{
+	lockdep_assert_held(&buffer->dvp->buffers_lock);
+
+	/* One that is being released has no importers. */
+	if (!get_file_active(&buffer->dmabuf->file))
+		return;
+
+	dma_resv_lock(buffer->dmabuf->resv, NULL);
+	dma_buf_invalidate_mappings(buffer->dmabuf);
+	dma_resv_unlock(buffer->dmabuf->resv);
+	fput(buffer->dmabuf->file);
+}
+
+/**
+ * dvp_importers_evict() - make all importers of a buffer unmap, and wait
+ * @buffer: revoked, or of a device whose dma_off is set
+ *
+ * The wait is for the unmapping, not for the fences of the DMABUF's
+ * reservation: an importer unmaps when its device is through, in bounded time,
+ * which is what dma_buf_attach_revocable() has asked for.  A fence can be put
+ * there by anybody who has the fd, and need never be signalled.
+ */
+void dvp_importers_evict(struct dvp_buffer *buffer)
+{
+	lockdep_assert_held(&buffer->dvp->buffers_lock);
+
+	dvp_importers_notify(buffer);
+	wait_event(buffer->dma_idle, !atomic_read(&buffer->dma_maps));
+}

@@ -1,0 +1,359 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Mapping a buffer into a process, faulting its pages in, and zapping them.
+ *
+ * Every VMA over a BAR is one of a buffer, whether it was made through the
+ * device fd or through a slice's fd, and is served by the fault handler here.
+ * Its offset is the offset in the BAR of the bytes that it shows.
+ */
+#include <linux/dma-buf.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/interval_tree_generic.h>
+#include <linux/mm.h>
+#include <uapi/linux/vfio_dmabuf.h>
+#include "compat.h"
+#include "access.h"
+#include "buffer.h"
+#include "device.h"
+#include "insert.h"
+#include "mapping.h"
+#include "memattr.h"
+#include "trace.h"
+
+#define REGION_SHIFT	(VFIO_PCI_OFFSET_SHIFT - PAGE_SHIFT)
+
+/* Page of the buffer that is mapped at @addr, an address of @vma. */
+static u64 buf_page_at(const struct vm_area_struct *vma, unsigned long addr)
+{
+	const struct dvp_buffer *buffer = vma->vm_private_data;
+
+	return vma->vm_pgoff - buffer->base_page +
+	       ((addr - vma->vm_start) >> PAGE_SHIFT);
+}
+
+/*
+ * One huge page, if the block of addresses around the fault lies in the VMA,
+ * the pages of the block in one run, and their PFNs are aligned like it.
+ */
+static bool fill_huge(const struct vm_fault *vmf, unsigned int order,
+		      struct dvp_fill *fill)
+{
+	const struct vm_area_struct *vma = vmf->vma;
+	const struct dvp_buffer *buffer = vma->vm_private_data;
+	unsigned long size = PAGE_SIZE << order;
+	struct dvp_where where;
+
+	if (vma->vm_flags & VM_MIXEDMAP && !DVP_HUGE_MIXEDMAP)
+		return false;
+
+	fill->addr = ALIGN_DOWN(vmf->address, size);
+	if (fill->addr < vma->vm_start || fill->addr + size > vma->vm_end)
+		return false;
+	if (!dvp_ranges_find(&buffer->ranges, buf_page_at(vma, fill->addr),
+			     &where) || where.after < 1UL << order)
+		return false;
+
+	fill->pfn = buffer->bar_pfn + where.bar_page;
+	fill->nr = 1;
+	fill->order = order;
+	return IS_ALIGNED(fill->pfn, 1UL << order);
+}
+
+/*
+ * All pages around the fault that belong to the same run, the VMA and the
+ * block of addresses that one page table maps.  The next block may hold a huge
+ * page, under which no page table can be put.
+ */
+static bool fill_around(const struct vm_fault *vmf, struct dvp_fill *fill)
+{
+	const struct vm_area_struct *vma = vmf->vma;
+	const struct dvp_buffer *buffer = vma->vm_private_data;
+	unsigned long addr = vmf->address & PAGE_MASK;
+	unsigned long first = max(vma->vm_start, addr & PMD_MASK);
+	unsigned long last = min(vma->vm_end - 1, addr | ~PMD_MASK);
+	struct dvp_where where;
+	u64 before, after;
+
+	if (!dvp_ranges_find(&buffer->ranges, buf_page_at(vma, addr), &where))
+		return false;
+
+	before = min_t(u64, where.before, (addr - first) >> PAGE_SHIFT);
+	after = min_t(u64, where.after, ((last - addr) >> PAGE_SHIFT) + 1);
+	fill->addr = addr - (before << PAGE_SHIFT);
+	fill->pfn = buffer->bar_pfn + where.bar_page - before;
+	fill->nr = before + after;
+	fill->order = 0;
+	return true;
+}
+
+static vm_fault_t fault(struct vm_fault *vmf, const struct dvp_fill *fill)
+{
+	struct dvp_buffer *buffer = vmf->vma->vm_private_data;
+	struct dvp_device *dvp = buffer->dvp;
+	enum dvp_access access;
+	vm_fault_t ret;
+
+	down_read(&dvp->core.memory_lock);
+	down_read(&dvp->gate);
+	access = dvp_access_test(buffer);
+	ret = access == DVP_ACCESS_LIVE ? dvp_insert(vmf, fill) : VM_FAULT_SIGBUS;
+	up_read(&dvp->gate);
+	up_read(&dvp->core.memory_lock);
+
+	/*
+	 * Taking the fault anew rather than inserting after the wait lets the
+	 * kernel choose the page size again: another thread may by now have
+	 * put a huge page where this one was about to put small ones.
+	 */
+	if (access == DVP_ACCESS_RESETTING && dvp_access_wait(dvp))
+		ret = VM_FAULT_NOPAGE;
+
+	if (ret != VM_FAULT_FALLBACK)
+		trace_buffer_fault(buffer, fill->pfn, fill->nr, fill->order,
+				   ret);
+	return ret;
+}
+
+static vm_fault_t dvp_vma_fault(struct vm_fault *vmf)
+{
+	struct dvp_fill fill;
+	vm_fault_t ret;
+
+	/*
+	 * Where a huge page fits there is to be a huge page, even if the process
+	 * has huge pages disabled and so gets here: another thread's fault may
+	 * have begun before it did that.  Which of the two makes the entry is
+	 * decided under the lock of the page table, and page tables are put
+	 * nowhere that a huge page may appear.
+	 */
+	if (pmd_none(pmdp_get_lockless(vmf->pmd)) &&
+	    fill_huge(vmf, PMD_ORDER, &fill)) {
+		ret = fault(vmf, &fill);
+		if (ret != VM_FAULT_FALLBACK)
+			return ret;
+	}
+
+	if (!fill_around(vmf, &fill))
+		return VM_FAULT_SIGBUS;
+	return fault(vmf, &fill);
+}
+
+static vm_fault_t __maybe_unused dvp_vma_huge_fault(struct vm_fault *vmf,
+						    unsigned int order)
+{
+	struct dvp_fill fill;
+
+	if (!fill_huge(vmf, order, &fill))
+		return VM_FAULT_FALLBACK;
+	return fault(vmf, &fill);
+}
+
+/* fork, and the second half when a VMA is split */
+static void dvp_vma_open(struct vm_area_struct *vma)
+{
+	struct dvp_buffer *buffer = vma->vm_private_data;
+
+	atomic_inc(&buffer->mappings);
+}
+
+static void dvp_vma_close(struct vm_area_struct *vma)
+{
+	struct dvp_buffer *buffer = vma->vm_private_data;
+
+	atomic_dec(&buffer->mappings);
+}
+
+static const struct vm_operations_struct dvp_vma_ops = {
+	.open		= dvp_vma_open,
+	.close		= dvp_vma_close,
+	.fault		= dvp_vma_fault,
+#ifdef CONFIG_ARCH_SUPPORTS_HUGE_PFNMAP
+	.huge_fault	= dvp_vma_huge_fault,
+#endif
+};
+
+/*
+ * Make a VMA one of the buffer.  From when it is counted, the attribute that
+ * it was given stays the buffer's.
+ */
+static void vma_adopt(struct vm_area_struct *vma, struct dvp_buffer *buffer,
+		      unsigned long pgoff)
+{
+	vma->vm_pgoff = pgoff;
+	vma->vm_private_data = buffer;
+	vma->vm_ops = &dvp_vma_ops;
+
+	mutex_lock(&buffer->dvp->buffers_lock);
+	vma->vm_page_prot = dvp_memattr_prot(vma, buffer->memattr);
+	atomic_inc(&buffer->mappings);
+	mutex_unlock(&buffer->dvp->buffers_lock);
+
+	trace_buffer_mmap(buffer, vma);
+}
+
+/*
+ * The buffer of a BAR mapping starts at byte 0 of the BAR and ends where the
+ * mapping ends, so that the VMA's offset is both the offset in the BAR and the
+ * one in the buffer.  Nothing else can be mapped of it, see dvp_mmap_slice().
+ */
+static struct dvp_buffer *bar_mapping_buffer(struct dvp_device *dvp,
+					     struct file *device_file,
+					     unsigned int bar, u64 nr_pages)
+{
+	struct dvp_buffer *buffer;
+	int ret;
+
+	buffer = dvp_buffer_alloc(dvp, bar, 1);
+	if (!buffer)
+		return ERR_PTR(-ENOMEM);
+
+	buffer->device_file = get_file(device_file);
+	if (READ_ONCE(dvp->write_combine) &&
+	    pci_resource_flags(dvp->core.pdev, bar) & IORESOURCE_PREFETCH)
+		buffer->memattr = VFIO_DMABUF_MEMATTR_WC;
+	buffer->ranges.runs = buffer->runs;
+	buffer->ranges.nr_runs = 1;
+	buffer->ranges.nr_pages = nr_pages;
+
+	ret = dvp_buffer_publish(buffer, O_RDWR);
+	if (ret) {
+		dvp_buffer_free(buffer);
+		return ERR_PTR(ret);
+	}
+	return buffer;
+}
+
+/**
+ * dvp_mmap_bar() - mmap() of the device fd
+ * @core_vdev: the device
+ * @vma: as the kernel made it; its offset names region and byte
+ *
+ * vfio-pci-core checks the request and sets the VMA's flags and page
+ * protection, as on stock vfio-pci.  What is a BAR mapping then gets a buffer
+ * of its own, which takes over the reference to the device file.
+ *
+ * Return: 0, the errno of vfio_pci_core_mmap(), or that of making a buffer.
+ */
+int dvp_mmap_bar(struct vfio_device *core_vdev, struct vm_area_struct *vma)
+{
+	struct dvp_device *dvp = dvp_from_core(core_vdev);
+	unsigned int index = vma->vm_pgoff >> REGION_SHIFT;
+	unsigned long pgoff = vma->vm_pgoff & ((1UL << REGION_SHIFT) - 1);
+	struct dvp_buffer *buffer;
+	int ret;
+
+	ret = vfio_pci_core_mmap(core_vdev, vma);
+	if (ret || index >= VFIO_PCI_ROM_REGION_INDEX)
+		return ret;
+
+	buffer = bar_mapping_buffer(dvp, vma->vm_file, index,
+				    pgoff + vma_pages(vma));
+	if (IS_ERR(buffer))
+		return PTR_ERR(buffer);
+
+	vma_set_file(vma, buffer->dmabuf->file);
+	vma_adopt(vma, buffer, pgoff);
+	/* The VMA's file has its own reference and owns the buffer from here. */
+	dma_buf_put(buffer->dmabuf);
+	return 0;
+}
+
+/**
+ * dvp_mmap_slice() - mmap() of a slice's fd
+ * @dmabuf: ours
+ * @vma: lies within the DMABUF's size, which its core has checked
+ *
+ * Return: 0; -EINVAL for MAP_PRIVATE, and for a DMABUF that belongs to a BAR
+ * mapping (remap_file_pages() gets there without a file descriptor);
+ * -ENODEV once the buffer is revoked.
+ */
+int dvp_mmap_slice(struct dma_buf *dmabuf, struct vm_area_struct *vma)
+{
+	struct dvp_buffer *buffer = dmabuf->priv;
+
+	/* The kernel clears VM_SHARED, not VM_MAYSHARE, for a read-only file. */
+	if (!dvp_buffer_is_slice(buffer) || !(vma->vm_flags & VM_MAYSHARE))
+		return -EINVAL;
+
+	/* Only for a clear error: what counts is the test in the fault. */
+	if (READ_ONCE(buffer->revoked))
+		return -ENODEV;
+
+	/*
+	 * What vfio_pci_core_mmap() gives to a BAR mapping, but for VM_PFNMAP:
+	 * a type 1 VFIO container lets its user map the PFNs of such a VMA for
+	 * DMA, and keeps them whatever becomes of the VMA.  The client of a
+	 * slice would reach the device with the help of another one after the
+	 * slice was revoked.  VM_IO keeps everybody else away that wants pages.
+	 */
+	vm_flags_set(vma, VM_ALLOW_ANY_UNCACHED | VM_IO | VM_MIXEDMAP |
+		     VM_DONTEXPAND | VM_DONTDUMP);
+
+	vma_adopt(vma, buffer, buffer->base_page + vma->vm_pgoff);
+	return 0;
+}
+
+/**
+ * dvp_zap_device() - take the pages of every mapping of the device away
+ * @dvp: the device
+ *
+ * Faults bring them back, so whatever forbids access must be set before, under
+ * a lock that the fault holds while it inserts.
+ */
+void dvp_zap_device(struct dvp_device *dvp)
+{
+	unmap_mapping_range(dvp->core.vdev.inode->i_mapping, 0,
+			    VFIO_PCI_INDEX_TO_OFFSET(VFIO_PCI_ROM_REGION_INDEX),
+			    true);
+}
+
+static inline unsigned long vma_first_page(struct vm_area_struct *vma)
+{
+	return vma->vm_pgoff;
+}
+
+static inline unsigned long vma_last_page(struct vm_area_struct *vma)
+{
+	return vma->vm_pgoff + vma_pages(vma) - 1;
+}
+
+/* The kernel's own index of an address space's VMAs, for looking up only. */
+INTERVAL_TREE_DEFINE(struct vm_area_struct, shared.rb, unsigned long,
+		     shared.rb_subtree_last, vma_first_page, vma_last_page,
+		     static inline, vma_tree)
+
+/**
+ * dvp_zap_buffer() - take the pages of one buffer's mappings away
+ * @buffer: already revoked
+ *
+ * All VMAs of the device are in one address space, and those of other buffers
+ * may show the same offsets: the same registers, or the same offset of another
+ * BAR.  unmap_mapping_range() would zap them too and cost their owners a
+ * fault.  So the address space's index is walked here, and only VMAs of this
+ * buffer are zapped.
+ *
+ * i_mmap_rwsem keeps each VMA that is found, with its page tables, in place:
+ * munmap and exit take a VMA out of the index before they free either.  fork
+ * enters the child's VMA right behind the parent's before it copies page table
+ * entries, so the walk, which meets the parent first, leaves none behind.
+ */
+void dvp_zap_buffer(struct dvp_buffer *buffer)
+{
+	struct address_space *mapping = buffer->dvp->core.vdev.inode->i_mapping;
+	unsigned long first = buffer->base_page;
+	unsigned long last = first + buffer->ranges.nr_pages - 1;
+	struct vm_area_struct *vma;
+
+	lockdep_assert_held(&buffer->dvp->buffers_lock);
+
+	i_mmap_lock_read(mapping);
+	for (vma = vma_tree_iter_first(&mapping->i_mmap, first, last); vma;
+	     vma = vma_tree_iter_next(vma, first, last)) {
+		if (vma->vm_ops == &dvp_vma_ops &&
+		    vma->vm_private_data == buffer)
+			zap_special_vma_range(vma, vma->vm_start,
+					      vma->vm_end - vma->vm_start);
+	}
+	i_mmap_unlock_read(mapping);
+}
