@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: MIT
+# The project's commands; `make` alone lists them.  They run in the lab, which
+# is set up at first use: the host needs make, bash and apt, no compiler.
+
+KERNEL ?=
+TEST ?=
+CHECK_KERNELS := $(or $(KERNEL),7.3 6.12)
+ENTER := lab/enter --
+
+export TEST LAB_MIRROR LAB_BOOT
+
+help:
+	@echo 'make demo         watch the main job on a stock 7.3 kernel'
+	@echo 'make check        unit tests, and guest tests on stock 7.3 and 6.12;'
+	@echo '                  KERNEL=7.3 or 6.12: only there; TEST=revoke: only that'
+	@echo 'make check-debug  the guest tests on a kernel with KASAN, lockdep and more'
+	@echo 'make bench        against stock vfio-pci: a table and build/bench.json'
+	@echo 'make lab-shell    a shell in the guest, devices bound; KERNEL=7.3, 6.12, debug'
+	@echo 'make module       build/<kernel>/src/module/dmabuf-vfio-pci.ko for all kernels'
+	@echo 'make lab          only set the lab up'
+	@echo 'make clean        remove build/; make distclean: the cache as well'
+
+lab:
+	@lab/root
+
+module: lab
+	@for kernel in $(CHECK_KERNELS); do $(ENTER) lab/build-module $$kernel || exit 1; done
+
+check: lab
+	@$(ENTER) lab/check $(CHECK_KERNELS)
+
+debug-kernel: lab
+	@. lab/env && $(ENTER) lab/debug-kernel "$$CACHE"
+
+check-debug: debug-kernel
+	@$(ENTER) lab/check debug
+
+# The image with all that is in it, for the targets below.
+KERNEL_ONE = $(or $(KERNEL),7.3)
+IMAGE_PROGRAMS = user
+image: lab $(if $(filter debug,$(KERNEL)),debug-kernel)
+	@$(ENTER) sh -euc 'make -s -f lab/programs.mk -j$$(nproc) $(IMAGE_PROGRAMS); lab/build-module $(KERNEL_ONE); lab/image $(KERNEL_ONE)'
+
+lab-shell: image
+	@$(ENTER) lab/boot --shell $(LAB_BOOT) $(KERNEL_ONE)
+
+demo: image
+	@$(ENTER) lab/boot --run demo $(LAB_BOOT) $(KERNEL_ONE)
+
+bench: IMAGE_PROGRAMS = bench
+bench: image
+	@rm -f build/bench.samples build/bench.json
+	@$(ENTER) lab/boot --bench $(LAB_BOOT) $(KERNEL_ONE)
+	@$(ENTER) bench/report $(KERNEL_ONE)
+
+clean:
+	rm -rf build
+
+distclean: clean
+	@. lab/env && rm -rf "$$CACHE"
+
+.PHONY: help lab module check debug-kernel check-debug image lab-shell demo bench clean distclean
+SHELL := /bin/bash
