@@ -1,0 +1,310 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * An importer's attachment as it should be: it lets go of its mapping whenever
+ * it is told to, when its engine is through.
+ */
+#include <linux/dma-buf.h>
+#include <linux/dma-resv.h>
+#include <linux/pci.h>
+#include <linux/scatterlist.h>
+#include <linux/slab.h>
+#include <linux/version.h>
+#include "attachment.h"
+#include "engine.h"
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
+MODULE_IMPORT_NS(DMA_BUF);
+#else
+MODULE_IMPORT_NS("DMA_BUF");
+#endif
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(7, 0, 0)
+#define invalidate_mappings move_notify
+#endif
+
+static void wait_for_engine(struct attachment *a)
+{
+	mutex_lock(&a->engine->lock);
+	engine_wait(a->engine);
+	mutex_unlock(&a->engine->lock);
+}
+
+/* What is mapped, by an engine that is through. */
+static void unmap(struct attachment *a)
+{
+	dma_resv_assert_held(a->dmabuf->resv);
+
+	dma_buf_unmap_attachment(a->attach, a->sgt, a->direction);
+	a->sgt = NULL;
+}
+
+/* What the exporter's device is like now: the test knows what it should be. */
+static void look_at_exporter(struct attachment *a)
+{
+	u16 value = 0;
+
+	pci_read_config_word(a->exporter, PCI_COMMAND, &value);
+	a->status.command = value;
+	value = 0;
+	if (a->exporter->pm_cap)
+		pci_read_config_word(a->exporter,
+				     a->exporter->pm_cap + PCI_PM_CTRL, &value);
+	a->status.power = value & PCI_PM_CTRL_STATE_MASK;
+	a->status.value = readl(a->value);
+}
+
+/* Without claiming it: that has been done by the one who exports it. */
+static int find_exporter(struct attachment *a,
+			 const struct importer_attach *request)
+{
+	a->exporter = pci_get_domain_bus_and_slot(0, request->exporter >> 8,
+						  request->exporter & 0xff);
+	if (!a->exporter || request->bar >= PCI_STD_NUM_BARS ||
+	    request->offset >= pci_resource_len(a->exporter, request->bar))
+		return -ENODEV;
+	a->value = ioremap(pci_resource_start(a->exporter, request->bar) +
+			   request->offset, sizeof(u32));
+	return a->value ? 0 : -ENOMEM;
+}
+
+static void forget_exporter(struct attachment *a)
+{
+	if (a->value)
+		iounmap(a->value);
+	pci_dev_put(a->exporter);
+}
+
+static void evict(struct attachment *a)
+{
+	/* One who is late may have unmapped by himself meanwhile. */
+	if (!a->sgt)
+		return;
+	a->status.evicted++;
+	wait_for_engine(a);
+	look_at_exporter(a);
+	unmap(a);
+}
+
+static void evict_late(struct work_struct *work)
+{
+	struct attachment *a = container_of(work, struct attachment, eviction);
+
+	dma_resv_lock(a->dmabuf->resv, NULL);
+	evict(a);
+	dma_resv_unlock(a->dmabuf->resv);
+}
+
+static void invalidate(struct dma_buf_attachment *attach)
+{
+	struct attachment *a = attach->importer_priv;
+
+	a->status.notified++;
+	if (a->late)
+		schedule_work(&a->eviction);
+	else
+		evict(a);
+}
+
+static const struct dma_buf_attach_ops revocable = {
+	.allow_peer2peer = true,
+	.invalidate_mappings = invalidate,
+};
+
+static const struct dma_buf_attach_ops no_peer2peer = {
+	.invalidate_mappings = invalidate,
+};
+
+static const struct dma_buf_attach_ops no_invalidate = {
+	.allow_peer2peer = true,
+};
+
+static const struct dma_buf_attach_ops *ops_for(u32 flags)
+{
+	if (flags & IMPORTER_STATIC)
+		return NULL;
+	if (flags & IMPORTER_NO_PEER2PEER)
+		return &no_peer2peer;
+	return flags & IMPORTER_NO_INVALIDATE ? &no_invalidate : &revocable;
+}
+
+struct attachment *attachment_new(struct engine *engine, struct device *dev,
+				  const struct importer_attach *request)
+{
+	struct attachment *a = kzalloc(sizeof(*a), GFP_KERNEL);
+	int ret;
+
+	if (!a)
+		return ERR_PTR(-ENOMEM);
+	a->engine = engine;
+	a->late = request->flags & IMPORTER_LATE;
+	INIT_WORK(&a->eviction, evict_late);
+	ret = find_exporter(a, request);
+	if (ret)
+		goto forget_exporter;
+
+	a->dmabuf = dma_buf_get(request->dmabuf_fd);
+	if (IS_ERR(a->dmabuf)) {
+		ret = PTR_ERR(a->dmabuf);
+		goto forget_exporter;
+	}
+
+	a->attach = dma_buf_dynamic_attach(a->dmabuf, dev,
+					   ops_for(request->flags), a);
+	if (IS_ERR(a->attach)) {
+		ret = PTR_ERR(a->attach);
+		goto put;
+	}
+	return a;
+
+put:
+	dma_buf_put(a->dmabuf);
+forget_exporter:
+	forget_exporter(a);
+	kfree(a);
+	return ERR_PTR(ret);
+}
+
+void attachment_free(struct attachment *a)
+{
+	attachment_unmap(a);
+	flush_work(&a->eviction);
+	dma_buf_detach(a->dmabuf, a->attach);
+	dma_buf_put(a->dmabuf);
+	forget_exporter(a);
+	kfree(a);
+}
+
+int attachment_map(struct attachment *a, u32 direction)
+{
+	static const enum dma_data_direction directions[] = {
+		[IMPORTER_BOTH] = DMA_BIDIRECTIONAL,
+		[IMPORTER_READS] = DMA_TO_DEVICE,
+		[IMPORTER_WRITES] = DMA_FROM_DEVICE,
+	};
+	struct sg_table *sgt;
+	int ret = 0;
+
+	if (direction >= ARRAY_SIZE(directions))
+		return -EINVAL;
+
+	dma_resv_lock(a->dmabuf->resv, NULL);
+	if (a->sgt) {
+		ret = -EBUSY;
+		goto unlock;
+	}
+	sgt = dma_buf_map_attachment(a->attach, directions[direction]);
+	if (IS_ERR(sgt)) {
+		ret = PTR_ERR(sgt);
+		goto unlock;
+	}
+	a->sgt = sgt;
+	a->direction = directions[direction];
+unlock:
+	dma_resv_unlock(a->dmabuf->resv);
+	return ret;
+}
+
+int attachment_unmap(struct attachment *a)
+{
+	int ret = -ENXIO;
+
+	dma_resv_lock(a->dmabuf->resv, NULL);
+	if (a->sgt) {
+		wait_for_engine(a);
+		unmap(a);
+		ret = 0;
+	}
+	dma_resv_unlock(a->dmabuf->resv);
+	return ret;
+}
+
+/* The entry with byte @offset, which becomes the one in the entry. */
+static struct scatterlist *find_entry(struct attachment *a, u64 *offset)
+{
+	struct scatterlist *sg;
+	int i;
+
+	for_each_sgtable_dma_sg(a->sgt, sg, i) {
+		if (*offset < sg_dma_len(sg))
+			return sg;
+		*offset -= sg_dma_len(sg);
+	}
+	return NULL;
+}
+
+int attachment_start(struct attachment *a, const struct importer_start *start)
+{
+	u64 offset = start->offset;
+	struct scatterlist *sg;
+	int ret = -ENXIO;
+
+	dma_resv_lock(a->dmabuf->resv, NULL);
+	mutex_lock(&a->engine->lock);
+	if (a->sgt) {
+		sg = find_entry(a, &offset);
+		ret = -EINVAL;
+		if (sg && start->length <= sg_dma_len(sg) - offset)
+			ret = engine_start(a->engine,
+					   sg_dma_address(sg) + offset, 0,
+					   start->length, start->writes);
+	}
+	mutex_unlock(&a->engine->lock);
+	dma_resv_unlock(a->dmabuf->resv);
+	return ret;
+}
+
+/* Between the DMABUF and the engine's memory, entry by entry. */
+static int copy_entries(struct attachment *a, u64 offset, u32 length,
+			bool writes)
+{
+	struct scatterlist *sg = find_entry(a, &offset);
+	u32 done = 0, n;
+	int ret;
+
+	for (; done < length; done += n, offset = 0, sg = sg_next(sg)) {
+		if (!sg || !sg_dma_len(sg))
+			return -EINVAL;
+		n = min_t(u64, length - done, sg_dma_len(sg) - offset);
+		ret = engine_run(a->engine, sg_dma_address(sg) + offset, done,
+				 n, writes);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+/* Let the device write @data to the DMABUF, or read @data from there. */
+int attachment_copy(struct attachment *a, u64 offset, void *data, u32 length,
+		    bool writes)
+{
+	struct engine *engine = a->engine;
+	int ret = -ENXIO;
+
+	dma_resv_lock(a->dmabuf->resv, NULL);
+	mutex_lock(&engine->lock);
+	if (!a->sgt)
+		goto unlock;
+
+	if (writes) {
+		memcpy(engine->page, data, length);
+		ret = engine_run(engine, engine->page_dma, 0, length, false) ?:
+		      copy_entries(a, offset, length, true);
+	} else {
+		ret = copy_entries(a, offset, length, false) ?:
+		      engine_run(engine, engine->page_dma, 0, length, true);
+		memcpy(data, engine->page, length);
+	}
+unlock:
+	mutex_unlock(&engine->lock);
+	dma_resv_unlock(a->dmabuf->resv);
+	return ret;
+}
+
+void attachment_status(struct attachment *a, struct importer_status *status)
+{
+	dma_resv_lock(a->dmabuf->resv, NULL);
+	*status = a->status;
+	status->mapped = !!a->sgt;
+	status->entries = a->sgt ? a->sgt->nents : 0;
+	dma_resv_unlock(a->dmabuf->resv);
+}

@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: MIT
+/* Another process that does, step by step, what the test tells it. */
+#define _GNU_SOURCE
+#include "client.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "memory.h"
+#include "suite.h"
+
+#define CLIENT_NAME "client"
+
+struct order {
+	client_fn *fn;	/* valid in the client: it is a fork of the test */
+	struct client_step step;
+};
+
+struct answer {
+	long result;
+	int error;
+	pid_t pid;
+};
+
+/* A message with at most one fd; false when the peer is gone. */
+static bool send_with_fd(int socket, const void *data, size_t size, int fd)
+{
+	char control[CMSG_SPACE(sizeof(int))] = { 0 };
+	struct iovec iov = { .iov_base = (void *)data, .iov_len = size };
+	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
+	struct cmsghdr *cmsg;
+
+	if (fd >= 0) {
+		message.msg_control = control;
+		message.msg_controllen = sizeof(control);
+		cmsg = CMSG_FIRSTHDR(&message);
+		cmsg->cmsg_level = SOL_SOCKET;
+		cmsg->cmsg_type = SCM_RIGHTS;
+		cmsg->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(cmsg), &fd, sizeof(int));
+	}
+	return sendmsg(socket, &message, MSG_NOSIGNAL) == (ssize_t)size;
+}
+
+static bool receive_with_fd(int socket, void *data, size_t size, int *fd)
+{
+	char control[CMSG_SPACE(sizeof(int))];
+	struct iovec iov = { .iov_base = data, .iov_len = size };
+	struct msghdr message = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof(control),
+	};
+	struct cmsghdr *cmsg;
+
+	*fd = -1;
+	if (recvmsg(socket, &message, MSG_CMSG_CLOEXEC) != (ssize_t)size)
+		return false;
+	cmsg = CMSG_FIRSTHDR(&message);
+	if (cmsg && cmsg->cmsg_type == SCM_RIGHTS)
+		memcpy(fd, CMSG_DATA(cmsg), sizeof(int));
+	return true;
+}
+
+/* The socket that the process serves; a forked client changes it. */
+static int served = -1;
+
+static void serve(void) __attribute__((noreturn));
+
+static void serve(void)
+{
+	struct order order;
+	struct answer answer;
+
+	while (receive_with_fd(served, &order, sizeof(order), &order.step.fd)) {
+		errno = 0;
+		answer.result = order.fn(&order.step);
+		answer.error = errno;
+		answer.pid = getpid();
+		if (!send_with_fd(served, &answer, sizeof(answer), -1))
+			break;
+	}
+	_exit(0);
+}
+
+/*
+ * The fds of the test must not live on in the client: it would keep devices
+ * open that the test closes.  Mappings of devices do live on, as after every
+ * fork(); tests start their clients before they map.
+ */
+static void forget_inherited_fds(int keep)
+{
+	if (keep > 3)
+		close_range(3, keep - 1, 0);
+	close_range(keep + 1, ~0U, 0);
+}
+
+static void become(enum client_user user)
+{
+	const struct passwd *entry;
+
+	if (user == CLIENT_ROOT)
+		return;
+	entry = getpwnam(CLIENT_NAME);
+	if (!entry || setgroups(0, NULL) ||
+	    setresgid(entry->pw_gid, entry->pw_gid, entry->pw_gid) ||
+	    setresuid(entry->pw_uid, entry->pw_uid, entry->pw_uid)) {
+		fprintf(stderr, "cannot become user \"%s\": %s\n", CLIENT_NAME,
+			strerror(errno));
+		_exit(1);
+	}
+}
+
+struct client *client_start(enum client_user user)
+{
+	struct client *c = calloc(1, sizeof(*c));
+	pid_t parent = getpid();
+	int pair[2];
+
+	ck_assert_works(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair));
+	c->pid = fork();
+	ck_assert_works(c->pid);
+	if (!c->pid) {
+		served = pair[1];
+		forget_inherited_fds(served);
+		become(user);
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (getppid() != parent)
+			_exit(1);
+		serve();
+	}
+	close(pair[1]);
+	c->socket = pair[0];
+	return c;
+}
+
+static long step_fork(const struct client_step *step)
+{
+	pid_t pid = fork();
+
+	if (pid) {
+		close(step->fd);
+		return pid;
+	}
+	/* It may outlive its parent; the end of its socket is its end. */
+	close(served);
+	served = step->fd;
+	serve();
+}
+
+struct client *client_fork(struct client *c)
+{
+	struct client *child = calloc(1, sizeof(*child));
+	struct client_step step = { 0 };
+	int pair[2];
+
+	ck_assert_works(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair));
+	step.fd = pair[1];
+	child->pid = client_call(c, step_fork, &step);
+	ck_assert_works(child->pid);
+	close(pair[1]);
+	child->socket = pair[0];
+	return child;
+}
+
+void client_end(struct client *c)
+{
+	char byte;
+
+	shutdown(c->socket, SHUT_WR);
+	/* A grandchild is not ours to wait for: the end of its socket tells. */
+	while (recv(c->socket, &byte, sizeof(byte), 0) > 0)
+		;
+	close(c->socket);
+	waitpid(c->pid, NULL, 0);
+	free(c);
+}
+
+long client_call(struct client *c, client_fn *fn, const struct client_step *step)
+{
+	struct order order = { .fn = fn, .step = *step };
+	struct answer answer;
+	int fd;
+
+	if (!send_with_fd(c->socket, &order, sizeof(order), step->fd) ||
+	    !receive_with_fd(c->socket, &answer, sizeof(answer), &fd))
+		ck_abort_msg("client %d died", c->pid);
+	errno = answer.error;
+	return answer.result;
+}
+
+static long step_keep_fd(const struct client_step *step)
+{
+	return step->fd;
+}
+
+int client_give(struct client *c, int fd)
+{
+	return client_call(c, step_keep_fd, &(struct client_step){ .fd = fd });
+}
+
+static long step_mmap(const struct client_step *step)
+{
+	void *map = mmap(NULL, step->arg[1], step->arg[2], MAP_SHARED, step->fd,
+			 step->arg[0]);
+	int error = errno;
+
+	close(step->fd);
+	errno = error;
+	return (long)map;
+}
+
+long client_mmap(struct client *c, int fd, size_t offset, size_t length,
+		 int prot)
+{
+	struct client_step step = { { offset, length, prot }, fd };
+
+	return client_call(c, step_mmap, &step);
+}
+
+static long step_munmap(const struct client_step *step)
+{
+	return munmap((void *)step->arg[0], step->arg[1]);
+}
+
+long client_munmap(struct client *c, long address, size_t length)
+{
+	struct client_step step = { { address, length }, -1 };
+
+	return client_call(c, step_munmap, &step);
+}
+
+/* The signal in the upper half of the result, the value in the lower. */
+static long step_read(const struct client_step *step)
+{
+	uint32_t value = 0;
+	int number = try_read32((void *)step->arg[0], &value);
+
+	return (long)number << 32 | value;
+}
+
+static long step_write(const struct client_step *step)
+{
+	return try_write32((void *)step->arg[0], step->arg[1]);
+}
+
+int client_try_read32(struct client *c, long address, uint32_t *value)
+{
+	struct client_step step = { { address }, -1 };
+	long result = client_call(c, step_read, &step);
+
+	*value = (uint32_t)result;
+	return result >> 32;
+}
+
+int client_try_write32(struct client *c, long address, uint32_t value)
+{
+	struct client_step step = { { address, value }, -1 };
+
+	return client_call(c, step_write, &step);
+}
+
+uint32_t client_read32(struct client *c, long address)
+{
+	uint32_t value;
+	int number = client_try_read32(c, address, &value);
+
+	if (number)
+		ck_abort_msg("client's read at %#lx: %s", address,
+			     strsignal(number));
+	return value;
+}
+
+void client_write32(struct client *c, long address, uint32_t value)
+{
+	int number = client_try_write32(c, address, value);
+
+	if (number)
+		ck_abort_msg("client's write at %#lx: %s", address,
+			     strsignal(number));
+}

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: MIT
+/* An importer of slices. */
+#define _GNU_SOURCE
+#include "importer.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "kernel.h"
+#include "suite.h"
+#include "sysfs.h"
+
+const char *importers_missing(void)
+{
+	return kernel_is(7, 0) ? NULL : "importers need Linux 7.0";
+}
+
+void importer_bind(void)
+{
+	module_load(IMPORTER_DRIVER);
+	driver_bind(lab_bdf("EDU2"), IMPORTER_DRIVER);
+}
+
+void importer_unbind(void)
+{
+	driver_rebind(lab_bdf("EDU2"));
+}
+
+int importer_open(void)
+{
+	int fd = open(IMPORTER_PATH, O_RDWR | O_CLOEXEC);
+
+	ck_assert_msg(fd >= 0, IMPORTER_PATH ": %s", strerror(errno));
+	return fd;
+}
+
+int importer_try_attach(int importer, int slice, const struct device *exporter,
+			uint32_t flags)
+{
+	return importer_attach_watching(importer, slice, exporter, flags, 0, 0);
+}
+
+int importer_attach_watching(int importer, int slice,
+			     const struct device *exporter, uint32_t flags,
+			     uint32_t bar, uint32_t offset)
+{
+	struct importer_attach request = {
+		.dmabuf_fd = slice,
+		.flags = flags,
+		.bar = bar,
+		.offset = offset,
+	};
+	unsigned int bus, device, function;
+
+	ck_assert_int_eq(sscanf(exporter->bdf, "0000:%x:%x.%x", &bus, &device,
+				&function), 3);
+	request.exporter = bus << 8 | device << 3 | function;
+	return ioctl(importer, IMPORTER_ATTACH, &request);
+}
+
+int importer_map(int importer, uint32_t direction)
+{
+	struct importer_map request = { direction };
+
+	return ioctl(importer, IMPORTER_MAP, &request);
+}
+
+int importer_unmap(int importer)
+{
+	return ioctl(importer, IMPORTER_UNMAP);
+}
+
+int importer_detach(int importer)
+{
+	return ioctl(importer, IMPORTER_DETACH);
+}
+
+int importer_start(int importer, uint64_t offset, uint32_t length)
+{
+	struct importer_start request = {
+		.offset = offset,
+		.length = length,
+		.writes = 1,
+	};
+
+	return ioctl(importer, IMPORTER_START, &request);
+}
+
+int importer_attach(int slice, const struct device *exporter)
+{
+	int importer = importer_open();
+
+	ck_assert_works(importer_try_attach(importer, slice, exporter, 0));
+	return importer;
+}
+
+struct importer_status importer_status(int importer)
+{
+	struct importer_status status;
+
+	ck_assert_works(ioctl(importer, IMPORTER_STATUS, &status));
+	return status;
+}
+
+void importer_read(int importer, uint64_t offset, void *data, size_t size)
+{
+	ssize_t n = pread(importer, data, size, (off_t)offset);
+
+	ck_assert_msg(n == (ssize_t)size, "the importer's read: %s",
+		      strerror(errno));
+}
+
+void importer_write(int importer, uint64_t offset, const void *data, size_t size)
+{
+	ssize_t n = pwrite(importer, data, size, (off_t)offset);
+
+	ck_assert_msg(n == (ssize_t)size, "the importer's write: %s",
+		      strerror(errno));
+}

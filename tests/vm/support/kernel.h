@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/* The running kernel: its modules, and what it was started with. */
+#ifndef TESTS_KERNEL_H
+#define TESTS_KERNEL_H
+
+#include <stdbool.h>
+
+/*
+ * Runs a program and waits for it; its exit status, 255 for a signal.
+ * The arguments end with NULL.
+ */
+int run_program(const char *path, ...);
+/* Loads a module of the image by its name; without it, the program ends. */
+void module_load(const char *name);
+/* Whether the kernel's version is at least this one. */
+bool kernel_is(int version, int patchlevel);
+/* Whether the kernel's command line has the word. */
+bool kernel_started_with(const char *word);
+
+#endif

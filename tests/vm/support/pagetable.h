@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* What really stands in the page tables (x86). */
+#ifndef TESTS_PAGETABLE_H
+#define TESTS_PAGETABLE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "client.h"
+
+enum memory_type {
+	TYPE_NONE,	/* no entry is present */
+	TYPE_WB,
+	TYPE_WC,
+	TYPE_UC_MINUS,
+	TYPE_UC,
+	TYPE_OTHER,	/* with the PAT bit: none that the kernel would choose here */
+};
+
+struct page_entry {
+	enum memory_type type;
+	uint64_t size;		/* of the page */
+	uint64_t frame;		/* its physical address */
+	bool writable;
+};
+
+/* Loads the kernel module that tells; to be called by suite(). */
+void pagetable_init(void);
+/* The entry behind an address of this process, without touching it. */
+struct page_entry page_entry(const void *address);
+/* Behind an address of a client. */
+struct page_entry client_page_entry(struct client *c, long address);
+
+#endif

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: MIT
+/* Revocation while clients read at full speed, or fork. */
+#define _GNU_SOURCE
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "device.h"
+#include "hammer.h"
+#include "memory.h"
+#include "slice.h"
+#include "suite.h"
+
+#define PAGE	0x1000UL
+#define MEM	2	/* ivshmem's BAR that is plain memory */
+
+static struct device mem;
+
+static void open_mem(void)
+{
+	device_open(&mem, "IVSHMEM");
+}
+
+static int try_page(const void *address)
+{
+	uint32_t value;
+
+	return try_read32(address, &value);
+}
+
+/* Each round: readers at full speed, and not one read succeeds afterwards. */
+START_TEST(readers_at_full_speed_are_stopped)
+{
+	const size_t length = 64 * PAGE;
+	struct hammer *h[2];
+	uint64_t good;
+	int round, fd;
+	size_t i;
+	void *map;
+
+	for (round = 0; round < 20; round++) {
+		fd = slice_new(&mem, MEM, round * PAGE, length);
+		map = slice_map(fd, 0, length);
+		for (i = 0; i < 2; i++)
+			h[i] = hammer_start(map, length, PAGE);
+		for (i = 0; i < 2; i++)
+			hammer_wait(h[i], 200 + 50 * round);
+
+		ck_assert_works(slice_revoke(&mem, fd));
+		/* A read that was done before may not have been counted yet. */
+		for (i = 0; i < 2; i++)
+			hammer_wait(h[i], 2);
+		good = hammer_good(h[0]) + hammer_good(h[1]);
+		for (i = 0; i < 2; i++)
+			hammer_wait(h[i], 200);
+		ck_assert_uint_eq(hammer_good(h[0]) + hammer_good(h[1]), good);
+		for (i = 0; i < 2; i++) {
+			ck_assert_uint_gt(hammer_sigbus(h[i]), 0);
+			hammer_end(h[i]);
+		}
+		ck_assert_works(munmap(map, length));
+		close(fd);
+	}
+}
+END_TEST
+
+/*
+ * fork() copies page table entries while the revocation walks the mappings.
+ * The children are made by a process that does nothing else; each waits for
+ * the word that the revocation is over and then tries all pages.
+ */
+#define FORKED_PAGES 128
+
+static void fork_and_try(const char *map, int start, int go, int result)
+{
+	char byte = 0;
+	int page;
+
+	for (page = 0; page < FORKED_PAGES; page++)
+		try_page(map + page * PAGE);
+	if (write(start, &byte, 1) != 1)
+		_exit(1);
+	while (fork() > 0) {
+		struct timespec now = { 0 };
+
+		/* Until told that it is over; then the last child is enough. */
+		if (sigtimedwait(&(sigset_t){ { 1UL << (SIGUSR1 - 1) } }, NULL,
+				 &now) == SIGUSR1)
+			_exit(0);
+	}
+	/* The end of the pipe: nobody writes to it. */
+	if (read(go, &byte, 1) < 0)
+		_exit(1);
+	for (page = 0; page < FORKED_PAGES; page++)
+		byte |= !try_page(map + page * PAGE);
+	if (write(result, &byte, 1) != 1)
+		_exit(1);
+	_exit(0);
+}
+
+static void race_with_forks(void)
+{
+	int start[2], go[2], result[2], fd, children = 0;
+	sigset_t usr1;
+	char *map, byte;
+	pid_t pid;
+
+	ck_assert_works(pipe(start));
+	ck_assert_works(pipe(go));
+	ck_assert_works(pipe(result));
+	sigemptyset(&usr1);
+	sigaddset(&usr1, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &usr1, NULL);
+	fd = slice_new(&mem, MEM, 0, FORKED_PAGES * PAGE);
+	map = slice_map(fd, 0, FORKED_PAGES * PAGE);
+
+	pid = fork();
+	ck_assert_works(pid);
+	if (!pid) {
+		close(go[1]);
+		close(result[0]);
+		fork_and_try(map, start[1], go[0], result[1]);
+	}
+	close(result[1]);
+	close(go[0]);
+	ck_assert_int_eq(read(start[0], &byte, 1), 1);
+	ck_assert_works(slice_revoke(&mem, fd));
+	ck_assert_works(kill(pid, SIGUSR1));
+	ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+	close(go[1]);
+	while (read(result[0], &byte, 1) == 1) {
+		ck_assert_msg(!byte, "child %d reads after revocation", children);
+		children++;
+	}
+	ck_assert_int_gt(children, 0);
+	close(result[0]);
+	close(start[0]);
+	close(start[1]);
+	munmap(map, FORKED_PAGES * PAGE);
+	close(fd);
+}
+
+START_TEST(forks_at_the_same_time_inherit_nothing)
+{
+	int round;
+
+	for (round = 0; round < 10; round++)
+		race_with_forks();
+}
+END_TEST
+
+Suite *suite(void)
+{
+	Suite *s = suite_create("race");
+	TCase *tc = add_group(s, "revoke");
+
+	tcase_add_checked_fixture(tc, open_mem, NULL);
+	tcase_add_test(tc, readers_at_full_speed_are_stopped);
+	tcase_add_test(tc, forks_at_the_same_time_inherit_nothing);
+	return s;
+}
