@@ -28,6 +28,7 @@
 #define VFIO_DMABUF_FEATURE_REVOKE	0xffff
 #define VFIO_DMABUF_FEATURE_MEMATTR	0xfffe
 #define VFIO_DMABUF_FEATURE_CORE_EXPORT	0xfffd
+#define VFIO_DMABUF_FEATURE_EVENTS	0xfffc
 
 #ifndef VFIO_DEVICE_FEATURE_DMA_BUF
 /*
@@ -167,5 +168,54 @@ struct vfio_dmabuf_feature_memattr {
  * ENOTTY or EOPNOTSUPP: this kernel's vfio-pci-core exports none (before
  * 6.19, or without CONFIG_VFIO_PCI_DMABUF).
  */
+
+/**
+ * VFIO_DMABUF_FEATURE_EVENTS - an fd that tells of suspension and revocation (GET)
+ *
+ * @dmabuf_fd: a DMABUF exported from this device; it stays open.
+ * @open_flags: O_CLOEXEC and O_NONBLOCK, or neither.
+ *
+ * Returns a file descriptor that can be passed to any process; it gives no
+ * access to the device.  read() returns one struct vfio_dmabuf_event, whatever
+ * more fits: what the buffer is now.  The first read() never waits; after that,
+ * read() waits, and poll() says nothing, until something has changed since the
+ * last read() of that open file.  Who shares the fd shares what was read; make
+ * one for everybody who wants to be told.  After revocation poll() says POLLHUP
+ * and, when that has been read, read() returns 0, the end of file.
+ *
+ * A change is told when it is complete: suspended and revoked mean that no
+ * mapping reaches the device any more.  The fd keeps the buffer's memory,
+ * but not the device, as the DMABUF does.
+ *
+ * Return: the new fd, owned by the caller, or -1 with errno:
+ *	EBADF	   dmabuf_fd is not an open file descriptor
+ *	EINVAL	   dmabuf_fd is not a DMABUF, or not one of this device;
+ *		   open_flags has other bits
+ *	EFAULT, ENOMEM, EMFILE  as usual
+ *
+ * read() fails with EINVAL if there is no room for the struct, and with EAGAIN
+ * instead of waiting if the file is O_NONBLOCK.
+ */
+struct vfio_dmabuf_feature_events {
+	__s32	dmabuf_fd;
+	__u32	open_flags;
+};
+
+/**
+ * struct vfio_dmabuf_event - what read() of that fd returns
+ *
+ * @state: VFIO_DMABUF_STATE_*.
+ * @reserved: 0.
+ * @changes: grows with every suspension, resumption and revocation, so that
+ *	a reset that has come and gone between two reads can be seen.
+ */
+struct vfio_dmabuf_event {
+	__u32	state;
+#define VFIO_DMABUF_STATE_LIVE		0
+#define VFIO_DMABUF_STATE_SUSPENDED	1
+#define VFIO_DMABUF_STATE_REVOKED	2
+	__u32	reserved;
+	__u64	changes;
+};
 
 #endif /* _UAPI_LINUX_VFIO_DMABUF_H */

@@ -1,0 +1,485 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * libvfio-dmabuf: share parts of a PCI device's BARs between processes, on top
+ * of the driver dmabuf-vfio-pci.
+ *
+ * The owner holds a VFIO device fd: it exports slices of BARs (vdb_device_*,
+ * vdb_slice_export(), vdb_slice_revoke()).  A client holds slices and nothing
+ * else of the device: it gets them from the owner (vdb_slice_receive()) or from
+ * the broker (vdb_client_*), maps them (vdb_slice_map()) and talks to
+ * registers through them (vdb_read32() and so on, or, where the slice may be
+ * taken back meanwhile, vdb_try_read32() and so on).
+ *
+ * Every function that can fail returns 0 (or what is stated) on success, and
+ * -1, or NULL, with errno set on failure; a failed call has changed nothing.
+ * Offsets and lengths are bytes.  All file descriptors that the library makes
+ * or receives are close-on-exec.
+ *
+ * There is no global state but what vdb_guard_enable() says.  Different objects
+ * may be used by different threads at the same time; one object by several
+ * threads only where it is stated.
+ */
+#ifndef VFIO_DMABUF_H
+#define VFIO_DMABUF_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define VDB_BARS	6	/* BARs of a PCI function: 0 to 5 */
+#define VDB_BDF_SIZE	16	/* "0000:01:00.0" and the like, with the NUL */
+
+/* ------------------------------------------------------------------------
+ * Devices: for the owner.
+ */
+
+struct vdb_device;
+
+/**
+ * vdb_device_open() - open a PCI function through VFIO
+ * @bdf: "0000:01:00.0"; the domain may be left out if it is 0000
+ *
+ * Goes through the VFIO character device and an iommufd where the kernel has
+ * them, and through the IOMMU group and a type 1 container otherwise.
+ * The device is not reset.
+ *
+ * Return: the device, to be closed with vdb_device_close(); NULL with errno:
+ *	EINVAL	@bdf is not the name of a PCI function
+ *	ENOENT	there is no such function, or it has no VFIO driver
+ *	EACCES	this user may not open the group or device file
+ *	EBUSY	somebody else has opened it
+ *	or what open() or VFIO's ioctls say.
+ */
+struct vdb_device *vdb_device_open(const char *bdf);
+
+/**
+ * vdb_device_from_fd() - use a VFIO device fd that the caller has
+ * @device_fd: stays the caller's, who keeps it open as long as the object
+ *
+ * Return: the device; NULL with errno:
+ *	EBADF	@device_fd is not open
+ *	ENOTTY	it is not a VFIO device
+ *	ENODEV	it is one, but not a PCI function
+ */
+struct vdb_device *vdb_device_from_fd(int device_fd);
+
+/**
+ * vdb_device_close() - end the use of a device
+ * @device: from one of the functions above, or NULL
+ *
+ * Closes what vdb_device_open() has opened; if that was the last fd of the
+ * device, all its slices are revoked.  Leaves the fd of vdb_device_from_fd()
+ * open.  Slices exported from it stay valid objects.  errno is kept.
+ */
+void vdb_device_close(struct vdb_device *device);
+
+/**
+ * vdb_device_fd() - the VFIO device fd, for everything VFIO can do
+ * @device: any device
+ *
+ * Return: the fd; it belongs to @device.
+ */
+int vdb_device_fd(const struct vdb_device *device);
+
+/* What the driver that the device is bound to can do. */
+#define VDB_CAN_EXPORT	(1u << 0)	/* slices that can be mapped, and revoked */
+#define VDB_CAN_WC	(1u << 1)	/* write-combining slices */
+#define VDB_CAN_EVENTS	(1u << 2)	/* vdb_slice_watch() */
+
+/**
+ * vdb_device_abilities() - what the device's driver offers
+ * @device: any device
+ *
+ * Return: VDB_CAN_* bits; 0 for stock vfio-pci, whose exports cannot be mapped.
+ */
+unsigned int vdb_device_abilities(const struct vdb_device *device);
+
+struct vdb_bar {
+	uint64_t size;		/* bytes; 0: there is no such BAR */
+	bool memory;		/* false: I/O ports */
+	bool mappable;		/* slices of it can be exported */
+	bool prefetchable;	/* write-combining has no side effects */
+	bool is_64bit;
+};
+
+/**
+ * vdb_device_bar() - describe a BAR
+ * @device: any device
+ * @index: 0 to 5
+ * @bar: filled in
+ *
+ * Return: 0; -1 with EINVAL if @index is above 5, or what VFIO says.
+ */
+int vdb_device_bar(const struct vdb_device *device, unsigned int index,
+		   struct vdb_bar *bar);
+
+/**
+ * vdb_device_reset() - reset the function; its slices are suspended meanwhile
+ * @device: any device
+ *
+ * Return: 0; -1 with ENOTTY if it cannot be reset alone, or what VFIO says.
+ */
+int vdb_device_reset(const struct vdb_device *device);
+
+/* ------------------------------------------------------------------------
+ * Slices.
+ */
+
+struct vdb_slice;
+
+struct vdb_range {
+	uint64_t offset;	/* in the BAR */
+	uint64_t length;
+};
+
+#define VDB_READ_ONLY	(1u << 0)	/* can never be mapped writable */
+#define VDB_WC		(1u << 1)	/* mapped write-combining instead of uncached */
+
+/**
+ * vdb_slice_export() - export ranges of a BAR
+ * @device: with VDB_CAN_EXPORT
+ * @bar: 0 to 5
+ * @ranges: in whole pages; the slice has them one behind the other
+ * @nr_ranges: at least 1
+ * @flags: VDB_* bits above
+ *
+ * Return: the slice, to be given back with vdb_slice_free(), which does not
+ * revoke it while others have its fd; NULL with errno:
+ *	EINVAL	@bar above 5, unknown @flags, or @ranges empty, not in whole
+ *		pages, or behind the end of the BAR
+ *	ENODEV	no such BAR, or one that cannot be mapped
+ *	ENOTTY	the device's driver is not dmabuf-vfio-pci
+ *	EOPNOTSUPP VDB_WC on a machine without it
+ *	or as VFIO_DEVICE_FEATURE_DMA_BUF says in <linux/vfio_dmabuf.h>.
+ */
+struct vdb_slice *vdb_slice_export(const struct vdb_device *device,
+				   unsigned int bar,
+				   const struct vdb_range *ranges,
+				   size_t nr_ranges, unsigned int flags);
+
+/**
+ * vdb_slice_revoke() - take a slice back for good
+ * @device: that it was exported from
+ * @slice: stays a valid object
+ *
+ * When it returns 0, or -1 with EBADFD, no mapping in any process reaches the
+ * device through the slice, and none can be made.  It waits for no client.
+ *
+ * Return: 0; -1 with EBADFD if it was revoked before, EINVAL if it is not a
+ * slice of @device.
+ */
+int vdb_slice_revoke(const struct vdb_device *device,
+		     const struct vdb_slice *slice);
+
+/**
+ * vdb_slice_watch() - make a slice tell when it is suspended and revoked
+ * @device: that it was exported from, with VDB_CAN_EVENTS
+ * @slice: gets an event fd, which travels with it from then on; one that it
+ *	has already is replaced
+ *
+ * Return: 0; -1 with ENOTTY if the driver cannot, or as the feature says.
+ */
+int vdb_slice_watch(const struct vdb_device *device, struct vdb_slice *slice);
+
+/**
+ * vdb_slice_free() - end the use of a slice in this process
+ * @slice: any, or NULL
+ *
+ * Closes its fds; mappings stay until vdb_slice_unmap().  errno is kept.
+ */
+void vdb_slice_free(struct vdb_slice *slice);
+
+/* About a slice; the fds belong to it. */
+int vdb_slice_fd(const struct vdb_slice *slice);	/* the DMABUF */
+int vdb_slice_event_fd(const struct vdb_slice *slice);	/* -1: not watched */
+const char *vdb_slice_bdf(const struct vdb_slice *slice);	/* "" if not known */
+unsigned int vdb_slice_bar(const struct vdb_slice *slice);
+uint64_t vdb_slice_offset(const struct vdb_slice *slice);	/* of its byte 0 in the BAR */
+uint64_t vdb_slice_length(const struct vdb_slice *slice);
+unsigned int vdb_slice_flags(const struct vdb_slice *slice);	/* VDB_READ_ONLY, VDB_WC */
+
+enum vdb_state {
+	VDB_LIVE = 0,
+	VDB_SUSPENDED = 1,	/* for a time: accesses wait or get SIGBUS */
+	VDB_REVOKED = 2,	/* for good */
+};
+
+/**
+ * vdb_slice_state() - what a watched slice has become
+ * @slice: watched
+ * @changes: NULL, or where to put a number that grows with every suspension,
+ *	resumption and revocation: what has come and gone between two calls
+ *	shows in it
+ *
+ * vdb_slice_event_fd() polls readable (POLLIN) from the first moment and after
+ * every change; this call makes it quiet again.  Once the slice is revoked it
+ * says POLLHUP and is never quiet again.  Does not block.
+ *
+ * Return: enum vdb_state; -1 with ENODATA if the slice is not watched.
+ */
+int vdb_slice_state(const struct vdb_slice *slice, uint64_t *changes);
+
+/**
+ * vdb_slice_map() - map a slice or a part of it
+ * @slice: any
+ * @offset: in the slice, in whole pages
+ * @length: in whole pages; 0: all that follows
+ * @prot: PROT_READ, PROT_WRITE or both
+ *
+ * The address is chosen so that the kernel can use huge pages where BAR and
+ * slice allow it.  Each mapping stays until vdb_slice_unmap(), also after
+ * vdb_slice_free().
+ *
+ * Return: the address; NULL with errno:
+ *	EINVAL	@offset or @length not in whole pages, or behind the end
+ *	EACCES	@prot has PROT_WRITE and the slice is read-only
+ *	ENODEV	the slice is revoked
+ *	ENOMEM	as mmap()
+ */
+void *vdb_slice_map(const struct vdb_slice *slice, uint64_t offset,
+		    size_t length, int prot);
+
+/**
+ * vdb_slice_unmap() - undo vdb_slice_map()
+ * @address: from vdb_slice_map()
+ * @length: as there; not 0
+ *
+ * Return: 0; -1 with EINVAL as munmap().
+ */
+int vdb_slice_unmap(void *address, size_t length);
+
+/**
+ * vdb_slice_send() - pass a slice to another process
+ * @socket: a connected AF_UNIX socket, SOCK_SEQPACKET or SOCK_STREAM
+ * @slice: any; stays the caller's
+ *
+ * One message with the slice's description and its fds: the DMABUF and, if it
+ * is watched, the event fd.  (The event fd is then shared: what one process
+ * has read, the other is not told again.)
+ *
+ * Return: 0; -1 with what sendmsg() says; EMSGSIZE if it took only a part.
+ */
+int vdb_slice_send(int socket, const struct vdb_slice *slice);
+
+/**
+ * vdb_slice_receive() - get what vdb_slice_send() has sent
+ * @socket: the other end
+ *
+ * Trusts nothing in the message: bounds and mode are compared with the DMABUF
+ * itself.  Fds that do not belong are closed.
+ *
+ * Return: the slice; NULL with errno:
+ *	EPROTO	the message is not a slice's, or says what the DMABUF denies
+ *	ENOTCONN the other end is closed
+ *	or what recvmsg() says (EAGAIN on a non-blocking socket).
+ */
+struct vdb_slice *vdb_slice_receive(int socket);
+
+/**
+ * vdb_slice_from_fd() - make a slice of a DMABUF fd that came another way
+ * @fd: a DMABUF; the slice's own after success, the caller's after failure
+ * @event_fd: its event fd or -1; likewise
+ * @bdf: name of the function, or NULL
+ * @bar: 0 to 5
+ * @offset: of its byte 0 in the BAR
+ * @flags: VDB_* bits
+ *
+ * Return: the slice; NULL with EINVAL if @fd is not a DMABUF or another value
+ * makes no sense, EBADF.
+ */
+struct vdb_slice *vdb_slice_from_fd(int fd, int event_fd, const char *bdf,
+				    unsigned int bar, uint64_t offset,
+				    unsigned int flags);
+
+/* ------------------------------------------------------------------------
+ * Registers.  @address points into a mapping, aligned to the access.
+ *
+ * Accesses of one thread to uncached mappings reach the device in the order of
+ * the program, each as one access of that width; stores to ordinary memory made
+ * before a vdb_write*() are visible to the device's DMA before it, and loads
+ * from ordinary memory after a vdb_read*() see what the device had written
+ * before it answered.  Values are in the CPU's byte order; PCI's is little
+ * endian.  A slice that is revoked answers with SIGBUS.
+ */
+#include <vfio-dmabuf-mmio.h>
+
+/* ------------------------------------------------------------------------
+ * Registers of a slice that may be taken back: an error instead of SIGBUS.
+ */
+
+/**
+ * vdb_guard_enable() - install the library's SIGBUS handler
+ *
+ * For programs without a SIGBUS handler of their own.  The handler treats
+ * faults of vdb_try_*() only, and hands all other SIGBUS to the disposition
+ * that it found, which is kept for the whole process: the library's only
+ * global state.  Calls after the first do nothing.  Thread-safe.
+ *
+ * Return: 0; -1 with what sigaction() says.
+ */
+int vdb_guard_enable(void);
+
+/**
+ * vdb_guard_handle() - for programs with a SIGBUS handler of their own
+ * @info: what the handler, installed with SA_SIGINFO, was given
+ * @context: likewise
+ *
+ * To be called first in that handler.  Async-signal-safe.
+ *
+ * Return: true if the fault was vdb_try_*()'s: the handler returns at once, and
+ * the call fails with EFAULT.  False: it is the program's to treat.
+ */
+bool vdb_guard_handle(const siginfo_t *info, void *context);
+
+/**
+ * vdb_try_read8() and so on - read or write a register, or fail
+ * @address: in a mapping, aligned to the width
+ * @value: filled in
+ *
+ * As vdb_read*() and vdb_write*(), but where these would get SIGBUS, and the
+ * guard is enabled (or the program's handler calls vdb_guard_handle()), they
+ * return an error.  What was being accessed then is lost: a write may or may
+ * not have reached the device if it was revoked just then.  While the device is
+ * being reset they wait.
+ *
+ * Return: 0; -1 with EFAULT if the device cannot be reached.
+ */
+int vdb_try_read8(const volatile void *address, uint8_t *value);
+int vdb_try_read16(const volatile void *address, uint16_t *value);
+int vdb_try_read32(const volatile void *address, uint32_t *value);
+int vdb_try_read64(const volatile void *address, uint64_t *value);
+int vdb_try_write8(volatile void *address, uint8_t value);
+int vdb_try_write16(volatile void *address, uint16_t value);
+int vdb_try_write32(volatile void *address, uint32_t value);
+int vdb_try_write64(volatile void *address, uint64_t value);
+
+/* ------------------------------------------------------------------------
+ * The broker's clients.  docs/protocol.md has the protocol.
+ */
+
+#define VDB_BROKER_SOCKET	"/run/vfio-dmabuf/broker"
+
+struct vdb_client;
+
+/**
+ * vdb_client_connect() - connect to the broker
+ * @path: its socket, or NULL for VDB_BROKER_SOCKET
+ *
+ * Return: the connection, to be closed with vdb_client_close(); NULL with
+ * errno: EPROTONOSUPPORT if the broker speaks other versions only, or what
+ * connect() says.
+ */
+struct vdb_client *vdb_client_connect(const char *path);
+
+/**
+ * vdb_client_close() - end the connection, and all leases with it
+ * @client: any, or NULL.  errno is kept.
+ */
+void vdb_client_close(struct vdb_client *client);
+
+/**
+ * vdb_client_fd() - for the caller's event loop
+ * @client: any
+ *
+ * Return: an fd that polls readable when vdb_client_next() has something.
+ */
+int vdb_client_fd(const struct vdb_client *client);
+
+/**
+ * vdb_client_error() - why the last call failed, in the broker's words
+ * @client: any
+ *
+ * Return: a text of this connection, valid until its next call; "" if none.
+ */
+const char *vdb_client_error(const struct vdb_client *client);
+
+#define VDB_ANY_INDEX	UINT32_MAX
+
+struct vdb_lease {
+	uint64_t id;
+	uint32_t index;		/* which of an array of slices */
+	uint32_t seconds;	/* until it ends by itself; 0: does not */
+	struct vdb_slice *slice;	/* the caller's, for vdb_slice_free() */
+};
+
+/**
+ * vdb_client_acquire() - get a slice lent
+ * @client: any
+ * @name: as the broker's configuration has it, "<device>/<slice>"
+ * @index: which of an array, 0 for one that is none; VDB_ANY_INDEX: any free one
+ * @flags: VDB_READ_ONLY, to get less than may be had
+ * @seconds: how long; 0: as long as the broker's configuration allows
+ * @lease: filled in
+ *
+ * Return: 0; -1 with errno:
+ *	ENOENT	no such slice, or not for this user (which is not told apart)
+ *	EBUSY	it is lent already
+ *	EINVAL	@index, @flags or @seconds make no sense for it
+ *	EDQUOT	this client or user has as many leases as it may
+ *	ENODEV	the broker has lost the device
+ *	ENOTCONN the broker is gone, or has closed the connection
+ */
+int vdb_client_acquire(struct vdb_client *client, const char *name,
+		       uint32_t index, unsigned int flags, uint32_t seconds,
+		       struct vdb_lease *lease);
+
+/**
+ * vdb_client_release() - give a slice back before its time
+ * @client: that has acquired it
+ * @lease: its id
+ *
+ * When it returns 0 the slice is revoked.
+ *
+ * Return: 0; -1 with ENOENT if this client has no such lease (any more).
+ */
+int vdb_client_release(struct vdb_client *client, uint64_t lease);
+
+/**
+ * vdb_client_renew() - have a lease last longer
+ * @client: that has acquired it
+ * @lease: its id
+ * @seconds: from now on; 0: as long as allowed
+ *
+ * Return: seconds granted, or 0 if it does not end by itself; -1 with ENOENT.
+ */
+int64_t vdb_client_renew(struct vdb_client *client, uint64_t lease,
+			 uint32_t seconds);
+
+/* Why a lease ended. */
+enum vdb_end {
+	VDB_END_NONE = 0,	/* it has not */
+	VDB_END_RELEASED = 1,
+	VDB_END_EXPIRED = 2,
+	VDB_END_REVOKED = 3,	/* by the administrator */
+	VDB_END_DEVICE = 4,	/* the broker has lost the device */
+	VDB_END_CLIENT = 5,	/* the client is gone */
+};
+
+struct vdb_event {
+	uint64_t lease;
+	enum vdb_state state;
+	enum vdb_end end;	/* VDB_END_NONE unless state is VDB_REVOKED */
+};
+
+/**
+ * vdb_client_next() - what has happened to this client's leases
+ * @client: any
+ * @event: filled in
+ *
+ * Does not block.
+ *
+ * Return: 1 if @event is filled in, 0 if there is nothing; -1 with ENOTCONN if
+ * the broker is gone.
+ */
+int vdb_client_next(struct vdb_client *client, struct vdb_event *event);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
