@@ -27,12 +27,13 @@
 #include "access.h"
 #include "buffer.h"
 #include "device.h"
+#include "events.h"
 #include "importers.h"
 #include "mapping.h"
 #include "trace.h"
 
 /* Keep importers out: for a reason that is not there yet, or is already. */
-static void dma_off(struct dvp_device *dvp, enum dvp_dma_off reason)
+static void dma_off(struct dvp_device *dvp, enum dvp_reason reason)
 {
 	struct dvp_buffer *buffer;
 	unsigned int before = dvp->dma_off;
@@ -46,7 +47,7 @@ static void dma_off(struct dvp_device *dvp, enum dvp_dma_off reason)
 		dvp_importers_evict(buffer);
 }
 
-static void dma_on(struct dvp_device *dvp, enum dvp_dma_off reason)
+static void dma_on(struct dvp_device *dvp, enum dvp_reason reason)
 {
 	struct dvp_buffer *buffer;
 	unsigned int before = dvp->dma_off;
@@ -121,7 +122,7 @@ void dvp_access_reset_prepare(struct pci_dev *pdev)
 	trace_device_suspend(dvp, "reset");
 
 	mutex_lock(&dvp->buffers_lock);
-	dma_off(dvp, DVP_DMA_OFF_RESET);
+	dma_off(dvp, DVP_REASON_RESET);
 	mutex_unlock(&dvp->buffers_lock);
 
 	down_write(&dvp->gate);
@@ -129,6 +130,7 @@ void dvp_access_reset_prepare(struct pci_dev *pdev)
 	up_write(&dvp->gate);
 
 	dvp_zap_device(dvp);
+	dvp_events_suspended(dvp, DVP_REASON_RESET, true);
 }
 
 /**
@@ -145,9 +147,10 @@ void dvp_access_reset_done(struct pci_dev *pdev)
 	dvp->resetting = false;
 	up_write(&dvp->gate);
 	wake_up_all(&dvp->reset_wait);
+	dvp_events_suspended(dvp, DVP_REASON_RESET, false);
 
 	mutex_lock(&dvp->buffers_lock);
-	dma_on(dvp, DVP_DMA_OFF_RESET);
+	dma_on(dvp, DVP_REASON_RESET);
 	mutex_unlock(&dvp->buffers_lock);
 
 	trace_device_resume(dvp, "reset");
@@ -166,7 +169,7 @@ void dvp_access_announce(struct dvp_device *dvp)
 	guard(mutex)(&dvp->buffers_lock);
 
 	dvp->announced++;
-	dma_off(dvp, DVP_DMA_OFF_MEMORY);
+	dma_off(dvp, DVP_REASON_MEMORY);
 }
 
 /**
@@ -193,14 +196,15 @@ void dvp_access_changed(struct dvp_device *dvp, bool announced)
 			trace_device_suspend(dvp, "memory");
 		else
 			trace_device_resume(dvp, "memory");
+		dvp_events_suspended(dvp, DVP_REASON_MEMORY, suspended);
 	}
 
 	if (announced)
 		dvp->announced--;
 	if (suspended)
-		dma_off(dvp, DVP_DMA_OFF_MEMORY);
+		dma_off(dvp, DVP_REASON_MEMORY);
 	else if (!dvp->announced)
-		dma_on(dvp, DVP_DMA_OFF_MEMORY);
+		dma_on(dvp, DVP_REASON_MEMORY);
 }
 
 /**
@@ -228,6 +232,7 @@ int dvp_access_revoke(struct dvp_buffer *buffer)
 
 	dvp_zap_buffer(buffer);
 	dvp_importers_evict(buffer);
+	dvp_events_revoked(buffer);
 	trace_buffer_revoke(buffer);
 	return 0;
 }
@@ -254,6 +259,8 @@ void dvp_access_revoke_all(struct dvp_device *dvp)
 	up_write(&dvp->gate);
 
 	dvp_zap_device(dvp);
-	list_for_each_entry(buffer, &dvp->buffers, link)
+	list_for_each_entry(buffer, &dvp->buffers, link) {
 		dvp_importers_evict(buffer);
+		dvp_events_revoked(buffer);
+	}
 }

@@ -16,10 +16,10 @@ enum dvp_access {
 	DVP_ACCESS_REVOKED,
 };
 
-/* Why importers may not map. */
-enum dvp_dma_off {
-	DVP_DMA_OFF_RESET = 1,	/* from reset_prepare to reset_done */
-	DVP_DMA_OFF_MEMORY = 2,	/* memory disabled, D3 or low power, or about to be */
+/* Why a device is suspended. */
+enum dvp_reason {
+	DVP_REASON_RESET = 1,	/* from reset_prepare to reset_done */
+	DVP_REASON_MEMORY = 2,	/* memory disabled, D3 or low power, or about to be */
 };
 
 enum dvp_access dvp_access_test(const struct dvp_buffer *buffer);

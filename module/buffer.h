@@ -27,6 +27,7 @@ struct dvp_buffer {
 	u64 base_page;			/* VMA offset, in pages, of the buffer's page 0 */
 	atomic_t mappings;		/* VMAs of this buffer, in all processes */
 	bool revoked;			/* for good; written under gate and buffers_lock */
+	u64 told_end;			/* the last change of all; see events.c */
 	bool read_only;
 	u8 bar;
 	u32 memattr;			/* VFIO_DMABUF_MEMATTR_*, see memattr.c */

@@ -48,6 +48,8 @@ static int dvp_init(struct vfio_device *core_vdev)
 	INIT_LIST_HEAD(&dvp->buffers);
 	init_rwsem(&dvp->gate);
 	init_waitqueue_head(&dvp->reset_wait);
+	spin_lock_init(&dvp->events_lock);
+	init_waitqueue_head(&dvp->events_wait);
 	dvp_settings_init(dvp);
 	dvp_stock_init(dvp);
 

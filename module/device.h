@@ -47,13 +47,22 @@ struct dvp_device {
 	bool resetting;			/* from reset_prepare to reset_done */
 	wait_queue_head_t reset_wait;	/* faults that wait for the end of the reset */
 	/*
-	 * Why importers may not map (bits of enum dvp_dma_off, none if they
+	 * Why importers may not map (bits of enum dvp_reason, none if they
 	 * may), calls of dvp_access_announce() in flight, and what
 	 * dvp_access_changed() has seen last.  Written under buffers_lock.
 	 */
 	unsigned int dma_off;
 	unsigned int announced;
 	bool suspended;
+
+	/*
+	 * What has been told to the files of events.c: the reasons why the
+	 * device is suspended, and how often that came or went.
+	 */
+	spinlock_t events_lock;		/* innermost, also for a buffer's told_end */
+	unsigned int told_reasons;
+	u64 told_changes;
+	wait_queue_head_t events_wait;
 
 	bool write_combine;		/* see settings.c */
 	bool core_export;

@@ -11,9 +11,21 @@
 #include "access.h"
 #include "buffer.h"
 #include "device.h"
+#include "events.h"
 #include "feature.h"
 #include "memattr.h"
 #include "trace.h"
+
+/* 1 if there is a request, else what the ioctl returns: a probe has none. */
+static int copy_request(void *request, const void __user *arg, size_t size,
+			u32 op, u32 flags, size_t argsz)
+{
+	int ret = vfio_check_feature(flags, argsz, op, size);
+
+	if (ret == 1 && copy_from_user(request, arg, size))
+		return -EFAULT;
+	return ret;
+}
 
 /* Bytes of a BAR that can be mapped, or a negative errno. */
 static s64 bar_size(struct dvp_device *dvp, unsigned int bar)
@@ -72,13 +84,10 @@ static int feature_dma_buf(struct dvp_device *dvp, u32 flags,
 	struct dvp_buffer *buffer;
 	int ret;
 
-	ret = vfio_check_feature(flags, argsz, VFIO_DEVICE_FEATURE_GET,
-				 sizeof(request));
+	ret = copy_request(&request, arg, sizeof(request),
+			   VFIO_DEVICE_FEATURE_GET, flags, argsz);
 	if (ret != 1)
 		return ret;
-
-	if (copy_from_user(&request, arg, sizeof(request)))
-		return -EFAULT;
 
 	if (request.flags || !request.nr_ranges)
 		return -EINVAL;
@@ -116,13 +125,10 @@ static int feature_revoke(struct dvp_device *dvp, u32 flags,
 	struct dvp_buffer *buffer;
 	int ret;
 
-	ret = vfio_check_feature(flags, argsz, VFIO_DEVICE_FEATURE_SET,
-				 sizeof(request));
+	ret = copy_request(&request, arg, sizeof(request),
+			   VFIO_DEVICE_FEATURE_SET, flags, argsz);
 	if (ret != 1)
 		return ret;
-
-	if (copy_from_user(&request, arg, sizeof(request)))
-		return -EFAULT;
 
 	buffer = dvp_buffer_get(dvp, request.dmabuf_fd);
 	if (IS_ERR(buffer))
@@ -141,13 +147,10 @@ static int feature_memattr(struct dvp_device *dvp, u32 flags,
 	struct dvp_buffer *buffer;
 	int ret;
 
-	ret = vfio_check_feature(flags, argsz, VFIO_DEVICE_FEATURE_SET,
-				 sizeof(request));
+	ret = copy_request(&request, arg, sizeof(request),
+			   VFIO_DEVICE_FEATURE_SET, flags, argsz);
 	if (ret != 1)
 		return ret;
-
-	if (copy_from_user(&request, arg, sizeof(request)))
-		return -EFAULT;
 
 	if (request.memattr > VFIO_DMABUF_MEMATTR_WC)
 		return -EINVAL;
@@ -159,6 +162,28 @@ static int feature_memattr(struct dvp_device *dvp, u32 flags,
 		return PTR_ERR(buffer);
 
 	ret = dvp_memattr_set(buffer, request.memattr);
+	dma_buf_put(buffer->dmabuf);
+	return ret;
+}
+
+static int feature_events(struct dvp_device *dvp, u32 flags,
+			  struct vfio_dmabuf_feature_events __user *arg,
+			  size_t argsz)
+{
+	struct vfio_dmabuf_feature_events request;
+	struct dvp_buffer *buffer;
+	int ret;
+
+	ret = copy_request(&request, arg, sizeof(request),
+			   VFIO_DEVICE_FEATURE_GET, flags, argsz);
+	if (ret != 1)
+		return ret;
+
+	buffer = dvp_buffer_get(dvp, request.dmabuf_fd);
+	if (IS_ERR(buffer))
+		return PTR_ERR(buffer);
+
+	ret = dvp_events_open(buffer, request.open_flags);
 	dma_buf_put(buffer->dmabuf);
 	return ret;
 }
@@ -193,6 +218,8 @@ int dvp_device_feature(struct vfio_device *core_vdev, u32 flags,
 		return feature_revoke(dvp, flags, arg, argsz);
 	case VFIO_DMABUF_FEATURE_MEMATTR:
 		return feature_memattr(dvp, flags, arg, argsz);
+	case VFIO_DMABUF_FEATURE_EVENTS:
+		return feature_events(dvp, flags, arg, argsz);
 	}
 
 	/* Low power is entered and left by features of the core. */
