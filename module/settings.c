@@ -34,6 +34,21 @@ static struct dvp_device *dvp_from_dev(struct device *dev)
 	return pci_get_drvdata(to_pci_dev(dev));
 }
 
+static ssize_t store(bool *setting, bool supported, const char *buf,
+		     size_t count)
+{
+	bool value;
+	int ret;
+
+	ret = kstrtobool(buf, &value);
+	if (ret)
+		return ret;
+	if (value && !supported)
+		return -EOPNOTSUPP;
+	WRITE_ONCE(*setting, value);
+	return count;
+}
+
 static ssize_t write_combine_show(struct device *dev,
 				  struct device_attribute *attr, char *buf)
 {
@@ -44,16 +59,8 @@ static ssize_t write_combine_store(struct device *dev,
 				   struct device_attribute *attr,
 				   const char *buf, size_t count)
 {
-	bool value;
-	int ret;
-
-	ret = kstrtobool(buf, &value);
-	if (ret)
-		return ret;
-	if (value && !dvp_memattr_supported(VFIO_DMABUF_MEMATTR_WC))
-		return -EOPNOTSUPP;
-	WRITE_ONCE(dvp_from_dev(dev)->write_combine, value);
-	return count;
+	return store(&dvp_from_dev(dev)->write_combine,
+		     dvp_memattr_supported(VFIO_DMABUF_MEMATTR_WC), buf, count);
 }
 static DEVICE_ATTR_RW(write_combine);
 
@@ -67,16 +74,8 @@ static ssize_t core_export_store(struct device *dev,
 				 struct device_attribute *attr,
 				 const char *buf, size_t count)
 {
-	bool value;
-	int ret;
-
-	ret = kstrtobool(buf, &value);
-	if (ret)
-		return ret;
-	if (value && !DVP_HAS_CORE_EXPORT)
-		return -EOPNOTSUPP;
-	WRITE_ONCE(dvp_from_dev(dev)->core_export, value);
-	return count;
+	return store(&dvp_from_dev(dev)->core_export, DVP_HAS_CORE_EXPORT,
+		     buf, count);
 }
 static DEVICE_ATTR_RW(core_export);
 
