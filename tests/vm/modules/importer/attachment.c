@@ -8,19 +8,11 @@
 #include <linux/pci.h>
 #include <linux/scatterlist.h>
 #include <linux/slab.h>
-#include <linux/version.h>
+#include "../compat.h"
 #include "attachment.h"
 #include "engine.h"
 
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
-MODULE_IMPORT_NS(DMA_BUF);
-#else
-MODULE_IMPORT_NS("DMA_BUF");
-#endif
-
-#if LINUX_VERSION_CODE < KERNEL_VERSION(7, 0, 0)
-#define invalidate_mappings move_notify
-#endif
+IMPORT_NS(DMA_BUF);
 
 static void wait_for_engine(struct attachment *a)
 {
