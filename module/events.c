@@ -37,8 +37,7 @@ static void look(struct dvp_buffer *buffer, struct vfio_dmabuf_event *event)
 {
 	struct dvp_device *dvp = buffer->dvp;
 
-	guard(spinlock)(&dvp->events_lock);
-
+	spin_lock(&dvp->events_lock);
 	event->changes = buffer->told_end ?: dvp->told_changes;
 	if (buffer->told_end)
 		event->state = VFIO_DMABUF_STATE_REVOKED;
@@ -46,6 +45,7 @@ static void look(struct dvp_buffer *buffer, struct vfio_dmabuf_event *event)
 		event->state = VFIO_DMABUF_STATE_SUSPENDED;
 	else
 		event->state = VFIO_DMABUF_STATE_LIVE;
+	spin_unlock(&dvp->events_lock);
 }
 
 /* Whether a read has something new, or the end of the file, to return. */
