@@ -86,6 +86,16 @@ void vdb_device_close(struct vdb_device *device);
  */
 int vdb_device_fd(const struct vdb_device *device);
 
+/**
+ * vdb_device_iommu_fd() - what DMA is mapped through
+ * @device: any device
+ *
+ * Return: the type 1 container, or the iommufd with the IO address space that
+ * the device is attached to; it belongs to @device.  -1 if the device came from
+ * vdb_device_from_fd().
+ */
+int vdb_device_iommu_fd(const struct vdb_device *device);
+
 /* What the driver that the device is bound to can do. */
 #define VDB_CAN_EXPORT	(1u << 0)	/* slices that can be mapped, and revoked */
 #define VDB_CAN_WC	(1u << 1)	/* write-combining slices */
@@ -122,7 +132,7 @@ int vdb_device_bar(const struct vdb_device *device, unsigned int index,
  * vdb_device_reset() - reset the function; its slices are suspended meanwhile
  * @device: any device
  *
- * Return: 0; -1 with ENOTTY if it cannot be reset alone, or what VFIO says.
+ * Return: 0; -1 with EINVAL if it cannot be reset alone, or what VFIO says.
  */
 int vdb_device_reset(const struct vdb_device *device);
 
@@ -222,7 +232,7 @@ enum vdb_state {
  *
  * Return: enum vdb_state; -1 with ENODATA if the slice is not watched.
  */
-int vdb_slice_state(const struct vdb_slice *slice, uint64_t *changes);
+int vdb_slice_state(struct vdb_slice *slice, uint64_t *changes);
 
 /**
  * vdb_slice_map() - map a slice or a part of it
@@ -259,8 +269,9 @@ int vdb_slice_unmap(void *address, size_t length);
  * @slice: any; stays the caller's
  *
  * One message with the slice's description and its fds: the DMABUF and, if it
- * is watched, the event fd.  (The event fd is then shared: what one process
- * has read, the other is not told again.)
+ * is watched, the event fd.  That is then shared: what one process has read, the
+ * other is not told.  An owner who wants to know, too, calls vdb_slice_watch()
+ * again and so gets one of its own.
  *
  * Return: 0; -1 with what sendmsg() says; EMSGSIZE if it took only a part.
  */
@@ -289,8 +300,10 @@ struct vdb_slice *vdb_slice_receive(int socket);
  * @offset: of its byte 0 in the BAR
  * @flags: VDB_* bits
  *
- * Return: the slice; NULL with EINVAL if @fd is not a DMABUF or another value
- * makes no sense, EBADF.
+ * Return: the slice; NULL with errno:
+ *	EBADF	@fd is not open
+ *	EINVAL	@fd is not a DMABUF, its file's mode is not what @flags says,
+ *		or another value makes no sense
  */
 struct vdb_slice *vdb_slice_from_fd(int fd, int event_fd, const char *bdf,
 				    unsigned int bar, uint64_t offset,
@@ -314,6 +327,8 @@ struct vdb_slice *vdb_slice_from_fd(int fd, int event_fd, const char *bdf,
 
 /**
  * vdb_guard_enable() - install the library's SIGBUS handler
+ *
+ * x86-64 only so far; the library does not build elsewhere.
  *
  * For programs without a SIGBUS handler of their own.  The handler treats
  * faults of vdb_try_*() only, and hands all other SIGBUS to the disposition
@@ -477,6 +492,70 @@ struct vdb_event {
  * the broker is gone.
  */
 int vdb_client_next(struct vdb_client *client, struct vdb_event *event);
+
+/**
+ * vdb_client_revoke() - take anybody's lease away; for administrators
+ * @client: any
+ * @lease: its id
+ *
+ * Return: 0 when the slice is revoked; -1 with ENOENT if there is no such
+ * lease, EPERM if this client is no administrator.
+ */
+int vdb_client_revoke(struct vdb_client *client, uint64_t lease);
+
+/* What the broker lends. */
+struct vdb_slice_info {
+	const char *name;	/* "<device>/<slice>" */
+	const char *bdf;
+	unsigned int bar;
+	unsigned int flags;	/* VDB_READ_ONLY, VDB_WC */
+	bool exclusive;
+	uint64_t offset;	/* of the first of an array */
+	uint64_t length;	/* of each */
+	uint32_t count;		/* 1: no array */
+	uint32_t free;
+	uint32_t max_seconds;	/* 0: without limit */
+};
+
+struct vdb_lease_info {
+	uint64_t id;
+	const char *name;	/* of the slice */
+	const char *bdf;
+	const char *client;	/* what it calls itself */
+	unsigned int bar;
+	unsigned int flags;
+	uint64_t offset;
+	uint64_t length;
+	uint32_t index;
+	uint32_t seconds;	/* left; 0: without limit */
+	uint32_t pid, uid, gid;
+	enum vdb_state state;
+};
+
+struct vdb_device_info {
+	const char *name;
+	const char *bdf;
+	enum vdb_state state;	/* VDB_REVOKED: the broker has lost it */
+	uint32_t leases;
+};
+
+/**
+ * vdb_client_slices() and so on - what the broker has, one call for each
+ * @client: any
+ * @each: must not use @client; its argument is valid during the call
+ * @data: handed to @each
+ *
+ * An ordinary client is told of the slices that it may have and of its own
+ * leases, an administrator of all, and of the devices.
+ *
+ * Return: 0; -1 with EPERM if only an administrator may know, ENOTCONN.
+ */
+int vdb_client_slices(struct vdb_client *client,
+		      void (*each)(const struct vdb_slice_info *, void *), void *data);
+int vdb_client_leases(struct vdb_client *client,
+		      void (*each)(const struct vdb_lease_info *, void *), void *data);
+int vdb_client_devices(struct vdb_client *client,
+		       void (*each)(const struct vdb_device_info *, void *), void *data);
 
 #ifdef __cplusplus
 }

@@ -6,12 +6,12 @@
 # bench/vm/*.c		likewise, with bench/support as well, in build/user/bench
 # examples/*.c		one program each, in build/user/programs
 # lab/guest/runner.c	what runs them
-# tests/unit/test_*.c	one program each, with sanitizers, in build/unit
+#
+# Library, command and broker are built by meson in build/meson, and once more
+# with sanitizers, and with the unit tests of tests/unit, in build/unit.
 
 CFLAGS := -std=gnu17 -O2 -g -Wall -Wextra -Werror -MMD -MP
-GUEST_CPPFLAGS := -Iinclude/uapi -Itests/vm/support -Itests/vm/modules -Imodule
-UNIT_CPPFLAGS := -Itests/unit/shim -Iinclude/uapi -Iinclude -Imodule
-UNIT_CFLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all
+GUEST_CPPFLAGS := -Iinclude -Iinclude/uapi -Itests/vm/support -Itests/vm/modules -Imodule
 CHECK_LIBS := $(shell pkgconf --libs --static check)
 
 support := $(patsubst tests/vm/support/%.c,build/user/support/%.o,$(wildcard tests/vm/support/*.c))
@@ -19,20 +19,31 @@ bench_support := $(patsubst bench/support/%.c,build/user/bench-support/%.o,$(wil
 tests := $(patsubst tests/vm/%.c,build/user/tests/%,$(wildcard tests/vm/test_*.c))
 benches := $(patsubst bench/vm/%.c,build/user/bench/%,$(wildcard bench/vm/*.c))
 examples := $(patsubst examples/%.c,build/user/programs/%,$(wildcard examples/*.c))
-units := $(patsubst tests/unit/%.c,build/unit/%,$(wildcard tests/unit/test_*.c))
+
+library := build/meson/lib/libvfio-dmabuf.so
 
 all: user unit
 user: build/user/runner $(tests) $(examples)
 bench: build/user/runner $(benches)
-unit: $(units)
+
+# Ninja knows better than make what is out of date.
+meson = @[ -e $(1)/build.ninja ] || meson setup --prefix=/usr $(2) $(1) >$(1).log 2>&1 || { cat $(1).log >&2; exit 1; }; \
+	ninja -C $(1) $(if $(V),-v,--quiet)
+$(library): FORCE
+	@mkdir -p build
+	$(call meson,build/meson)
+unit: FORCE
+	@mkdir -p build
+	$(call meson,build/unit,-Dtests=true -Db_sanitize=address$(comma)undefined -Db_lundef=false)
+comma := ,
 
 build/user/support/%.o: tests/vm/support/%.c
 	@mkdir -p $(@D)
 	$(CC) $(GUEST_CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
-build/user/tests/%: tests/vm/%.c $(support)
+build/user/tests/%: tests/vm/%.c $(support) $(library)
 	@mkdir -p $(@D)
-	$(CC) $(GUEST_CPPFLAGS) $(CFLAGS) -o $@ $< $(support) $(CHECK_LIBS)
+	$(CC) $(GUEST_CPPFLAGS) $(CFLAGS) -o $@ $< $(support) $(library) $(CHECK_LIBS)
 
 build/user/bench-support/%.o: bench/support/%.c
 	@mkdir -p $(@D)
@@ -42,23 +53,19 @@ build/user/bench/%: bench/vm/%.c $(bench_support) $(support)
 	@mkdir -p $(@D)
 	$(CC) $(GUEST_CPPFLAGS) -Ibench/support $(CFLAGS) -o $@ $< $(bench_support) $(support) $(CHECK_LIBS)
 
-build/user/programs/%: examples/%.c
+build/user/programs/%: examples/%.c $(library)
 	@mkdir -p $(@D)
-	$(CC) -Iinclude/uapi $(CFLAGS) -o $@ $<
+	$(CC) -Iinclude -Iinclude/uapi $(CFLAGS) -o $@ $< $(library)
 
 build/user/runner: lab/guest/runner.c
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -static -o $@ $<
 
-build/unit/%: tests/unit/%.c
-	@mkdir -p $(@D)
-	$(CC) $(UNIT_CPPFLAGS) $(CFLAGS) $(UNIT_CFLAGS) -o $@ $< $(CHECK_LIBS)
-
 # A program that lost its source must not be run again.
-stale := $(filter-out $(tests) $(benches) $(examples) $(units), \
-	$(filter-out %.d,$(wildcard build/user/tests/* build/user/bench/* build/user/programs/* build/unit/test_*)))
+stale := $(filter-out $(tests) $(benches) $(examples), \
+	$(filter-out %.d,$(wildcard build/user/tests/* build/user/bench/* build/user/programs/*)))
 $(shell rm -f $(stale) $(stale:=.d))
 
--include $(wildcard build/user/*.d build/user/*/*.d build/unit/*.d)
-.PHONY: all user unit bench
+-include $(wildcard build/user/*.d build/user/*/*.d)
+.PHONY: all user unit bench FORCE
 .SECONDARY: $(support) $(bench_support)

@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "../../module/ranges.c"
+#include "suite.h"
 
 #define BAR_PAGES	512
 #define BAR_SIZE	((u64)BAR_PAGES * PAGE_SIZE)
@@ -321,13 +322,11 @@ START_TEST(look_up_grows_with_the_logarithm)
 }
 END_TEST
 
-int main(void)
+Suite *suite(void)
 {
 	Suite *s = suite_create("ranges");
 	TCase *layout = tcase_create("layout");
 	TCase *errors = tcase_create("errors");
-	SRunner *runner = srunner_create(s);
-	int failed;
 
 	suite_add_tcase(s, layout);
 	tcase_set_timeout(layout, 60);
@@ -347,9 +346,5 @@ int main(void)
 	tcase_add_test(errors, limit_counts_from_the_first_range);
 	tcase_add_test(errors, a_bad_range_is_found_at_any_place);
 
-	srunner_set_tap(runner, "-");
-	srunner_run_all(runner, CK_SILENT);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return s;
 }

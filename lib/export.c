@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+/* What the owner does with slices: export and revoke. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/vfio_dmabuf.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "internal.h"
+
+static int set_memattr(const struct vdb_device *device, int fd, uint32_t memattr)
+{
+	struct {
+		struct vfio_device_feature feature;
+		struct vfio_dmabuf_feature_memattr memattr;
+	} request = {
+		.feature.argsz = sizeof(request),
+		.feature.flags = VFIO_DEVICE_FEATURE_SET | VFIO_DMABUF_FEATURE_MEMATTR,
+		.memattr = { .dmabuf_fd = fd, .memattr = memattr },
+	};
+
+	return ioctl(device->fd, VFIO_DEVICE_FEATURE, &request);
+}
+
+static int export(const struct vdb_device *device, unsigned int bar,
+		  const struct vdb_range *ranges, size_t nr, unsigned int flags)
+{
+	struct vfio_device_feature_dma_buf *dma_buf;
+	struct vfio_device_feature *feature;
+	size_t size = sizeof(*feature) + sizeof(*dma_buf) + nr * sizeof(dma_buf->dma_ranges[0]);
+	int fd;
+
+	feature = calloc(1, size);
+	if (!feature)
+		return -1;
+	feature->argsz = size;
+	feature->flags = VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_DMA_BUF;
+	dma_buf = (void *)feature->data;
+	dma_buf->region_index = bar;
+	dma_buf->open_flags = O_CLOEXEC | (flags & VDB_READ_ONLY ? O_RDONLY : O_RDWR);
+	dma_buf->nr_ranges = nr;
+	for (size_t i = 0; i < nr; i++) {
+		dma_buf->dma_ranges[i].offset = ranges[i].offset;
+		dma_buf->dma_ranges[i].length = ranges[i].length;
+	}
+	fd = ioctl(device->fd, VFIO_DEVICE_FEATURE, feature);
+	free(feature);
+	return fd;
+}
+
+struct vdb_slice *vdb_slice_export(const struct vdb_device *device,
+				   unsigned int bar,
+				   const struct vdb_range *ranges,
+				   size_t nr_ranges, unsigned int flags)
+{
+	struct vdb_slice *slice;
+	int fd;
+
+	if (bar >= VDB_BARS || flags & ~(VDB_READ_ONLY | VDB_WC) || !nr_ranges) {
+		errno = EINVAL;
+		return NULL;
+	}
+	if (nr_ranges > VFIO_DMABUF_MAX_RANGES) {
+		errno = E2BIG;
+		return NULL;
+	}
+	/* Stock vfio-pci may export, too, but such that nobody can map it. */
+	if (!(vdb_device_abilities(device) & VDB_CAN_EXPORT)) {
+		errno = ENOTTY;
+		return NULL;
+	}
+
+	fd = export(device, bar, ranges, nr_ranges, flags);
+	if (fd < 0)
+		return NULL;
+	if (flags & VDB_WC && set_memattr(device, fd, VFIO_DMABUF_MEMATTR_WC)) {
+		vdb_close(fd);
+		return NULL;
+	}
+	slice = vdb_slice_from_fd(fd, -1, device->bdf, bar, ranges[0].offset, flags);
+	if (!slice)
+		vdb_close(fd);
+	return slice;
+}
+
+int vdb_slice_revoke(const struct vdb_device *device,
+		     const struct vdb_slice *slice)
+{
+	struct {
+		struct vfio_device_feature feature;
+		struct vfio_dmabuf_feature_revoke revoke;
+	} request = {
+		.feature.argsz = sizeof(request),
+		.feature.flags = VFIO_DEVICE_FEATURE_SET | VFIO_DMABUF_FEATURE_REVOKE,
+		.revoke.dmabuf_fd = slice->fd,
+	};
+
+	return ioctl(device->fd, VFIO_DEVICE_FEATURE, &request);
+}

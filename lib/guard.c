@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Accesses that fail instead of ending in SIGBUS.
+ *
+ * Each access is one instruction whose address stands in a table, next to the
+ * address where to go on if it faults.  The signal handler looks the faulting
+ * instruction up and moves the program counter there; so an access that works
+ * costs nothing more, and nothing has to be saved before it.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <ucontext.h>
+
+#include "internal.h"
+
+#if defined(__x86_64__)
+#define PROGRAM_COUNTER(context)	((context)->uc_mcontext.gregs[REG_RIP])
+#else
+#error "guarded accesses are not written for this architecture"
+#endif
+
+/* Both relative to their own place, so that the library needs no relocation. */
+struct entry {
+	int32_t access;
+	int32_t fixup;
+};
+
+/* The linker makes these two for a section with the name of a C identifier. */
+extern const struct entry __start_vdb_accesses[] __attribute__((visibility("hidden")));
+extern const struct entry __stop_vdb_accesses[] __attribute__((visibility("hidden")));
+
+#define ACCESS(instruction)				\
+	"1:	" instruction "\n"			\
+	".pushsection vdb_accesses, \"a\"\n"		\
+	"	.balign 4\n"				\
+	"	.long 1b - .\n"				\
+	"	.long %l[fault] - .\n"			\
+	".popsection\n"
+
+#define DEFINE_TRY(bits, suffix)						\
+int vdb_try_read##bits(const volatile void *address, uint##bits##_t *value) \
+{									\
+	uint##bits##_t got;						\
+									\
+	__asm__ goto(ACCESS("mov" suffix " %1, %0")			\
+		     : "=q" (got)					\
+		     : "m" (*(const volatile uint##bits##_t *)address)	\
+		     : "memory" : fault);				\
+	VDB_AFTER_READ();						\
+	*value = got;							\
+	return 0;							\
+fault:									\
+	errno = EFAULT;							\
+	return -1;							\
+}									\
+									\
+int vdb_try_write##bits(volatile void *address, uint##bits##_t value)	\
+{									\
+	VDB_BEFORE_WRITE();						\
+	__asm__ goto(ACCESS("mov" suffix " %1, %0")			\
+		     :							\
+		     : "m" (*(volatile uint##bits##_t *)address), "q" (value) \
+		     : "memory" : fault);				\
+	return 0;							\
+fault:									\
+	errno = EFAULT;							\
+	return -1;							\
+}
+
+DEFINE_TRY(8, "b")
+DEFINE_TRY(16, "w")
+DEFINE_TRY(32, "l")
+DEFINE_TRY(64, "q")
+
+bool vdb_guard_handle(const siginfo_t *info, void *context)
+{
+	ucontext_t *where = context;
+	uintptr_t pc = (uintptr_t)PROGRAM_COUNTER(where);
+	const struct entry *entry;
+
+	if (info->si_signo != SIGBUS)
+		return false;
+	for (entry = __start_vdb_accesses; entry < __stop_vdb_accesses; entry++) {
+		if ((uintptr_t)&entry->access + entry->access != pc)
+			continue;
+		PROGRAM_COUNTER(where) = (uintptr_t)&entry->fixup + entry->fixup;
+		return true;
+	}
+	return false;
+}
+
+static pthread_mutex_t enable_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct sigaction former;
+static bool enabled;
+
+static void pass_on(int number, siginfo_t *info, void *context)
+{
+	if (former.sa_flags & SA_SIGINFO) {
+		former.sa_sigaction(number, info, context);
+	} else if (former.sa_handler != SIG_DFL && former.sa_handler != SIG_IGN) {
+		former.sa_handler(number);
+	} else {
+		/* The access faults again, and now ends the process as it should. */
+		sigaction(SIGBUS, &former, NULL);
+	}
+}
+
+static void on_sigbus(int number, siginfo_t *info, void *context)
+{
+	if (!vdb_guard_handle(info, context))
+		pass_on(number, info, context);
+}
+
+int vdb_guard_enable(void)
+{
+	struct sigaction action = {
+		.sa_sigaction = on_sigbus,
+		.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART,
+	};
+	int ret = 0;
+
+	pthread_mutex_lock(&enable_lock);
+	if (!enabled) {
+		/* Kept before ours is installed, which may be called at once. */
+		ret = sigaction(SIGBUS, NULL, &former) ?:
+		      sigaction(SIGBUS, &action, NULL);
+		enabled = !ret;
+	}
+	pthread_mutex_unlock(&enable_lock);
+	return ret;
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/* What the library's files share, and nobody else sees. */
+#ifndef VDB_INTERNAL_H
+#define VDB_INTERNAL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <vfio-dmabuf.h>
+
+struct vdb_device {
+	int fd;
+	bool owned;		/* fd and the others are ours to close */
+	int group;		/* -1: opened through the cdev, or not by us */
+	int iommu;		/* container or iommufd; -1 if not opened by us */
+	char bdf[VDB_BDF_SIZE];	/* "" if not known */
+};
+
+struct vdb_slice {
+	int fd;
+	int event_fd;		/* -1: not watched */
+	char bdf[VDB_BDF_SIZE];
+	unsigned int bar;
+	unsigned int flags;
+	uint64_t offset;
+	uint64_t length;
+	enum vdb_state state;	/* as last read from event_fd */
+	uint64_t changes;
+};
+
+/* Closes an fd, unless it is -1, and keeps errno. */
+void vdb_close(int fd);
+
+/* "0000:01:00.0" of what a person may write; false if it is no such name. */
+bool vdb_parse_bdf(const char *text, char bdf[VDB_BDF_SIZE]);
+
+/*
+ * sendmsg() and recvmsg() of one message with fds.  All that are received are
+ * in @fds, -1 behind them; more than @max are closed and make it EPROTO.
+ */
+int vdb_send_fds(int socket, const void *data, size_t size, const int *fds,
+		 unsigned int nr);
+ssize_t vdb_receive_fds(int socket, void *data, size_t size, int *fds,
+			unsigned int max, int flags);
+
+#endif

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: MIT */
+/* Passing slices from process to process, and messages with fds in general. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "internal.h"
+
+#define MAGIC		0x5356	/* "VS" */
+#define VERSION		1
+#define MAX_FDS		8	/* room for those that do not belong */
+
+/* In the machine's byte order, as it does not leave the machine. */
+struct slice_message {
+	uint16_t magic;
+	uint16_t version;
+	uint32_t bar;
+	uint32_t flags;
+	uint32_t watched;	/* 1: a second fd, the event fd */
+	uint64_t offset;
+	uint64_t length;
+	char bdf[VDB_BDF_SIZE];
+};
+
+int vdb_send_fds(int socket, const void *data, size_t size, const int *fds,
+		 unsigned int nr)
+{
+	union {
+		struct cmsghdr align;
+		char space[CMSG_SPACE(MAX_FDS * sizeof(int))];
+	} control = { 0 };
+	struct iovec iov = { .iov_base = (void *)data, .iov_len = size };
+	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
+	ssize_t sent;
+
+	if (nr) {
+		struct cmsghdr *header;
+
+		message.msg_control = &control;
+		message.msg_controllen = CMSG_SPACE(nr * sizeof(int));
+		header = CMSG_FIRSTHDR(&message);
+		header->cmsg_level = SOL_SOCKET;
+		header->cmsg_type = SCM_RIGHTS;
+		header->cmsg_len = CMSG_LEN(nr * sizeof(int));
+		memcpy(CMSG_DATA(header), fds, nr * sizeof(int));
+	}
+	do {
+		sent = sendmsg(socket, &message, MSG_NOSIGNAL);
+	} while (sent < 0 && errno == EINTR);
+	if (sent < 0)
+		return -1;
+	if ((size_t)sent != size) {
+		errno = EMSGSIZE;
+		return -1;
+	}
+	return 0;
+}
+
+/* Takes all fds out of a message: those that fit are put into @fds. */
+static bool take_fds(struct msghdr *message, int *fds, unsigned int max)
+{
+	unsigned int nr = 0;
+	bool fit = !(message->msg_flags & MSG_CTRUNC);
+
+	for (struct cmsghdr *header = CMSG_FIRSTHDR(message); header;
+	     header = CMSG_NXTHDR(message, header)) {
+		size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+		if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS)
+			continue;
+		for (size_t i = 0; i < count; i++) {
+			int fd;
+
+			memcpy(&fd, CMSG_DATA(header) + i * sizeof(int), sizeof(fd));
+			if (nr < max) {
+				fds[nr++] = fd;
+			} else {
+				vdb_close(fd);
+				fit = false;
+			}
+		}
+	}
+	return fit;
+}
+
+ssize_t vdb_receive_fds(int socket, void *data, size_t size, int *fds,
+			unsigned int max, int flags)
+{
+	union {
+		struct cmsghdr align;
+		char space[CMSG_SPACE(MAX_FDS * sizeof(int))];
+	} control;
+	struct iovec iov = { .iov_base = data, .iov_len = size };
+	struct msghdr message = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control),
+	};
+	ssize_t got;
+
+	for (unsigned int i = 0; i < max; i++)
+		fds[i] = -1;
+	do {
+		got = recvmsg(socket, &message, flags | MSG_CMSG_CLOEXEC);
+	} while (got < 0 && errno == EINTR);
+	if (got < 0)
+		return -1;
+	if (!take_fds(&message, fds, max) || message.msg_flags & MSG_TRUNC) {
+		for (unsigned int i = 0; i < max; i++) {
+			vdb_close(fds[i]);
+			fds[i] = -1;
+		}
+		errno = EPROTO;
+		return -1;
+	}
+	return got;
+}
+
+int vdb_slice_send(int socket, const struct vdb_slice *slice)
+{
+	struct slice_message message = {
+		.magic = MAGIC,
+		.version = VERSION,
+		.bar = slice->bar,
+		.flags = slice->flags,
+		.watched = slice->event_fd >= 0,
+		.offset = slice->offset,
+		.length = slice->length,
+	};
+	int fds[] = { slice->fd, slice->event_fd };
+
+	memcpy(message.bdf, slice->bdf, sizeof(message.bdf));
+	return vdb_send_fds(socket, &message, sizeof(message), fds, 1 + message.watched);
+}
+
+/* The slice that a message describes; the fds are the slice's if there is one. */
+static struct vdb_slice *slice_of(const struct slice_message *message, ssize_t size,
+				  const int fds[2])
+{
+	struct vdb_slice *slice;
+
+	if (size != sizeof(*message) || message->magic != MAGIC ||
+	    message->version != VERSION || message->watched > 1 ||
+	    message->bdf[VDB_BDF_SIZE - 1] || fds[0] < 0 ||
+	    (fds[1] >= 0) != message->watched)
+		return NULL;
+	slice = vdb_slice_from_fd(fds[0], -1, message->bdf, message->bar,
+				  message->offset, message->flags);
+	if (!slice)
+		return NULL;
+	if (slice->length != message->length) {
+		slice->fd = -1;
+		vdb_slice_free(slice);
+		return NULL;
+	}
+	if (fds[1] >= 0)
+		fcntl(fds[1], F_SETFL, fcntl(fds[1], F_GETFL) | O_NONBLOCK);
+	slice->event_fd = fds[1];
+	return slice;
+}
+
+struct vdb_slice *vdb_slice_receive(int socket)
+{
+	struct slice_message message;
+	struct vdb_slice *slice;
+	int fds[2];
+	ssize_t size = vdb_receive_fds(socket, &message, sizeof(message), fds, 2, 0);
+
+	if (size < 0)
+		return NULL;
+	if (!size) {
+		errno = ENOTCONN;
+		return NULL;
+	}
+	slice = slice_of(&message, size, fds);
+	if (!slice) {
+		vdb_close(fds[0]);
+		vdb_close(fds[1]);
+		errno = EPROTO;
+	}
+	return slice;
+}

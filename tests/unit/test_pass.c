@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Messages that carry slices, from somebody who means no good.  None of them
+ * may be taken for a slice, and no fd of theirs may stay open.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "internal.h"
+#include "suite.h"
+
+static int ends[2];
+
+/* The message as it stands on the wire; see lib/pass.c. */
+struct wire {
+	uint16_t magic;
+	uint16_t version;
+	uint32_t bar;
+	uint32_t flags;
+	uint32_t watched;
+	uint64_t offset;
+	uint64_t length;
+	char bdf[16];
+};
+
+static const struct wire good = {
+	.magic = 0x5356, .version = 1, .length = 4096, .bdf = "0000:01:00.0",
+};
+
+static void setup(void)
+{
+	ck_assert_works(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends));
+}
+
+/* The number that the next fd would get tells whether one was leaked. */
+static int next_fd(void)
+{
+	int fd = dup(ends[0]);
+
+	close(fd);
+	return fd;
+}
+
+static int some_file(void)
+{
+	int fd = memfd_create("no DMABUF", MFD_CLOEXEC);
+
+	ck_assert_works(fd);
+	ck_assert_works(ftruncate(fd, 4096));
+	return fd;
+}
+
+static void check_refused(const void *message, size_t size, unsigned int nr)
+{
+	int fds[8] = { 0 }, before;
+
+	for (unsigned int i = 0; i < nr; i++)
+		fds[i] = some_file();
+	ck_assert_works(vdb_send_fds(ends[1], message, size, fds, nr));
+	for (unsigned int i = 0; i < nr; i++)
+		close(fds[i]);
+
+	before = next_fd();
+	errno = 0;
+	ck_assert_ptr_null(vdb_slice_receive(ends[0]));
+	ck_assert_int_eq(errno, EPROTO);
+	ck_assert_int_eq(next_fd(), before);
+}
+
+START_TEST(what_is_no_dmabuf)
+{
+	check_refused(&good, sizeof(good), 1);
+}
+END_TEST
+
+START_TEST(no_fd)
+{
+	check_refused(&good, sizeof(good), 0);
+}
+END_TEST
+
+START_TEST(more_fds_than_said)
+{
+	check_refused(&good, sizeof(good), 2);
+}
+END_TEST
+
+START_TEST(more_fds_than_there_may_be)
+{
+	check_refused(&good, sizeof(good), 3 + _i);
+}
+END_TEST
+
+START_TEST(short_and_long_messages)
+{
+	char big[sizeof(good) + 1] = { 0 };
+
+	memcpy(big, &good, sizeof(good));
+	check_refused(big, sizeof(big), 1);
+	check_refused(big, sizeof(good) - 1, 1);
+	check_refused(big, 1, 1);
+}
+END_TEST
+
+START_TEST(other_magic_or_version)
+{
+	struct wire bad = good;
+
+	bad.magic++;
+	check_refused(&bad, sizeof(bad), 1);
+	bad = good;
+	bad.version++;
+	check_refused(&bad, sizeof(bad), 1);
+}
+END_TEST
+
+START_TEST(closed_end)
+{
+	close(ends[1]);
+	errno = 0;
+	ck_assert_ptr_null(vdb_slice_receive(ends[0]));
+	ck_assert_int_eq(errno, ENOTCONN);
+}
+END_TEST
+
+START_TEST(names_of_functions)
+{
+	static const struct {
+		const char *text, *bdf;
+	} cases[] = {
+		{ "0000:01:00.0", "0000:01:00.0" },
+		{ "1:2.3", "0000:01:02.3" },
+		{ "ABCD:FF:1F.7", "abcd:ff:1f.7" },
+		{ "10000:e1:00.0", "10000:e1:00.0" },
+		{ "0000:01:20.0", NULL },
+		{ "0000:01:00.8", NULL },
+		{ "0000:01:00", NULL },
+		{ "0000:01:00.0 ", NULL },
+		{ " 0000:01:00.0", NULL },
+		{ "0000:+1:00.0", NULL },
+		{ "0x1:00.0", NULL },
+		{ "../../etc", NULL },
+		{ "", NULL },
+	};
+	char bdf[VDB_BDF_SIZE];
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		ck_assert_msg(vdb_parse_bdf(cases[i].text, bdf) == !!cases[i].bdf,
+			      "\"%s\"", cases[i].text);
+		if (cases[i].bdf)
+			ck_assert_str_eq(bdf, cases[i].bdf);
+	}
+}
+END_TEST
+
+Suite *suite(void)
+{
+	Suite *s = suite_create("pass");
+	TCase *tc = add_group(s, "messages");
+
+	tcase_add_checked_fixture(tc, setup, NULL);
+	tcase_add_test(tc, what_is_no_dmabuf);
+	tcase_add_test(tc, no_fd);
+	tcase_add_test(tc, more_fds_than_said);
+	tcase_add_loop_test(tc, more_fds_than_there_may_be, 0, 6);
+	tcase_add_test(tc, short_and_long_messages);
+	tcase_add_test(tc, other_magic_or_version);
+	tcase_add_test(tc, closed_end);
+
+	tc = add_group(s, "names");
+	tcase_add_test(tc, names_of_functions);
+	return s;
+}

@@ -1,0 +1,717 @@
+// SPDX-License-Identifier: MIT
+/* The library against the real module: owner, client, guard, events, passing. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <vfio-dmabuf.h>
+
+#include "client.h"
+#include "device.h"
+#include "edu.h"
+#include "pagetable.h"
+#include "slice.h"
+#include "suite.h"
+#include "sysfs.h"
+#include "trace.h"
+
+#define PAGE	0x1000UL
+#define MIB2	(2UL << 20)
+#define RW	(PROT_READ | PROT_WRITE)
+
+static struct vdb_device *dev;
+
+static struct vdb_slice *export(unsigned int bar, uint64_t offset, uint64_t length,
+				unsigned int flags)
+{
+	const struct vdb_range range = { offset, length };
+	struct vdb_slice *slice = vdb_slice_export(dev, bar, &range, 1, flags);
+
+	ck_assert_msg(slice, "export: %s", strerrorname_np(errno));
+	return slice;
+}
+
+static void *map(const struct vdb_slice *slice, int prot)
+{
+	void *address = vdb_slice_map(slice, 0, 0, prot);
+
+	ck_assert_msg(address, "map: %s", strerrorname_np(errno));
+	return address;
+}
+
+static void open_device(const char *name)
+{
+	dev = vdb_device_open(lab_bdf(name));
+	ck_assert_msg(dev, "%s: %s", name, strerrorname_np(errno));
+}
+
+static void open_edu(void)
+{
+	open_device("EDU");
+}
+
+static void open_nvme(void)
+{
+	open_device("NVME");
+}
+
+static void open_ivshmem(void)
+{
+	open_device("IVSHMEM");
+}
+
+/* ---- devices ---- */
+
+/* start, end and flags of each BAR, as the kernel has them. */
+START_TEST(bars_are_those_of_the_kernel)
+{
+	static const char *const names[] = { "EDU", "IVSHMEM", "E1000E", "NVME", "IGB" };
+	char path[128];
+	FILE *file;
+
+	open_device(names[_i]);
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/resource", lab_bdf(names[_i]));
+	file = fopen(path, "r");
+	ck_assert_ptr_nonnull(file);
+	for (unsigned int i = 0; i < VDB_BARS; i++) {
+		unsigned long long start, end, flags;
+		struct vdb_bar bar;
+
+		ck_assert_int_eq(fscanf(file, "%llx %llx %llx", &start, &end, &flags), 3);
+		ck_assert_works(vdb_device_bar(dev, i, &bar));
+		ck_assert_uint_eq(bar.size, start ? end - start + 1 : 0);
+		if (!bar.size)
+			continue;
+		/* IORESOURCE_MEM, _PREFETCH and _MEM_64 of <linux/ioport.h> */
+		ck_assert_uint_eq(bar.memory, !!(flags & 0x200));
+		ck_assert_uint_eq(bar.prefetchable, !!(flags & 0x2000));
+		ck_assert_uint_eq(bar.is_64bit, !!(flags & 0x100000));
+		ck_assert_uint_eq(bar.mappable, bar.memory);
+	}
+	fclose(file);
+	ck_assert_fails(vdb_device_bar(dev, VDB_BARS, &(struct vdb_bar){ 0 }), EINVAL);
+}
+END_TEST
+
+START_TEST(what_cannot_be_opened)
+{
+	errno = 0;
+	ck_assert_ptr_null(vdb_device_open("nonsense"));
+	ck_assert_int_eq(errno, EINVAL);
+	ck_assert_ptr_null(vdb_device_open("0000:7f:00.0"));
+	ck_assert_int_eq(errno, ENOENT);
+	open_edu();
+	ck_assert_ptr_null(vdb_device_open(lab_bdf("EDU")));
+	ck_assert_int_eq(errno, EBUSY);
+	ck_assert_ptr_null(vdb_device_from_fd(-1));
+	ck_assert_int_eq(errno, EBADF);
+	ck_assert_ptr_null(vdb_device_from_fd(vdb_device_iommu_fd(dev)));
+	ck_assert_int_eq(errno, ENOTTY);
+}
+END_TEST
+
+/* Closing must leave nothing open: it can be opened again. */
+START_TEST(closing_closes_everything)
+{
+	int before = dup(0);
+
+	close(before);
+	for (int i = 0; i < 3; i++) {
+		open_edu();
+		ck_assert_uint_eq(vdb_device_abilities(dev),
+				  VDB_CAN_EXPORT | VDB_CAN_WC | VDB_CAN_EVENTS);
+		vdb_device_close(dev);
+		ck_assert_int_eq(dup(0), before);
+		close(before);
+	}
+	vdb_device_close(NULL);
+}
+END_TEST
+
+START_TEST(fd_of_the_caller)
+{
+	struct device raw;
+	struct vdb_slice *slice;
+
+	device_open(&raw, "EDU");
+	dev = vdb_device_from_fd(raw.fd);
+	ck_assert_ptr_nonnull(dev);
+	slice = export(0, 0, PAGE, 0);
+	ck_assert_uint_eq(vdb_read32(map(slice, PROT_READ)), EDU_ID_VALUE);
+	vdb_device_close(dev);
+	ck_assert_uint_eq(device_bar_size(&raw, 0), 1 << 20);
+}
+END_TEST
+
+START_TEST(cdev_and_iommufd)
+{
+	char link[300], path[64];
+	ssize_t length;
+
+	open_edu();
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", vdb_device_fd(dev));
+	length = readlink(path, link, sizeof(link) - 1);
+	ck_assert_works(length);
+	link[length] = '\0';
+	ck_assert_msg(strstr(link, "/dev/vfio/devices/"), "%s", link);
+	ck_assert_uint_eq(vdb_read32(map(export(0, 0, PAGE, 0), PROT_READ)), EDU_ID_VALUE);
+}
+END_TEST
+
+START_TEST(stock_driver_offers_nothing)
+{
+	const struct vdb_range range = { 0, PAGE };
+
+	ck_assert_int_eq(system("modprobe vfio-pci"), 0);
+	driver_bind(lab_bdf("EDU2"), "vfio-pci");
+	open_device("EDU2");
+	ck_assert_uint_eq(vdb_device_abilities(dev), 0);
+	errno = 0;
+	ck_assert_ptr_null(vdb_slice_export(dev, 0, &range, 1, 0));
+	ck_assert_int_eq(errno, ENOTTY);
+	vdb_device_close(dev);
+	driver_rebind(lab_bdf("EDU2"));
+}
+END_TEST
+
+/* ---- slices ---- */
+
+START_TEST(slice_knows_what_it_is)
+{
+	const struct vdb_range ranges[] = { { 3 * PAGE, PAGE }, { PAGE, 2 * PAGE } };
+	struct vdb_slice *slice = vdb_slice_export(dev, 0, ranges, 2, VDB_READ_ONLY);
+
+	ck_assert_ptr_nonnull(slice);
+	ck_assert_uint_eq(vdb_slice_bar(slice), 0);
+	ck_assert_uint_eq(vdb_slice_offset(slice), 3 * PAGE);
+	ck_assert_uint_eq(vdb_slice_length(slice), 3 * PAGE);
+	ck_assert_uint_eq(vdb_slice_flags(slice), VDB_READ_ONLY);
+	ck_assert_str_eq(vdb_slice_bdf(slice), lab_bdf("EDU"));
+	ck_assert_int_eq(vdb_slice_event_fd(slice), -1);
+	ck_assert_fails(vdb_slice_state(slice, NULL), ENODATA);
+	ck_assert_int_eq(fcntl(vdb_slice_fd(slice), F_GETFD), FD_CLOEXEC);
+
+	errno = 0;
+	ck_assert_ptr_null(vdb_slice_map(slice, 0, 0, RW));
+	ck_assert_int_eq(errno, EACCES);
+	map(slice, PROT_READ);
+	vdb_slice_free(slice);
+}
+END_TEST
+
+START_TEST(bad_exports)
+{
+	static const struct {
+		unsigned int bar;
+		struct vdb_range range;
+		unsigned int flags;
+		int error;
+	} cases[] = {
+		{ 6, { 0, PAGE }, 0, EINVAL },
+		{ 0, { 0, PAGE }, 4, EINVAL },
+		{ 0, { 0, 0 }, 0, EINVAL },
+		{ 0, { 1, PAGE }, 0, EINVAL },
+		{ 0, { 0, 1 << 21 }, 0, EINVAL },
+		{ 1, { 0, PAGE }, 0, ENODEV },
+	};
+
+	errno = 0;
+	ck_assert_ptr_null(vdb_slice_export(dev, cases[_i].bar, &cases[_i].range, 1,
+					    cases[_i].flags));
+	ck_assert_int_eq(errno, cases[_i].error);
+	ck_assert_ptr_null(vdb_slice_export(dev, 0, &cases[_i].range, 0, 0));
+	ck_assert_int_eq(errno, EINVAL);
+}
+END_TEST
+
+START_TEST(bad_mappings)
+{
+	static const struct {
+		uint64_t offset;
+		size_t length;
+	} cases[] = {
+		{ 2 * PAGE, 0 }, { 0, 3 * PAGE }, { PAGE, 2 * PAGE }, { 1, PAGE },
+		{ 0, 1 }, { UINT64_MAX - PAGE + 1, PAGE },
+	};
+	struct vdb_slice *slice = export(0, 0, 2 * PAGE, 0);
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		errno = 0;
+		ck_assert_ptr_null(vdb_slice_map(slice, cases[i].offset, cases[i].length, RW));
+		ck_assert_int_eq(errno, EINVAL);
+	}
+}
+END_TEST
+
+START_TEST(part_of_a_slice)
+{
+	struct vdb_slice *slice = export(0, 0, 2 * PAGE, 0);
+	char *second = vdb_slice_map(slice, PAGE, 0, RW);
+	char *first = vdb_slice_map(slice, 0, PAGE, RW);
+
+	ck_assert(first && second);
+	ck_assert_uint_eq(vdb_read32(first), EDU_ID_VALUE);
+	vdb_slice_free(slice);
+	ck_assert_uint_eq(vdb_read32(first), EDU_ID_VALUE);
+	ck_assert_works(vdb_slice_unmap(first, PAGE));
+	ck_assert_works(vdb_slice_unmap(second, PAGE));
+}
+END_TEST
+
+/* Of 8 MiB that begin in the middle of a block, all whole blocks are huge. */
+START_TEST(huge_pages_fit)
+{
+	struct vdb_slice *slice = export(2, 5 * PAGE, 4 * MIB2, 0);
+	char *address = map(slice, RW);
+
+	ck_assert_uint_eq((uintptr_t)address % MIB2, 5 * PAGE);
+	trace_start();
+	for (size_t at = 0; at < 4 * MIB2; at += PAGE)
+		(void)vdb_read32(address + at);
+	/* A head and a tail of small pages, and three huge ones. */
+	ck_assert_uint_eq(trace_faults(lab_bdf("IVSHMEM"), 2), 5);
+}
+END_TEST
+
+START_TEST(write_combining)
+{
+	struct vdb_slice *wc = export(2, 0, PAGE, VDB_WC), *nc = export(2, 0, PAGE, 0);
+	char *wc_map = map(wc, RW), *nc_map = map(nc, RW);
+
+	ck_assert_uint_eq(vdb_slice_flags(wc), VDB_WC);
+	vdb_write32(wc_map, 0x12345678);
+	vdb_wc_flush();
+	ck_assert_uint_eq(vdb_read32(nc_map), 0x12345678);
+	ck_assert_int_eq(page_entry(wc_map).type, TYPE_WC);
+	ck_assert_int_eq(page_entry(nc_map).type, TYPE_UC_MINUS);
+}
+END_TEST
+
+START_TEST(accessors_have_their_width)
+{
+	char *memory = map(export(2, 0, PAGE, 0), RW);
+	uint8_t byte;
+	uint16_t word;
+	uint32_t dword;
+	uint64_t qword;
+
+	vdb_write64(memory, 0x1122334455667788);
+	ck_assert_uint_eq(vdb_read8(memory + 7), 0x11);
+	ck_assert_uint_eq(vdb_read16(memory + 4), 0x3344);
+	ck_assert_uint_eq(vdb_read32(memory), 0x55667788);
+	vdb_write8(memory, 0xaa);
+	vdb_write16(memory + 2, 0xbbbb);
+	vdb_write32(memory + 4, 0xcccccccc);
+	ck_assert_uint_eq(vdb_read64(memory), 0xccccccccbbbb77aa);
+
+	ck_assert_works(vdb_try_write64(memory, 0x8877665544332211));
+	ck_assert_works(vdb_try_read8(memory + 7, &byte));
+	ck_assert_works(vdb_try_read16(memory + 4, &word));
+	ck_assert_works(vdb_try_read32(memory, &dword));
+	ck_assert_uint_eq(byte, 0x88);
+	ck_assert_uint_eq(word, 0x6655);
+	ck_assert_uint_eq(dword, 0x44332211);
+	ck_assert_works(vdb_try_write8(memory, 0xaa));
+	ck_assert_works(vdb_try_write16(memory + 2, 0xbbbb));
+	ck_assert_works(vdb_try_write32(memory + 4, 0xcccccccc));
+	ck_assert_works(vdb_try_read64(memory, &qword));
+	ck_assert_uint_eq(qword, 0xccccccccbbbb22aa);
+}
+END_TEST
+
+/* ---- guard ---- */
+
+static void check_try_fails(char *address)
+{
+	uint8_t byte;
+	uint16_t word;
+	uint32_t dword;
+	uint64_t qword;
+
+	ck_assert_fails(vdb_try_read8(address, &byte), EFAULT);
+	ck_assert_fails(vdb_try_read16(address, &word), EFAULT);
+	ck_assert_fails(vdb_try_read32(address, &dword), EFAULT);
+	ck_assert_fails(vdb_try_read64(address, &qword), EFAULT);
+	ck_assert_fails(vdb_try_write8(address, 0), EFAULT);
+	ck_assert_fails(vdb_try_write16(address, 0), EFAULT);
+	ck_assert_fails(vdb_try_write32(address, 0), EFAULT);
+	ck_assert_fails(vdb_try_write64(address, 0), EFAULT);
+}
+
+START_TEST(revoked_slice_is_an_error)
+{
+	struct vdb_slice *slice = export(0, 0, PAGE, 0);
+	char *address = map(slice, RW);
+	uint32_t value;
+
+	ck_assert_works(vdb_guard_enable());
+	ck_assert_works(vdb_guard_enable());
+	ck_assert_works(vdb_try_read32(address, &value));
+	ck_assert_uint_eq(value, EDU_ID_VALUE);
+	ck_assert_works(vdb_slice_revoke(dev, slice));
+	check_try_fails(address);
+	ck_assert_fails(vdb_slice_revoke(dev, slice), EBADFD);
+	errno = 0;
+	ck_assert_ptr_null(vdb_slice_map(slice, 0, 0, RW));
+	ck_assert_int_eq(errno, ENODEV);
+}
+END_TEST
+
+static void on_sigbus(int number, siginfo_t *info, void *context)
+{
+	(void)number;
+	if (!vdb_guard_handle(info, context))
+		_exit(42);
+}
+
+static int status_of_child(void (*fn)(char *), char *address)
+{
+	int status;
+	pid_t pid = fork();
+
+	ck_assert_works(pid);
+	if (!pid) {
+		fn(address);
+		_exit(0);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	return status;
+}
+
+/* What the manual page says to programs that have a handler. */
+static void own_handler(char *address)
+{
+	struct sigaction action = { .sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO };
+	uint32_t value;
+
+	sigaction(SIGBUS, &action, NULL);
+	if (!vdb_try_read32(address, &value) || errno != EFAULT)
+		_exit(1);
+	vdb_read32(address);
+}
+
+static void plain_access(char *address)
+{
+	vdb_guard_enable();
+	vdb_read32(address);
+}
+
+static void count_to_43(int number)
+{
+	(void)number;
+	_exit(43);
+}
+
+static void former_handler(char *address)
+{
+	uint32_t value;
+
+	signal(SIGBUS, count_to_43);
+	vdb_guard_enable();
+	if (!vdb_try_read32(address, &value) || errno != EFAULT)
+		_exit(1);
+	vdb_read32(address);
+}
+
+START_TEST(foreign_faults_are_not_ours)
+{
+	struct vdb_slice *slice = export(0, 0, PAGE, 0);
+	char *address = map(slice, RW);
+	int status;
+
+	ck_assert_works(vdb_slice_revoke(dev, slice));
+	status = status_of_child(own_handler, address);
+	ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 42);
+	status = status_of_child(former_handler, address);
+	ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 43);
+	status = status_of_child(plain_access, address);
+	ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGBUS);
+}
+END_TEST
+
+#define THREADS	3
+
+static void *read_until_revoked(void *address)
+{
+	uint32_t value;
+	long reads = 0;
+
+	while (!vdb_try_read32(address, &value)) {
+		if (value != EDU_ID_VALUE)
+			return (void *)-1L;
+		reads++;
+	}
+	return (void *)reads;
+}
+
+START_TEST(threads_are_told_apart)
+{
+	struct vdb_slice *slices[THREADS];
+	pthread_t threads[THREADS];
+	void *reads;
+
+	ck_assert_works(vdb_guard_enable());
+	for (int i = 0; i < THREADS; i++) {
+		slices[i] = export(0, 0, PAGE, 0);
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, read_until_revoked,
+						map(slices[i], RW)), 0);
+	}
+	for (int i = THREADS - 1; i >= 0; i--) {
+		ck_assert_works(vdb_slice_revoke(dev, slices[i]));
+		ck_assert_int_eq(pthread_join(threads[i], &reads), 0);
+		ck_assert_int_ge((long)reads, 0);
+	}
+}
+END_TEST
+
+static void *reset_often(void *unused)
+{
+	(void)unused;
+	for (int i = 0; i < 10; i++)
+		ck_assert_works(vdb_device_reset(dev));
+	return NULL;
+}
+
+START_TEST(reset_is_waited_for)
+{
+	char *address = map(export(0, 0, PAGE, 0), RW);
+	uint32_t expected = vdb_read32(address + 8), value;
+	pthread_t thread;
+
+	ck_assert_works(vdb_guard_enable());
+	ck_assert_int_eq(pthread_create(&thread, NULL, reset_often, NULL), 0);
+	do {
+		ck_assert_works(vdb_try_read32(address + 8, &value));
+		ck_assert_uint_eq(value, expected);
+	} while (pthread_tryjoin_np(thread, NULL));
+}
+END_TEST
+
+/* ---- events ---- */
+
+static bool readable(const struct vdb_slice *slice, int *revents)
+{
+	struct pollfd p = { .fd = vdb_slice_event_fd(slice), .events = POLLIN };
+	int ret = poll(&p, 1, 0);
+
+	ck_assert_works(ret);
+	*revents = p.revents;
+	return ret;
+}
+
+static struct vdb_slice *watched(void)
+{
+	struct vdb_slice *slice = export(0, 0, PAGE, 0);
+	int revents;
+
+	ck_assert_works(vdb_slice_watch(dev, slice));
+	ck_assert(readable(slice, &revents));
+	ck_assert_int_eq(vdb_slice_state(slice, NULL), VDB_LIVE);
+	ck_assert(!readable(slice, &revents));
+	return slice;
+}
+
+START_TEST(state_follows_the_device)
+{
+	struct vdb_slice *slice = watched();
+	struct device raw = { .fd = vdb_device_fd(dev) };
+	uint64_t before, changes;
+	int revents;
+
+	vdb_slice_state(slice, &before);
+	device_set_memory(&raw, false);
+	ck_assert(readable(slice, &revents));
+	ck_assert_int_eq(vdb_slice_state(slice, NULL), VDB_SUSPENDED);
+	ck_assert_int_eq(vdb_slice_state(slice, NULL), VDB_SUSPENDED);
+	device_set_memory(&raw, true);
+	ck_assert_int_eq(vdb_slice_state(slice, NULL), VDB_LIVE);
+	ck_assert_works(vdb_device_reset(dev));
+	ck_assert_int_eq(vdb_slice_state(slice, &changes), VDB_LIVE);
+	ck_assert_uint_eq(changes, before + 4);
+	ck_assert_works(sysfs_write(vdb_slice_bdf(slice), "reset", "1"));
+	ck_assert_int_eq(vdb_slice_state(slice, &changes), VDB_LIVE);
+	ck_assert_uint_eq(changes, before + 6);
+	ck_assert(!readable(slice, &revents));
+}
+END_TEST
+
+START_TEST(revocation_hangs_up)
+{
+	struct vdb_slice *slice = watched();
+	int revents;
+
+	ck_assert_works(vdb_slice_revoke(dev, slice));
+	ck_assert(readable(slice, &revents));
+	ck_assert_int_eq(revents, POLLIN | POLLHUP);
+	ck_assert_int_eq(vdb_slice_state(slice, NULL), VDB_REVOKED);
+	ck_assert_int_eq(vdb_slice_state(slice, NULL), VDB_REVOKED);
+	ck_assert(readable(slice, &revents));
+}
+END_TEST
+
+START_TEST(closing_the_device_revokes)
+{
+	struct vdb_slice *slice = watched();
+
+	vdb_device_close(dev);
+	ck_assert_int_eq(vdb_slice_state(slice, NULL), VDB_REVOKED);
+	vdb_slice_free(slice);
+}
+END_TEST
+
+/* ---- passing ---- */
+
+/* In an unprivileged client: the socket, and what to expect of the slice. */
+static long receive_and_use(const struct client_step *step)
+{
+	struct vdb_slice *slice = vdb_slice_receive(step->arg[0]);
+	char *address;
+	uint32_t value;
+
+	if (!slice)
+		return -1;
+	if (vdb_slice_bar(slice) != 0 || vdb_slice_offset(slice) != PAGE * step->arg[1] ||
+	    vdb_slice_length(slice) != PAGE || vdb_slice_flags(slice) != step->arg[2] ||
+	    strcmp(vdb_slice_bdf(slice), lab_bdf("EDU")))
+		return -2;
+	address = vdb_slice_map(slice, 0, 0, PROT_READ);
+	if (!address || vdb_guard_enable() || vdb_try_read32(address, &value))
+		return -3;
+	if (vdb_slice_event_fd(slice) >= 0) {
+		struct pollfd p = { .fd = vdb_slice_event_fd(slice), .events = POLLIN };
+
+		if (vdb_slice_state(slice, NULL) != VDB_LIVE)
+			return -4;
+		/* The owner revokes it when it hears of us. */
+		if (send(step->arg[0], "", 1, 0) != 1 || poll(&p, 1, -1) != 1)
+			return -5;
+		if (vdb_slice_state(slice, NULL) != VDB_REVOKED ||
+		    !vdb_try_read32(address, &value))
+			return -6;
+	}
+	vdb_slice_free(slice);
+	return value;
+}
+
+static int socket_to(struct client *c, int type, int *theirs)
+{
+	int ends[2];
+
+	ck_assert_works(socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ends));
+	*theirs = client_give(c, ends[1]);
+	close(ends[1]);
+	return ends[0];
+}
+
+START_TEST(slice_goes_through_a_socket)
+{
+	static const int types[] = { SOCK_SEQPACKET, SOCK_STREAM };
+	struct client *c = client_start(CLIENT_NOBODY);
+	struct client_step step = { .fd = -1 };
+	int theirs, ours = socket_to(c, types[_i], &theirs);
+	struct vdb_slice *slice = export(0, 0, PAGE, VDB_READ_ONLY);
+
+	/* Two at once: messages must stay apart in a stream. */
+	ck_assert_works(vdb_slice_send(ours, slice));
+	ck_assert_works(vdb_slice_send(ours, slice));
+	vdb_slice_free(slice);
+	step.arg[0] = theirs;
+	step.arg[2] = VDB_READ_ONLY;
+	ck_assert_int_eq(client_call(c, receive_and_use, &step), EDU_ID_VALUE);
+	ck_assert_int_eq(client_call(c, receive_and_use, &step), EDU_ID_VALUE);
+	client_end(c);
+}
+END_TEST
+
+static void *revoke_on_message(void *data)
+{
+	struct vdb_slice *slice = ((void **)data)[1];
+	char byte;
+
+	if (recv(*(int *)((void **)data)[0], &byte, 1, 0) == 1)
+		vdb_slice_revoke(dev, slice);
+	return NULL;
+}
+
+START_TEST(client_is_told_of_revocation)
+{
+	struct client *c = client_start(CLIENT_NOBODY);
+	struct client_step step = { .fd = -1 };
+	int theirs, ours = socket_to(c, SOCK_SEQPACKET, &theirs);
+	struct vdb_slice *slice = export(0, 0, PAGE, 0);
+	void *data[] = { &ours, slice };
+	pthread_t thread;
+
+	ck_assert_works(vdb_slice_watch(dev, slice));
+	ck_assert_works(vdb_slice_send(ours, slice));
+	/* One of the owner's own. */
+	ck_assert_works(vdb_slice_watch(dev, slice));
+	ck_assert_int_eq(pthread_create(&thread, NULL, revoke_on_message, data), 0);
+	step.arg[0] = theirs;
+	ck_assert_int_eq(client_call(c, receive_and_use, &step), EDU_ID_VALUE);
+	pthread_join(thread, NULL);
+	ck_assert_int_eq(vdb_slice_state(slice, NULL), VDB_REVOKED);
+	client_end(c);
+}
+END_TEST
+
+Suite *suite(void)
+{
+	const char *no_cdev = device_cdev_missing();
+	Suite *s = suite_create("library");
+	TCase *tc = add_group(s, "devices");
+
+	pagetable_init();
+
+	tcase_add_loop_test(tc, bars_are_those_of_the_kernel, 0, 5);
+	tcase_add_test(tc, what_cannot_be_opened);
+	tcase_add_test(tc, closing_closes_everything);
+	tcase_add_test(tc, fd_of_the_caller);
+	add_test_or_skip(tc, cdev_and_iommufd, no_cdev);
+	tcase_add_test(tc, stock_driver_offers_nothing);
+
+	tc = add_group(s, "slices");
+	tcase_add_checked_fixture(tc, open_edu, NULL);
+	tcase_add_test(tc, slice_knows_what_it_is);
+	tcase_add_loop_test(tc, bad_exports, 0, 6);
+	tcase_add_test(tc, bad_mappings);
+	tcase_add_test(tc, part_of_a_slice);
+
+	tc = add_group(s, "memory");
+	tcase_add_checked_fixture(tc, open_ivshmem, NULL);
+	add_test_or_skip(tc, huge_pages_fit, slice_can_be_huge() ? NULL :
+			 "slices have small pages before Linux 7.2");
+	tcase_add_test(tc, write_combining);
+	tcase_add_test(tc, accessors_have_their_width);
+
+	tc = add_group(s, "guard");
+	tcase_add_checked_fixture(tc, open_edu, NULL);
+	tcase_add_test(tc, revoked_slice_is_an_error);
+	tcase_add_test(tc, foreign_faults_are_not_ours);
+	tcase_add_test(tc, threads_are_told_apart);
+
+	tc = add_group(s, "reset");
+	tcase_add_checked_fixture(tc, open_nvme, NULL);
+	tcase_add_test(tc, reset_is_waited_for);
+	tcase_add_test(tc, state_follows_the_device);
+
+	tc = add_group(s, "events");
+	tcase_add_checked_fixture(tc, open_edu, NULL);
+	tcase_add_test(tc, revocation_hangs_up);
+	tcase_add_test(tc, closing_the_device_revokes);
+
+	tc = add_group(s, "passing");
+	tcase_add_checked_fixture(tc, open_edu, NULL);
+	tcase_add_loop_test(tc, slice_goes_through_a_socket, 0, 2);
+	tcase_add_test(tc, client_is_told_of_revocation);
+	return s;
+}
