@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/* Whether a rule fits a client. */
+#ifndef BROKER_POLICY_H
+#define BROKER_POLICY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+struct rule;
+
+#define IDENTITY_MAX_GROUPS	256
+
+/* Who a client is: as it was when it connected, in the kernel's words. */
+struct identity {
+	pid_t pid;
+	uid_t uid;
+	gid_t gid;
+	gid_t groups[IDENTITY_MAX_GROUPS];
+	size_t nr_groups;
+	char cgroup[512];	/* "" if not known */
+};
+
+bool policy_allows(const struct rule *rule, const struct identity *who);
+
+#endif

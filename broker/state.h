@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What of the broker outlives its process: a memfd that the service manager
+ * keeps, with clients and leases.
+ *
+ * The file has two copies of everything.  A change is made in the older one and
+ * takes effect with its checksum and generation, written last, so a process that
+ * is killed at any point leaves the state before or after the change.
+ */
+#ifndef BROKER_STATE_H
+#define BROKER_STATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "config.h"
+
+enum lease_phase {
+	LEASE_GRANTING = 1,	/* exported, but nobody knows whether the client has it */
+	LEASE_GRANTED = 2,
+};
+
+struct state_client {
+	uint64_t cookie;	/* SO_COOKIE of its socket */
+	uint32_t greeted;	/* its hello was answered */
+	uint32_t reserved;
+	char name[64];
+};
+
+struct state_lease {
+	uint64_t id;
+	uint64_t client;	/* cookie */
+	uint64_t expires;	/* CLOCK_BOOTTIME in microseconds, 0: never */
+	uint64_t offset;	/* in the BAR */
+	uint64_t length;
+	uint32_t bar;
+	uint32_t index;
+	uint32_t flags;
+	uint32_t phase;
+	uint32_t serial;	/* of the request that it answers */
+	uint32_t reserved;
+	char bdf[16];
+	char slice[64];
+};
+
+struct state_data {
+	uint64_t next_id;
+	uint32_t nr_clients;
+	uint32_t nr_leases;
+	struct state_client clients[CONFIG_MAX_CLIENTS];
+	struct state_lease leases[CONFIG_MAX_LEASES];
+};
+
+struct state {
+	int fd;			/* the memfd; belongs to this */
+	struct state_file *file;
+	struct state_data data;	/* to be changed, and then saved */
+};
+
+/* A new one, empty; NULL with errno. */
+struct state *state_new(void);
+/*
+ * That of a former process, in @fd, which it takes over if it succeeds.  NULL
+ * if it is damaged or another version's.
+ */
+struct state *state_load(int fd);
+void state_save(struct state *state);
+void state_free(struct state *state);
+
+#endif

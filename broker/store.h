@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* The service manager's fd store: fds that outlive the broker's process. */
+#ifndef BROKER_STORE_H
+#define BROKER_STORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Whether somebody keeps our fds. */
+bool store_exists(void);
+/*
+ * Keeps an fd under a name.  False, and logged, if it is not certain that it is
+ * kept; true where there is no store.
+ */
+bool store_put(const char *name, int fd);
+void store_remove(const char *name);
+
+/* Names of what is kept; the buffer is static. */
+const char *store_name_of_device(const char *bdf);
+const char *store_name_of_client(uint64_t cookie);
+const char *store_name_of_lease(uint64_t id);
+#define STORE_NAME_OF_STATE	"state"
+
+#endif

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: MIT */
+/* The broker, started and killed by tests, and clients of it. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "broker.h"
+#include "manager.h"
+#include "suite.h"
+#include "sysfs.h"
+
+#define BROKER		"/usr/sbin/vfio-dmabufd"
+#define CONFIG		"/tmp/broker.conf"
+
+void broker_configure(const char *text)
+{
+	FILE *file = fopen(CONFIG, "w");
+
+	ck_assert_ptr_nonnull(file);
+	while (*text) {
+		const char *at = strchr(text, '@'), *end = at ? strchr(at + 1, '@') : NULL;
+		char name[32];
+
+		if (!end) {
+			fputs(text, file);
+			break;
+		}
+		fwrite(text, 1, at - text, file);
+		snprintf(name, sizeof(name), "%.*s", (int)(end - at - 1), at + 1);
+		fputs(lab_bdf(name), file);
+		text = end + 1;
+	}
+	ck_assert_int_eq(fclose(file), 0);
+}
+
+/* Its log is a file of the test's; what was in it stays, as over a restart. */
+static pid_t start(char *const argv[])
+{
+	int status, saved = dup(2), log = open(BROKER_LOG, O_WRONLY | O_CREAT | O_APPEND, 0666);
+	pid_t pid;
+
+	ck_assert_works(log);
+	dup2(log, 2);
+	pid = manager_start(argv, &status);
+	dup2(saved, 2);
+	close(saved);
+	close(log);
+	return pid;
+}
+
+static void show_log(void)
+{
+	char line[512];
+	FILE *file = fopen(BROKER_LOG, "r");
+
+	while (file && fgets(line, sizeof(line), file))
+		fputs(line, stderr);
+	if (file)
+		fclose(file);
+}
+
+pid_t broker_start(void)
+{
+	char *argv[] = { BROKER, "-c", CONFIG, "-d", "/nowhere", NULL };
+	pid_t pid = start(argv);
+
+	if (!pid) {
+		show_log();
+		ck_abort_msg("the broker does not start");
+	}
+	return pid;
+}
+
+pid_t broker_start_traced(const char *options)
+{
+	char command[512];
+	/* -D: the broker stays our child, with the pid that it was promised. */
+	char *argv[] = { "/usr/bin/sh", "-c", command, NULL };
+
+	snprintf(command, sizeof(command),
+		 "exec strace -D -f -o /tmp/strace.log %s " BROKER " -c " CONFIG " -d /nowhere", options);
+	return start(argv);
+}
+
+void broker_start_fails(void)
+{
+	char *argv[] = { BROKER, "-c", CONFIG, "-d", "/nowhere", NULL };
+
+	ck_assert_int_eq(start(argv), 0);
+}
+
+void broker_stop(pid_t pid, int number)
+{
+	kill(pid, number);
+	manager_wait(pid);
+}
+
+bool broker_logged(const char *text)
+{
+	char line[1024];
+	FILE *file = fopen(BROKER_LOG, "r");
+	bool found = false;
+
+	while (file && !found && fgets(line, sizeof(line), file))
+		found = strstr(line, text);
+	if (file)
+		fclose(file);
+	return found;
+}
+
+void broker_wait_log(const char *text)
+{
+	int watch = inotify_init1(IN_CLOEXEC);
+	char event[512];
+
+	ck_assert_works(inotify_add_watch(watch, BROKER_LOG, IN_MODIFY));
+	while (!broker_logged(text))
+		ck_assert_works(read(watch, event, sizeof(event)));
+	close(watch);
+}
+
+struct vdb_client *broker_connect(void)
+{
+	struct vdb_client *client = vdb_client_connect(MANAGER_SOCKET);
+
+	ck_assert_msg(client, "connect: %s", strerrorname_np(errno));
+	return client;
+}
+
+struct vdb_lease broker_acquire(struct vdb_client *client, const char *name, uint32_t index)
+{
+	struct vdb_lease lease;
+	int ret = vdb_client_acquire(client, name, index, 0, 0, &lease);
+
+	ck_assert_msg(!ret, "%s: %s: %s", name, strerrorname_np(errno), vdb_client_error(client));
+	return lease;
+}
+
+void broker_expect(struct vdb_client *client, uint64_t lease, enum vdb_state state,
+		   enum vdb_end end)
+{
+	struct pollfd p = { .fd = vdb_client_fd(client), .events = POLLIN };
+	struct vdb_event event;
+	int ret;
+
+	while (!(ret = vdb_client_next(client, &event)))
+		ck_assert_int_eq(poll(&p, 1, -1), 1);
+	ck_assert_msg(ret == 1, "next: %s: %s", strerrorname_np(errno), vdb_client_error(client));
+	ck_assert_uint_eq(event.lease, lease);
+	ck_assert_int_eq(event.state, state);
+	ck_assert_int_eq(event.end, end);
+}
+
+int raw_connect(void)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = MANAGER_SOCKET };
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+	ck_assert_works(fd);
+	ck_assert_works(connect(fd, (void *)&address, sizeof(address)));
+	return fd;
+}
+
+ssize_t raw_ask(int fd, const void *request, size_t size, void *answer)
+{
+	ssize_t got;
+
+	ck_assert_int_eq(send(fd, request, size, MSG_NOSIGNAL), size);
+	got = recv(fd, answer, VDP_MAX_MESSAGE, 0);
+	return got < 0 && errno == ECONNRESET ? 0 : got;
+}
+
+int raw_connect_greeted(void)
+{
+	const struct vdp_hello hello = {
+		.header = { .type = VDP_HELLO, .serial = 1 },
+		.min_version = 1, .max_version = 1, .name = "raw",
+	};
+	char answer[VDP_MAX_MESSAGE];
+	int fd = raw_connect();
+
+	ck_assert_int_eq(raw_ask(fd, &hello, sizeof(hello), answer),
+			 sizeof(struct vdp_hello_answer));
+	return fd;
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/* The broker, started and killed by tests, and clients of it. */
+#ifndef TESTS_BROKER_H
+#define TESTS_BROKER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <vfio-dmabuf.h>
+#include <vfio-dmabuf-protocol.h>
+
+#define BROKER_LOG	"/tmp/broker.log"
+
+/*
+ * Writes the configuration: @EDU@, @NVME@ and so on stand for the address of the
+ * lab's devices.
+ */
+void broker_configure(const char *text);
+/* Starts it under the manager of manager.h; the test fails if it does not come up. */
+pid_t broker_start(void);
+/* The same under strace with these options, "-e inject=..." for instance. */
+pid_t broker_start_traced(const char *options);
+/* Starts it though it should refuse; what it logged is in BROKER_LOG. */
+void broker_start_fails(void);
+/* Ends it with a signal and waits for that. */
+void broker_stop(pid_t pid, int number);
+/* Whether its log has this text. */
+bool broker_logged(const char *text);
+/* Waits until its log has it, as long as the test may. */
+void broker_wait_log(const char *text);
+
+/* A connection of this process; the test fails if there is none. */
+struct vdb_client *broker_connect(void);
+/* A slice; the test fails if it is not lent. */
+struct vdb_lease broker_acquire(struct vdb_client *client, const char *name, uint32_t index);
+/* Waits for the next event, and compares. */
+void broker_expect(struct vdb_client *client, uint64_t lease, enum vdb_state state,
+		   enum vdb_end end);
+
+/* A connection without the library: the test says what goes over it. */
+int raw_connect(void);
+int raw_connect_greeted(void);
+/* Sends, and returns the size of the next message in @answer, 0 at the end. */
+ssize_t raw_ask(int fd, const void *request, size_t size, void *answer);
+
+#endif

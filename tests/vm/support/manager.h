@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A service manager for one service: passes it a listening socket and what is in
+ * the fd store, takes its notifications, and keeps what it is told to keep, as
+ * systemd documents it in sd_notify(3) and sd_listen_fds(3).
+ */
+#ifndef TESTS_MANAGER_H
+#define TESTS_MANAGER_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#define MANAGER_SOCKET	"/tmp/broker.socket"
+
+/* Begins with an empty store. */
+void manager_init(void);
+/*
+ * Starts the service; argv as for execv().  Returns its pid when it has said
+ * READY=1, or 0 if it ended before that; @status then is what wait() said.
+ */
+pid_t manager_start(char *const argv[], int *status);
+/* Waits until it has ended; its status as of wait(). */
+int manager_wait(pid_t pid);
+/* Waits for one more READY=1, after a reload. */
+void manager_wait_ready(void);
+/* How many fds the store has whose names begin so. */
+unsigned int manager_count(const char *prefix);
+/* An fd of the store, for a test to look at or to spoil; -1 if there is none. */
+int manager_fd(const char *name);
+/* Forgets an fd, as a manager does whose store is full. */
+void manager_forget(const char *prefix);
+/* Whether there is a store at all; there is at first. */
+void manager_keep(bool keep);
+
+#endif
