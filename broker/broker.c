@@ -75,20 +75,6 @@ int broker_start(struct broker *broker)
 	return 0;
 }
 
-static bool still_allowed(const struct lease *lease)
-{
-	struct device_config *device;
-	const struct slice_config *slice =
-		config_find_slice(lease->broker->config, lease->slice_name, &device);
-
-	return slice && lease->device && !strcmp(device->bdf, lease->device->bdf) &&
-	       lease->bar == slice->bar && lease->index < slice->count &&
-	       lease->length == slice->length &&
-	       lease->offset == slice->offset + lease->index * slice->length &&
-	       (lease->flags & slice->flags) == slice->flags &&
-	       policy_allows(&slice->rule, &lease->client->who);
-}
-
 static void notify_reloading(void)
 {
 	struct timespec t;
@@ -101,7 +87,6 @@ static void notify_reloading(void)
 void broker_reload(struct broker *broker)
 {
 	struct config *config, *former = broker->config;
-	struct lease *lease, *next;
 
 	notify_reloading();
 	config = config_read(broker->config_file, broker->config_dir, config_error);
@@ -116,11 +101,7 @@ void broker_reload(struct broker *broker)
 		/* Positions in the old one mean nothing now: begin the list anew. */
 		client->list.next = 0;
 	}
-	for (lease = broker->leases; lease; lease = next) {
-		next = lease->next;
-		if (!lease->end && !still_allowed(lease))
-			lease_end(lease, VDP_END_REVOKED);
-	}
+	leases_end_forbidden(broker);
 	devices_reload(broker);
 	config_free(former);
 	broker_save(broker);

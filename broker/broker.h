@@ -160,6 +160,8 @@ struct lease *lease_find(struct broker *broker, uint64_t id);
 const struct lease *lease_conflict(struct broker *broker, const struct device *device,
 				   unsigned int bar, uint64_t offset, uint64_t length,
 				   bool exclusive);
+/* Ends those that the configuration does not allow, or not so, any more. */
+void leases_end_forbidden(struct broker *broker);
 /* Tells the client what it does not know yet; false if not all went out. */
 bool leases_tell(struct client *client);
 

@@ -152,7 +152,8 @@ void device_close(struct device *device)
 	if (device->stored)
 		close(fd);
 	device->vdb = NULL;
-	store_remove(store_name_of_device(device->bdf));
+	/* It is open, and cannot be opened anew, until the store's fd is closed. */
+	store_remove_now(store_name_of_device(device->bdf));
 }
 
 void device_lose(struct device *device, const char *why)

@@ -142,6 +142,7 @@ static const char *const ends[] = {
 	[VDP_END_REVOKED] = "revoked by an administrator",
 	[VDP_END_DEVICE] = "the device is lost",
 	[VDP_END_CLIENT] = "the client is gone",
+	[VDP_END_BROKER] = "the broker was killed while it lent the slice",
 };
 
 /* Whatever it takes: closing the device revokes everything. */
@@ -181,6 +182,31 @@ void lease_end(struct lease *lease, enum vdp_end why)
 	}
 	lease->tell = true;
 	client_wake(client);
+}
+
+static bool is_allowed(const struct lease *lease)
+{
+	struct device_config *device;
+	const struct slice_config *slice =
+		config_find_slice(lease->broker->config, lease->slice_name, &device);
+
+	return slice && lease->device && !strcmp(device->bdf, lease->device->bdf) &&
+	       lease->bar == slice->bar && lease->index < slice->count &&
+	       lease->length == slice->length &&
+	       lease->offset == slice->offset + lease->index * slice->length &&
+	       (lease->flags & slice->flags) == slice->flags &&
+	       policy_allows(&slice->rule, &lease->client->who);
+}
+
+void leases_end_forbidden(struct broker *broker)
+{
+	struct lease *lease, *next;
+
+	for (lease = broker->leases; lease; lease = next) {
+		next = lease->next;
+		if (!lease->end && !is_allowed(lease))
+			lease_end(lease, VDP_END_REVOKED);
+	}
 }
 
 bool leases_tell(struct client *client)

@@ -135,8 +135,8 @@ static void take_devices(struct broker *broker, const struct state_data *data,
 			continue;
 		if (!all_leases_stored(data, config->bdf, stored)) {
 			log_line(LOG_ERR, "device %s: a lease is not in the store; all of them end", config->name);
-			store_remove(store_name_of_device(config->bdf));
 			close(fd);
+			store_remove_now(store_name_of_device(config->bdf));
 			continue;
 		}
 		device_open(device, fd);
@@ -145,7 +145,8 @@ static void take_devices(struct broker *broker, const struct state_data *data,
 
 /*
  * The request that was being granted still lies in the socket.  Its client may
- * have the answer or not; it is told that it has nothing.
+ * have the answer or not.  If not, this is the answer; if so, it drops this, and
+ * is told by an event that the lease has ended.
  */
 static void answer_interrupted(struct client *client, uint32_t serial)
 {
@@ -195,8 +196,10 @@ static enum vdp_end resume(struct lease *lease, int fd)
 	}
 	if (vdb_slice_watch(lease->device->vdb, lease->slice))
 		return VDP_END_DEVICE;
-	if (!lease->client || lease->phase == LEASE_GRANTING)
+	if (!lease->client)
 		return VDP_END_CLIENT;
+	if (lease->phase == LEASE_GRANTING)
+		return VDP_END_BROKER;
 	/* Its end had begun. */
 	if (vdb_slice_state(lease->slice, NULL) == VDB_REVOKED)
 		return VDP_END_REVOKED;
@@ -297,6 +300,7 @@ int restore(struct broker *broker)
 	for (uint32_t i = 0; i < data->nr_leases; i++)
 		take_lease(broker, &data->leases[i], take(&stored, store_name_of_lease(data->leases[i].id)));
 	free(data);
+	leases_end_forbidden(broker);
 	clean_up(broker, &stored);
 	broker_save(broker);
 	return 0;

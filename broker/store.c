@@ -50,6 +50,13 @@ void store_remove(const char *name)
 		sd_notifyf(0, "FDSTOREREMOVE=1\nFDNAME=%s", name);
 }
 
+void store_remove_now(const char *name)
+{
+	store_remove(name);
+	if (store_exists())
+		sd_notify_barrier(0, BARRIER_USEC);
+}
+
 /* ':' separates names in the environment. */
 const char *store_name_of_device(const char *bdf)
 {

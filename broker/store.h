@@ -14,6 +14,8 @@ bool store_exists(void);
  */
 bool store_put(const char *name, int fd);
 void store_remove(const char *name);
+/* The same, and waits until the store has closed it. */
+void store_remove_now(const char *name);
 
 /* Names of what is kept; the buffer is static. */
 const char *store_name_of_device(const char *bdf);

@@ -165,6 +165,7 @@ enum vdp_end {
 	VDP_END_REVOKED = 3,	/* by an administrator */
 	VDP_END_DEVICE = 4,	/* the broker has lost the device */
 	VDP_END_CLIENT = 5,	/* the client is gone (in logs only) */
+	VDP_END_BROKER = 6,	/* the broker was killed while it lent the slice */
 };
 
 /*

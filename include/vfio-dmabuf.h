@@ -473,6 +473,7 @@ enum vdb_end {
 	VDB_END_REVOKED = 3,	/* by the administrator */
 	VDB_END_DEVICE = 4,	/* the broker has lost the device */
 	VDB_END_CLIENT = 5,	/* the client is gone */
+	VDB_END_BROKER = 6,	/* the broker was killed while it lent the slice */
 };
 
 struct vdb_event {

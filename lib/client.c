@@ -136,7 +136,7 @@ static int keep_event(struct vdb_client *client, struct message *m)
 
 	close_fds(m);
 	if (m->size != sizeof(m->event) || m->event.state > VDP_STATE_REVOKED ||
-	    m->event.end > VDP_END_CLIENT)
+	    m->event.end > VDP_END_BROKER)
 		return break_off(client, EPROTO, "the broker's event makes no sense");
 	lease = find_lease(client, m->event.lease);
 	if (!lease)
@@ -337,7 +337,7 @@ static struct vdb_slice *slice_of(struct message *m)
 static_assert(VDB_READ_ONLY == VDP_READ_ONLY && VDB_WC == VDP_WC, "same bits");
 static_assert(VDB_ANY_INDEX == VDP_ANY_INDEX, "same number");
 static_assert((int)VDB_REVOKED == (int)VDP_STATE_REVOKED, "same states");
-static_assert((int)VDB_END_CLIENT == (int)VDP_END_CLIENT, "same ends");
+static_assert((int)VDB_END_BROKER == (int)VDP_END_BROKER, "same ends");
 
 int vdb_client_acquire(struct vdb_client *client, const char *name,
 		       uint32_t index, unsigned int flags, uint32_t seconds,

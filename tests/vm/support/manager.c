@@ -168,7 +168,9 @@ void manager_init(void)
 
 	end_former();
 	keeping = true;
-	nr_stored = 0;
+	manager_forget("");
+	if (listening)
+		return;
 	listening = socket_at(MANAGER_SOCKET, SOCK_SEQPACKET);
 	ck_assert_works(listen(listening, 64));
 	notify = socket_at(NOTIFY, SOCK_DGRAM);
