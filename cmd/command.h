@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/* What the subcommands share. */
+#ifndef CMD_COMMAND_H
+#define CMD_COMMAND_H
+
+#include <argp.h>
+#include <stdbool.h>
+
+/* Exit statuses: 1 is failed, 2 is used in a wrong way. */
+#define STATUS_FAILED	1
+#define STATUS_USAGE	2
+
+/* Options that every subcommand has. */
+struct common {
+	bool json;
+	const char *socket;	/* of the broker; NULL: where it always is */
+};
+
+extern struct common common;
+/* For .children of a subcommand's struct argp. */
+extern const struct argp_child common_options[];
+
+/* "vfio-dmabuf: ..." on stderr; returns STATUS_FAILED. */
+__attribute__((format(printf, 1, 2)))
+int fail(const char *format, ...);
+
+/* Each gets argv from its own name on. */
+int cmd_list(int argc, char **argv);
+int cmd_bind(int argc, char **argv);
+int cmd_unbind(int argc, char **argv);
+int cmd_show(int argc, char **argv);
+int cmd_slices(int argc, char **argv);
+int cmd_leases(int argc, char **argv);
+int cmd_revoke(int argc, char **argv);
+int cmd_read(int argc, char **argv);
+int cmd_write(int argc, char **argv);
+int cmd_run(int argc, char **argv);
+int cmd_doctor(int argc, char **argv);
+
+#endif

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: MIT */
+/* vfio-dmabuf doctor: what is missing on this machine, and what to do about it. */
+#include <dirent.h>
+#include <stdarg.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "command.h"
+#include "output.h"
+#include "sysfs.h"
+
+enum verdict {
+	GOOD,
+	WARNING,
+	BAD,
+};
+
+static const char *const verdicts[] = { "ok", "warning", "missing" };
+static json_t *list;
+static bool any_bad;
+
+__attribute__((format(printf, 3, 4)))
+static void say(const char *what, enum verdict verdict, const char *format, ...)
+{
+	char text[512];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	any_bad |= verdict == BAD;
+	if (list)
+		json_array_append_new(list, json_pack("{s:s,s:s,s:s}", "check", what, "verdict",
+						      verdicts[verdict], "text", text));
+	else
+		printf("%-8s %-8s %s\n", verdicts[verdict], what, text);
+}
+
+static bool has_entries(const char *path)
+{
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+	bool any = false;
+
+	while (dir && !any && (entry = readdir(dir)))
+		any = entry->d_name[0] != '.';
+	if (dir)
+		closedir(dir);
+	return any;
+}
+
+static void check_kernel(void)
+{
+	unsigned int major = 0, minor = 0;
+	struct utsname name;
+
+	uname(&name);
+	sscanf(name.release, "%u.%u", &major, &minor);
+	if (major * 1000 + minor < 6012)
+		say("kernel", BAD, "%s: the driver needs Linux 6.12 or later", name.release);
+	else if (major * 1000 + minor > 7003)
+		say("kernel", WARNING, "%s: nobody has tried the driver on later ones than 7.3", name.release);
+	else
+		say("kernel", GOOD, "%s", name.release);
+}
+
+static void check_iommu(void)
+{
+	char line[4096] = "", unsafe[8] = "";
+
+	file_get("/proc/cmdline", line, sizeof(line));
+	if (has_entries("/sys/kernel/iommu_groups"))
+		say("iommu", GOOD, "functions have IOMMU groups");
+	else if (has_entries("/sys/class/iommu"))
+		say("iommu", BAD, "there is one, but no groups; boot without iommu=off");
+	else
+		say("iommu", BAD, "none; enable VT-d or AMD-Vi in the firmware%s",
+		    strstr(line, "intel_iommu=on") ? "" : ", and boot with intel_iommu=on on Intel's");
+	if (!file_get("/sys/module/vfio/parameters/enable_unsafe_noiommu_mode", unsafe, sizeof(unsafe)) &&
+	    unsafe[0] == 'Y')
+		say("noiommu", WARNING, "VFIO's unsafe mode is on: devices can write to all memory");
+}
+
+static bool module_known(const char *name)
+{
+	char command[128];
+
+	snprintf(command, sizeof(command), "modprobe -q -n %s 2>/dev/null", name);
+	return !system(command);
+}
+
+static void check_module(const char *what, const char *name, const char *loaded, const char *remedy)
+{
+	if (!access(loaded, F_OK))
+		say(what, GOOD, "%s is loaded", name);
+	else if (module_known(name))
+		say(what, GOOD, "%s is there, and loaded when it is needed", name);
+	else
+		say(what, BAD, "%s is not there for this kernel; %s", name, remedy);
+}
+
+static void check_modules(void)
+{
+	check_module("vfio", "vfio-pci-core", "/sys/module/vfio_pci_core", "the kernel has been built without VFIO");
+	check_module("driver", DRIVER, "/sys/bus/pci/drivers/" DRIVER,
+		     "install dmabuf-vfio-pci-dkms, and the kernel's headers");
+	if (access("/dev/iommu", F_OK) && access("/dev/vfio/vfio", F_OK) && !module_known("vfio_iommu_type1"))
+		say("vfio", BAD, "neither /dev/iommu nor /dev/vfio/vfio is there");
+}
+
+static void check_bound(void)
+{
+	struct function *all;
+	size_t nr, bound = 0;
+
+	if (access("/sys/bus/pci/drivers/" DRIVER, F_OK))
+		return;
+	nr = function_all(&all);
+	for (size_t i = 0; i < nr; i++)
+		bound += !strcmp(all[i].driver, DRIVER);
+	free(all);
+	if (bound)
+		say("bound", GOOD, "%zu functions are bound to " DRIVER, bound);
+	else
+		say("bound", WARNING, "no function is bound; vfio-dmabuf bind BDF");
+}
+
+/* Each BAR mapping is of the device's memory and not locked; DMA buffers are. */
+static void check_limits(void)
+{
+	struct rlimit limit;
+
+	getrlimit(RLIMIT_MEMLOCK, &limit);
+	if (limit.rlim_cur == RLIM_INFINITY)
+		say("memlock", GOOD, "memory for DMA is not limited");
+	else
+		say("memlock", limit.rlim_cur < (64UL << 20) ? WARNING : GOOD,
+		    "memory for DMA is limited to %s; drivers may want more (ulimit -l)", human_size(limit.rlim_cur));
+}
+
+static void check_broker(void)
+{
+	const char *path = common.socket ?: VDB_BROKER_SOCKET;
+	struct vdb_client *client;
+
+	if (access(path, F_OK)) {
+		say("broker", WARNING, "no socket at %s; systemctl enable --now vfio-dmabufd.socket if you want one", path);
+		return;
+	}
+	client = vdb_client_connect(path);
+	if (client)
+		say("broker", GOOD, "it answers at %s", path);
+	else
+		say("broker", BAD, "%s: %s; see journalctl -u vfio-dmabufd", path, strerror(errno));
+	vdb_client_close(client);
+}
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = NULL;
+		return 0;
+	case ARGP_KEY_ARG:
+		argp_error(state, "\"%s\" is one argument too many", arg);
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+int cmd_doctor(int argc, char **argv)
+{
+	static const struct argp argp = {
+		.parser = parse, .children = common_options,
+		.doc = "Looks for what is missing on this machine; the exit status is 1 if anything is.",
+	};
+
+	argp_parse(&argp, argc, argv, 0, NULL, NULL);
+	list = common.json ? json_array() : NULL;
+	check_kernel();
+	check_iommu();
+	check_modules();
+	check_bound();
+	check_limits();
+	check_broker();
+	if (list)
+		print_json(list);
+	return any_bad ? STATUS_FAILED : 0;
+}

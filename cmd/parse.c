@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT */
+/* Understanding what people and the kernel write. */
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <vfio-dmabuf.h>
+
+#include "parse.h"
+
+bool parse_bdf(const char *text, char bdf[16])
+{
+	unsigned int domain = 0, bus, slot, function;
+	int end = -1;
+
+	if (text[strspn(text, "0123456789abcdefABCDEF:.")])
+		return false;
+	if (sscanf(text, "%8x:%2x:%2x.%1x%n", &domain, &bus, &slot, &function, &end) != 4 ||
+	    end < 0 || text[end]) {
+		domain = 0;
+		end = -1;
+		if (sscanf(text, "%2x:%2x.%1x%n", &bus, &slot, &function, &end) != 3 ||
+		    end < 0 || text[end])
+			return false;
+	}
+	if (slot > 31 || function > 7)
+		return false;
+	snprintf(bdf, 16, "%04x:%02x:%02x.%x", domain, bus, slot, function);
+	return true;
+}
+
+bool parse_number(const char *text, uint64_t *number)
+{
+	char *end;
+
+	if (!isdigit((unsigned char)*text))
+		return false;
+	errno = 0;
+	*number = strtoull(text, &end, 0);
+	return !*end && !errno;
+}
+
+static bool parse_direct(const char *text, const char *slash, struct target *target)
+{
+	char bdf[32];
+	uint64_t bar;
+
+	if ((size_t)(slash - text) >= sizeof(bdf))
+		return false;
+	memcpy(bdf, text, slash - text);
+	bdf[slash - text] = '\0';
+	if (!parse_bdf(bdf, target->bdf) || !parse_number(slash + 1, &bar) || bar >= VDB_BARS)
+		return false;
+	target->bar = bar;
+	target->direct = true;
+	return true;
+}
+
+bool parse_target(const char *text, struct target *target)
+{
+	const char *slash = strchr(text, '/'), *bracket = strchr(text, '[');
+	size_t length = bracket ? (size_t)(bracket - text) : strlen(text);
+	uint64_t index;
+	char number[16];
+
+	*target = (struct target){ .index = VDB_ANY_INDEX };
+	if (!slash)
+		return false;
+	if (memchr(text, ':', slash - text))
+		return parse_direct(text, slash, target);
+	if (slash == text || length >= sizeof(target->slice) || length <= (size_t)(slash - text) + 1)
+		return false;
+	memcpy(target->slice, text, length);
+	if (!bracket)
+		return true;
+	if (sscanf(bracket, "[%15[0-9]]", number) != 1 ||
+	    strlen(bracket) != strlen(number) + 2 || bracket[strlen(bracket) - 1] != ']' ||
+	    !parse_number(number, &index) || index >= UINT32_MAX)
+		return false;
+	target->index = index;
+	return true;
+}
+
+static bool parse_ranges(const char *text, struct buffer *buffer)
+{
+	while (*text) {
+		uint64_t offset, length;
+		size_t more;
+		int end = -1;
+
+		if (sscanf(text, "%" SCNx64 "+%" SCNx64 "%n", &offset, &length, &end) == 2 && end > 0) {
+			if (buffer->nr_ranges < 8) {
+				buffer->ranges[buffer->nr_ranges].offset = offset;
+				buffer->ranges[buffer->nr_ranges].length = length;
+			}
+			buffer->nr_ranges++;
+		} else if (sscanf(text, "+%zu%n", &more, &end) == 1 && end > 0) {
+			buffer->nr_ranges += more;
+		} else {
+			return false;
+		}
+		text += end;
+		if (*text == ',')
+			text++;
+	}
+	return buffer->nr_ranges;
+}
+
+bool parse_buffer(const char *line, struct buffer *buffer)
+{
+	char kind[8], mode[4], ranges[512];
+
+	*buffer = (struct buffer){ 0 };
+	if (sscanf(line, "%u %7s %15s %3s %d %" SCNx64 " %*s %511s %7s %d", &buffer->bar, kind,
+		   buffer->state, mode, &buffer->mappings, &buffer->size, ranges,
+		   buffer->memattr, &buffer->importers) != 9)
+		return false;
+	buffer->slice = !strcmp(kind, "slice");
+	buffer->read_only = !strcmp(mode, "ro");
+	return parse_ranges(ranges, buffer);
+}
+
+bool parse_bar_mapping(const char *line, struct bar_mapping *mapping)
+{
+	unsigned long long start, end, offset;
+	char mode[5], name[64], bdf[16];
+	const char *file = strstr(line, " /dmabuf:vfio");
+
+	if (!file || sscanf(line, "%llx-%llx %4s %llx", &start, &end, mode, &offset) != 4)
+		return false;
+	/* "vfio0:0000:01:00.0/2"; whoever has a slice's fd may have named it otherwise. */
+	if (sscanf(file, " /dmabuf:%31[a-z0-9]:%15[0-9a-f:.]/%u", name, bdf, &mapping->bar) != 3 ||
+	    mapping->bar >= VDB_BARS || !parse_bdf(bdf, mapping->bdf))
+		return false;
+	mapping->offset = offset;
+	mapping->length = end - start;
+	mapping->writable = mode[1] == 'w';
+	return true;
+}
+
+bool mounts_block_device(const char *line, const char *name, const char *numbers)
+{
+	char found[32], source[256];
+	const char *dash = strstr(line, " - ");
+
+	if (sscanf(line, "%*d %*d %31s", found) != 1)
+		return false;
+	if (!strcmp(found, numbers))
+		return true;
+	/* Some file systems have numbers of their own, but say where they are from. */
+	return dash && sscanf(dash, " - %*s %255s", source) == 1 &&
+	       !strncmp(source, "/dev/", 5) && !strcmp(source + 5, name);
+}

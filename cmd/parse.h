@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/* Understanding what people and the kernel write. */
+#ifndef CMD_PARSE_H
+#define CMD_PARSE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* "0000:01:00.0" of that or of "01:00.0"; false if it is no such name. */
+bool parse_bdf(const char *text, char bdf[16]);
+/* A whole number, decimal or 0x...; false for anything else. */
+bool parse_number(const char *text, uint64_t *number);
+
+/* What registers are reached through. */
+struct target {
+	bool direct;		/* a BAR of a function, without the broker */
+	char bdf[16];
+	unsigned int bar;
+	char slice[64];		/* "<device>/<slice>" */
+	uint32_t index;		/* VDB_ANY_INDEX if none is said */
+};
+
+/* "0000:01:00.0/2" is BAR 2 of a function; "nic/doorbell" and "nic/doorbell[3]" slices. */
+bool parse_target(const char *text, struct target *target);
+
+/* A line of the module's list of buffers. */
+struct buffer {
+	unsigned int bar;
+	bool slice;		/* or a BAR mapping */
+	char state[16];
+	bool read_only;
+	int mappings;
+	uint64_t size;
+	char memattr[8];
+	int importers;
+	size_t nr_ranges;	/* of which at most 8 are known */
+	struct {
+		uint64_t offset, length;
+	} ranges[8];
+};
+
+bool parse_buffer(const char *line, struct buffer *buffer);
+
+/* A line of /proc/<pid>/maps that maps a part of a BAR. */
+struct bar_mapping {
+	char bdf[16];
+	unsigned int bar;
+	uint64_t offset, length;	/* in the BAR */
+	bool writable;
+};
+
+bool parse_bar_mapping(const char *line, struct bar_mapping *mapping);
+
+/* Whether a line of /proc/self/mountinfo mounts the block device "sda1", "8:1". */
+bool mounts_block_device(const char *line, const char *name, const char *numbers);
+
+#endif

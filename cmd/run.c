@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * vfio-dmabuf run: a program with slices.
+ *
+ * The program gets the slices as fds from 3 on, and is told of them in its
+ * environment.  We stay its parent: the leases live as long as our connection,
+ * and that has to end with the program.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "command.h"
+#include "output.h"
+#include "target.h"
+
+#define MAX		16
+#define FIRST_FD	3
+
+static struct {
+	struct {
+		struct target target;
+		unsigned int flags;
+		const char *text;
+	} slices[MAX];
+	int nr;
+	uint64_t seconds;
+	char **program;		/* with its arguments */
+} args;
+
+static struct vdb_lease leases[MAX];
+
+static const struct argp_option options[] = {
+	{ "slice", 's', "SLICE[,ro]", 0, "a slice to have: device/slice, device/slice[3]; may be repeated", 0 },
+	{ "time", 't', "SECONDS", 0, "how long to have them", 0 },
+	{ 0 }
+};
+
+static void parse_slice(char *arg, struct argp_state *state)
+{
+	char *comma = strchr(arg, ',');
+
+	if (args.nr == MAX)
+		argp_error(state, "%d slices at most", MAX);
+	if (comma) {
+		if (strcmp(comma, ",ro"))
+			argp_error(state, "\"%s\": only \",ro\" may follow a slice", arg);
+		*comma = '\0';
+		args.slices[args.nr].flags = VDB_READ_ONLY;
+	}
+	args.slices[args.nr].text = arg;
+	if (!parse_target(arg, &args.slices[args.nr].target) || args.slices[args.nr].target.direct)
+		argp_error(state, "\"%s\" is no slice; vfio-dmabuf slices lists them", arg);
+	args.nr++;
+}
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = NULL;
+		return 0;
+	case 's':
+		parse_slice(arg, state);
+		return 0;
+	case 't':
+		if (!parse_number(arg, &args.seconds) || args.seconds > UINT32_MAX)
+			argp_error(state, "\"%s\" is no number of seconds", arg);
+		return 0;
+	case ARGP_KEY_ARGS:
+		args.program = state->argv + state->next;
+		return 0;
+	case ARGP_KEY_NO_ARGS:
+		argp_error(state, "which program?");
+		return 0;
+	case ARGP_KEY_END:
+		if (!args.nr)
+			argp_error(state, "which slices? Name them with --slice");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+/*
+ * VFIO_DMABUF_SLICES is a JSON array, one object for each slice in the order of
+ * the command line; VFIO_DMABUF_FDS is how many fds there are from 3 on.
+ */
+static void set_environment(void)
+{
+	json_t *list = json_array();
+	char number[16], *text;
+
+	for (int i = 0; i < args.nr; i++) {
+		const struct vdb_slice *slice = leases[i].slice;
+
+		json_array_append_new(list, json_pack(
+			"{s:s,s:I,s:i,s:i,s:s,s:i,s:I,s:I,s:b,s:b}",
+			"name", args.slices[i].target.slice, "index", (json_int_t)leases[i].index,
+			"fd", FIRST_FD + 2 * i, "event_fd", FIRST_FD + 2 * i + 1,
+			"bdf", vdb_slice_bdf(slice), "bar", vdb_slice_bar(slice),
+			"offset", (json_int_t)vdb_slice_offset(slice),
+			"length", (json_int_t)vdb_slice_length(slice),
+			"read_only", vdb_slice_flags(slice) & VDB_READ_ONLY,
+			"write_combining", vdb_slice_flags(slice) & VDB_WC));
+	}
+	text = json_dumps(list, JSON_COMPACT);
+	setenv("VFIO_DMABUF_SLICES", text, 1);
+	snprintf(number, sizeof(number), "%d", 2 * args.nr);
+	setenv("VFIO_DMABUF_FDS", number, 1);
+	free(text);
+	json_decref(list);
+}
+
+/* The fds to where they belong; none of ours may be in the way. */
+static void place_fds(void)
+{
+	int high[2 * MAX];
+
+	for (int i = 0; i < args.nr; i++) {
+		high[2 * i] = fcntl(vdb_slice_fd(leases[i].slice), F_DUPFD_CLOEXEC, FIRST_FD + 2 * MAX);
+		high[2 * i + 1] = fcntl(vdb_slice_event_fd(leases[i].slice), F_DUPFD_CLOEXEC, FIRST_FD + 2 * MAX);
+	}
+	for (int i = 0; i < 2 * args.nr; i++)
+		dup2(high[i], FIRST_FD + i);
+}
+
+static pid_t start(char **argv, const sigset_t *former)
+{
+	pid_t pid = fork();
+
+	if (pid)
+		return pid;
+	set_environment();
+	place_fds();
+	sigprocmask(SIG_SETMASK, former, NULL);
+	execvp(argv[0], argv);
+	fail("%s: %s", argv[0], strerror(errno));
+	_exit(errno == ENOENT ? 127 : 126);
+}
+
+static const char *const ends[] = { "?", "released", "its time is over", "revoked", "the device is lost",
+				    "the client is gone", "the broker was killed" };
+
+static void tell_events(struct vdb_client *client)
+{
+	struct vdb_event event;
+	int ret;
+
+	while ((ret = vdb_client_next(client, &event)) > 0)
+		for (int i = 0; i < args.nr; i++)
+			if (leases[i].id == event.lease && event.state == VDB_REVOKED)
+				fail("%s: the lease has ended: %s", args.slices[i].text, ends[event.end]);
+	if (ret < 0)
+		fail("%s", vdb_client_error(client));
+}
+
+/* Passes signals on until it has ended; what a shell makes of its status. */
+static int supervise(pid_t pid, struct vdb_client *client, int signals)
+{
+	struct pollfd polls[] = {
+		{ .fd = signals, .events = POLLIN },
+		{ .fd = vdb_client_fd(client), .events = POLLIN },
+	};
+	int status;
+
+	for (;;) {
+		struct signalfd_siginfo info;
+
+		if (waitpid(pid, &status, WNOHANG) == pid)
+			return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+		poll(polls, 2, -1);
+		if (polls[0].revents && read(signals, &info, sizeof(info)) == sizeof(info) &&
+		    info.ssi_signo != SIGCHLD)
+			kill(pid, info.ssi_signo);
+		if (polls[1].revents) {
+			tell_events(client);
+			/* Gone for good: nothing more will come from there. */
+			if (vdb_client_next(client, &(struct vdb_event){ 0 }) < 0)
+				polls[1].fd = -1;
+		}
+	}
+}
+
+static int block_signals(sigset_t *former)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGQUIT);
+	sigaddset(&set, SIGUSR1);
+	sigaddset(&set, SIGUSR2);
+	sigprocmask(SIG_BLOCK, &set, former);
+	return signalfd(-1, &set, SFD_CLOEXEC);
+}
+
+int cmd_run(int argc, char **argv)
+{
+	static const struct argp argp = {
+		.options = options, .parser = parse, .args_doc = "-- PROGRAM [ARGUMENT...]",
+		.children = common_options,
+		.doc = "Runs a program with slices of the broker."
+		       "\vIts fds are described in the environment variable VFIO_DMABUF_SLICES; see vfio-dmabuf(1).",
+	};
+	struct vdb_client *client;
+	int signals;
+	sigset_t former;
+	pid_t pid;
+
+	argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, NULL);
+	client = connect_broker();
+	if (!client)
+		return STATUS_FAILED;
+	for (int i = 0; i < args.nr; i++)
+		if (vdb_client_acquire(client, args.slices[i].target.slice, args.slices[i].target.index,
+				       args.slices[i].flags, args.seconds, &leases[i]))
+			return fail("%s: %s", args.slices[i].text, vdb_client_error(client));
+	signals = block_signals(&former);
+	pid = start(args.program, &former);
+	if (signals < 0 || pid < 0)
+		return fail("%s: %s", args.program[0], strerror(errno));
+	return supervise(pid, client, signals);
+}

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT */
+/* PCI functions, as the kernel shows them. */
+#include <dirent.h>
+#include <fcntl.h>
+#include <pci/pci.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "sysfs.h"
+
+/* Flags in a function's file "resource", of <linux/ioport.h>. */
+#define RESOURCE_MEM		0x200
+#define RESOURCE_PREFETCH	0x2000
+#define RESOURCE_MEM_64		0x100000
+
+int file_get(const char *path, char *text, size_t size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t length;
+
+	if (fd < 0)
+		return -1;
+	length = read(fd, text, size - 1);
+	close(fd);
+	if (length < 0)
+		return -1;
+	text[length] = '\0';
+	text[strcspn(text, "\n")] = '\0';
+	return 0;
+}
+
+int file_put(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	ssize_t written;
+
+	if (fd < 0)
+		return -1;
+	written = write(fd, text, strlen(text));
+	close(fd);
+	return written == (ssize_t)strlen(text) ? 0 : -1;
+}
+
+void function_path(const char *bdf, const char *file, char *path, size_t size)
+{
+	snprintf(path, size, "/sys/bus/pci/devices/%s/%s", bdf, file);
+}
+
+int function_get(const char *bdf, const char *file, char *text, size_t size)
+{
+	char path[256];
+
+	function_path(bdf, file, path, sizeof(path));
+	return file_get(path, text, size);
+}
+
+int function_put(const char *bdf, const char *file, const char *text)
+{
+	char path[256];
+
+	function_path(bdf, file, path, sizeof(path));
+	return file_put(path, text);
+}
+
+bool function_link(const char *bdf, const char *link, char *name, size_t size)
+{
+	char path[256], target[512];
+	const char *base;
+	ssize_t length;
+
+	function_path(bdf, link, path, sizeof(path));
+	length = readlink(path, target, sizeof(target) - 1);
+	if (length < 0)
+		return false;
+	target[length] = '\0';
+	base = strrchr(target, '/') ? strrchr(target, '/') + 1 : target;
+	if (strlen(base) >= size)
+		return false;
+	strcpy(name, base);
+	return true;
+}
+
+static unsigned int get_hex(const char *bdf, const char *file)
+{
+	char text[32];
+
+	return function_get(bdf, file, text, sizeof(text)) ? 0 : strtoul(text, NULL, 16);
+}
+
+static void read_bars(struct function *function)
+{
+	char path[256];
+	FILE *file;
+
+	function_path(function->bdf, "resource", path, sizeof(path));
+	file = fopen(path, "re");
+	if (!file)
+		return;
+	for (int i = 0; i < VDB_BARS; i++) {
+		unsigned long long start, end, flags;
+		struct vdb_bar *bar = &function->bars[i];
+
+		if (fscanf(file, "%llx %llx %llx", &start, &end, &flags) != 3)
+			break;
+		if (!end)
+			continue;
+		bar->size = end - start + 1;
+		bar->memory = flags & RESOURCE_MEM;
+		bar->mappable = bar->memory;
+		bar->prefetchable = flags & RESOURCE_PREFETCH;
+		bar->is_64bit = flags & RESOURCE_MEM_64;
+	}
+	fclose(file);
+}
+
+static void find_name(struct function *function)
+{
+	static struct pci_access *access;
+
+	if (!access) {
+		access = pci_alloc();
+		pci_init(access);
+	}
+	pci_lookup_name(access, function->name, sizeof(function->name),
+			PCI_LOOKUP_VENDOR | PCI_LOOKUP_DEVICE, function->vendor, function->device);
+}
+
+bool function_read(const char *bdf, struct function *function)
+{
+	char class[32];
+
+	*function = (struct function){ 0 };
+	snprintf(function->bdf, sizeof(function->bdf), "%s", bdf);
+	if (function_get(bdf, "class", class, sizeof(class)))
+		return false;
+	function->class = strtoul(class, NULL, 16);
+	function->vendor = get_hex(bdf, "vendor");
+	function->device = get_hex(bdf, "device");
+	function_link(bdf, "driver", function->driver, sizeof(function->driver));
+	function_link(bdf, "iommu_group", function->group, sizeof(function->group));
+	read_bars(function);
+	find_name(function);
+	return true;
+}
+
+static int skip_dots(const struct dirent *entry)
+{
+	return entry->d_name[0] != '.';
+}
+
+size_t function_all(struct function **list)
+{
+	struct dirent **entries;
+	int nr = scandir("/sys/bus/pci/devices", &entries, skip_dots, alphasort);
+	size_t found = 0;
+
+	if (nr < 0)
+		nr = 0;
+	*list = calloc(nr + 1, sizeof(**list));
+	if (!*list)
+		abort();
+	for (int i = 0; i < nr; i++) {
+		if (function_read(entries[i]->d_name, &(*list)[found]))
+			found++;
+		free(entries[i]);
+	}
+	if (nr)
+		free(entries);
+	return found;
+}
+
+/* Base class 6: host, PCI and other bridges, which are no user's. */
+bool function_is_bridge(const struct function *function)
+{
+	return function->class >> 16 == 6;
+}

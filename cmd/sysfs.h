@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/* PCI functions, as the kernel shows them. */
+#ifndef CMD_SYSFS_H
+#define CMD_SYSFS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <vfio-dmabuf.h>
+
+#define DRIVER	"dmabuf-vfio-pci"
+
+struct function {
+	char bdf[16];
+	unsigned int class;	/* 24 bits */
+	unsigned int vendor, device;
+	char driver[64];	/* "" if none */
+	char group[32];		/* IOMMU group, "" if none */
+	char name[256];		/* vendor and device, from the PCI ids */
+	struct vdb_bar bars[VDB_BARS];
+};
+
+/* False if there is no such function. */
+bool function_read(const char *bdf, struct function *function);
+/* All of them, sorted; *list is to be freed. */
+size_t function_all(struct function **list);
+bool function_is_bridge(const struct function *function);
+
+/* Files of sysfs and /proc: 0 or -1 with errno; text is cut to fit. */
+int file_get(const char *path, char *text, size_t size);
+int file_put(const char *path, const char *text);
+/* Of a function, "/sys/bus/pci/devices/<bdf>/<file>". */
+void function_path(const char *bdf, const char *file, char *path, size_t size);
+int function_get(const char *bdf, const char *file, char *text, size_t size);
+int function_put(const char *bdf, const char *file, const char *text);
+/* Last part of a link of a function; false if there is none. */
+bool function_link(const char *bdf, const char *link, char *name, size_t size);
+
+#endif

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/* Getting at a slice: from the broker, or of a device that we open ourselves. */
+#ifndef CMD_TARGET_H
+#define CMD_TARGET_H
+
+#include <vfio-dmabuf.h>
+
+#include "parse.h"
+
+struct opened {
+	struct vdb_device *device;	/* or */
+	struct vdb_client *client;
+	struct vdb_slice *slice;
+};
+
+/* The broker; NULL, and said why. */
+struct vdb_client *connect_broker(void);
+/* 0, or STATUS_FAILED and said why. */
+int target_open(const struct target *target, unsigned int flags, struct opened *opened);
+void target_close(struct opened *opened);
+
+#endif
