@@ -4,7 +4,10 @@
 
 KERNEL ?=
 TEST ?=
-CHECK_KERNELS := $(or $(KERNEL),7.3 6.12)
+CHECK_KERNELS := $(or $(KERNEL),7.3 6.12 debian13)
+MODULE_KERNELS := $(or $(KERNEL),7.3 6.12)
+# Only where the whole suite runs.
+DEBIAN = $(if $(TEST),,$(filter debian13,$(CHECK_KERNELS)))
 ENTER := lab/enter --
 
 export TEST LAB_MIRROR LAB_BOOT
@@ -17,6 +20,7 @@ help:
 	@echo 'make bench        against stock vfio-pci: a table and build/bench.json'
 	@echo 'make lab-shell    a shell in the guest, devices bound; KERNEL=7.3, 6.12, debug'
 	@echo 'make module       build/<kernel>/src/module/dmabuf-vfio-pci.ko for all kernels'
+	@echo 'make packages     Debian packages in build/packages'
 	@echo 'make lab          only set the lab up'
 	@echo 'make clean        remove build/; make distclean: the cache as well'
 
@@ -24,9 +28,15 @@ lab:
 	@lab/root
 
 module: lab
-	@for kernel in $(CHECK_KERNELS); do $(ENTER) lab/build-module $$kernel || exit 1; done
+	@for kernel in $(MODULE_KERNELS); do $(ENTER) lab/build-module $$kernel || exit 1; done
 
-check: lab
+packages: lab
+	@$(ENTER) lab/build-packages && echo "the packages are in build/packages"
+
+debian: lab
+	@$(if $(DEBIAN),lab/debian)
+
+check: lab debian
 	@$(ENTER) lab/check $(CHECK_KERNELS)
 
 debug-kernel: lab
@@ -59,5 +69,5 @@ clean:
 distclean: clean
 	@. lab/env && rm -rf "$$CACHE"
 
-.PHONY: help lab module check debug-kernel check-debug image lab-shell demo bench clean distclean
+.PHONY: help lab module packages debian check debug-kernel check-debug image lab-shell demo bench clean distclean
 SHELL := /bin/bash

@@ -95,7 +95,7 @@ START_TEST(header_stands_alone)
 	static const char *const compilers[] = {
 		"cc -std=c11 -D_POSIX_C_SOURCE=200809L -Wall -Wextra -Werror -x c",
 		"clang -std=gnu17 -Wall -Wextra -Werror -x c",
-		"clang++ -nostdinc++ -Wall -Wextra -Werror -x c++",
+		"c++ -std=c++17 -Wall -Wextra -Werror -x c++",
 	};
 	char command[1024];
 
