@@ -17,6 +17,7 @@ help:
 	@echo 'make check        unit tests, and guest tests on stock 7.3 and 6.12;'
 	@echo '                  KERNEL=7.3 or 6.12: only there; TEST=revoke: only that'
 	@echo 'make check-debug  the guest tests on a kernel with KASAN, lockdep and more'
+	@echo 'make fuzz         what reads foreign input, a minute each; SECONDS=600: longer'
 	@echo 'make bench        against stock vfio-pci: a table and build/bench.json'
 	@echo 'make lab-shell    a shell in the guest, devices bound; KERNEL=7.3, 6.12, debug'
 	@echo 'make module       build/<kernel>/src/module/dmabuf-vfio-pci.ko for all kernels'
@@ -45,6 +46,11 @@ debug-kernel: lab
 check-debug: debug-kernel
 	@$(ENTER) lab/check debug
 
+# New inputs that reach new code are kept in build/fuzz/corpus.
+SECONDS ?= 60
+fuzz: lab
+	@$(ENTER) lab/fuzz $(SECONDS)
+
 # The image with all that is in it, for the targets below.
 KERNEL_ONE = $(or $(KERNEL),7.3)
 IMAGE_PROGRAMS = user
@@ -69,5 +75,5 @@ clean:
 distclean: clean
 	@. lab/env && rm -rf "$$CACHE"
 
-.PHONY: help lab module packages debian check debug-kernel check-debug image lab-shell demo bench clean distclean
+.PHONY: help lab module packages debian check debug-kernel check-debug fuzz image lab-shell demo bench clean distclean
 SHELL := /bin/bash

@@ -16,7 +16,10 @@
 
 #include "config.h"
 
+#define MAX_FILE	(1 << 20)
+
 static void (*tell)(const char *line);
+static bool told;
 
 __attribute__((format(printf, 2, 0)))
 static void on_error(cfg_t *cfg, const char *format, va_list args)
@@ -27,6 +30,7 @@ static void on_error(cfg_t *cfg, const char *format, va_list args)
 	snprintf(line, sizeof(line), "%s:%d: %s", cfg && cfg->filename ? cfg->filename : "?",
 		 cfg ? cfg->line : 0, text);
 	tell(line);
+	told = true;
 }
 
 /* ---- what single values may be ---- */
@@ -225,13 +229,23 @@ static int add_all(cfg_t *cfg, struct rule *rule, const char *option,
 
 /* ---- sections ---- */
 
+static bool is_unsigned(const char *text, uint64_t *number)
+{
+	char *end;
+
+	errno = 0;
+	*number = strtoull(text, &end, 0);
+	return end != text && !*end && !errno;
+}
+
 static int add_quiesce(cfg_t *cfg, struct slice_config *slice, const char *text)
 {
+	char offset[32], value[32];
 	struct quiesce q;
 	int end = -1;
 
-	if (sscanf(text, "%" SCNi64 ":%u=%" SCNi64 "%n", (int64_t *)&q.offset, &q.width,
-		   (int64_t *)&q.value, &end) != 3 || end < 0 || text[end]) {
+	if (sscanf(text, "%31[0-9a-fA-Fx]:%u=%31[0-9a-fA-Fx]%n", offset, &q.width, value, &end) != 3 ||
+	    end < 0 || text[end] || !is_unsigned(offset, &q.offset) || !is_unsigned(value, &q.value)) {
 		cfg_error(cfg, "\"%s\" is no register write; write offset:width=value, as in \"0x14:32=0\"", text);
 		return -1;
 	}
@@ -363,22 +377,64 @@ static int read_all(cfg_t *cfg, struct config *config)
 	return ret ?: check_bdfs_differ(cfg, config);
 }
 
-static int parse(cfg_t *cfg, const char *file)
+/*
+ * libconfuse takes the end of a file for the end of all sections.  What is put
+ * behind it shows in which section it is by then.
+ */
+#define AT_END	"\n_closed = true\n"
+
+/* The file with AT_END behind it, to be freed; its length in *size. */
+static char *get_text(const char *file, size_t *size)
 {
 	FILE *stream = fopen(file, "re");
-	char line[512];
-	int ret;
+	char *text = malloc(MAX_FILE + sizeof(AT_END)), line[512];
 
+	if (!text)
+		abort();
 	if (!stream) {
 		snprintf(line, sizeof(line), "%s: %s", file, strerror(errno));
-		tell(line);
-		return -1;
+		goto fail;
 	}
+	*size = fread(text, 1, MAX_FILE, stream);
+	if (ferror(stream) || *size == MAX_FILE) {
+		snprintf(line, sizeof(line), "%s: it cannot be read, or has %d bytes or more", file, MAX_FILE);
+		goto fail;
+	}
+	fclose(stream);
+	strcpy(text + *size, AT_END);
+	*size += strlen(AT_END);
+	return text;
+fail:
+	tell(line);
+	if (stream)
+		fclose(stream);
+	free(text);
+	return NULL;
+}
+
+static int parse(cfg_t *cfg, const char *file)
+{
+	size_t size;
+	char *text = get_text(file, &size);
+	FILE *stream;
+	bool good;
+
+	if (!text)
+		return -1;
 	free(cfg->filename);
 	cfg->filename = strdup(file);
-	ret = cfg_parse_fp(cfg, stream);
+	cfg_setbool(cfg, "_closed", cfg_false);
+	told = false;
+	stream = fmemopen(text, size, "r");
+	if (!stream)
+		abort();
+	good = cfg_parse_fp(cfg, stream) == CFG_SUCCESS && cfg_getbool(cfg, "_closed");
+	/* The library is silent about some ends, too. */
+	if (!good && !told)
+		cfg_error(cfg, "the file ends within a section or a string; is a '}' or a '\"' missing?");
 	fclose(stream);
-	return ret == CFG_SUCCESS ? 0 : -1;
+	free(text);
+	return good ? 0 : -1;
 }
 
 static int parse_all(cfg_t *cfg, const char *file, const char *directory)
@@ -415,12 +471,14 @@ struct config *config_read(const char *file, const char *directory,
 		CFG_STR_LIST("units", "{}", CFGF_NONE),
 		CFG_STR_LIST("cgroups", "{}", CFGF_NONE),
 		CFG_STR_LIST("quiesce", "{}", CFGF_NONE),
+		CFG_BOOL("_closed", cfg_false, CFGF_NONE),
 		CFG_END()
 	};
 	cfg_opt_t device[] = {
 		CFG_STR("bdf", NULL, CFGF_NONE),
 		CFG_STR("reset", "idle", CFGF_NONE),
 		CFG_SEC("slice", slice, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
+		CFG_BOOL("_closed", cfg_false, CFGF_NONE),
 		CFG_END()
 	};
 	cfg_opt_t all[] = {
@@ -431,6 +489,7 @@ struct config *config_read(const char *file, const char *directory,
 		CFG_INT("max_leases_per_user", 64, CFGF_NONE),
 		CFG_STR_LIST("admin_users", "{}", CFGF_NONE),
 		CFG_STR_LIST("admin_groups", "{}", CFGF_NONE),
+		CFG_BOOL("_closed", cfg_false, CFGF_NONE),
 		CFG_SEC("device", device, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
 		CFG_END()
 	};

@@ -643,6 +643,15 @@ START_TEST(hello_comes_first)
 }
 END_TEST
 
+/* In another language, without our library: what docs/protocol.md says is enough. */
+START_TEST(client_in_python)
+{
+	int status = system("python3 /lab/client.py " MANAGER_SOCKET " edu/page 0x010000ed 1>&2");
+
+	ck_assert_int_eq(status, 0);
+}
+END_TEST
+
 static unsigned int count_fds(pid_t pid)
 {
 	char path[64], line[256];
@@ -855,6 +864,7 @@ Suite *suite(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, malformed_messages_end_the_connection, 0, 8);
 	tcase_add_test(tc, hello_comes_first);
+	tcase_add_test(tc, client_in_python);
 	tcase_add_test(tc, fds_in_requests_are_not_taken);
 	tcase_add_test(tc, slow_reader_holds_up_nobody);
 
