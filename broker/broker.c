@@ -71,6 +71,7 @@ int broker_start(struct broker *broker)
 	if (broker->config->user[0] && privileges_drop(broker->config->user))
 		return -1;
 	broker_save(broker);
+	log_line(LOG_INFO, "ready: %zu devices", broker->config->nr_devices);
 	sd_notifyf(0, "READY=1\nSTATUS=Lending slices of %zu devices", broker->config->nr_devices);
 	return 0;
 }
