@@ -53,7 +53,7 @@ fuzz: lab
 
 # The image with all that is in it, for the targets below.
 KERNEL_ONE = $(or $(KERNEL),7.3)
-IMAGE_PROGRAMS = user
+IMAGE_PROGRAMS = user $(if $(filter debug,$(KERNEL)),unit)
 image: lab $(if $(filter debug,$(KERNEL)),debug-kernel)
 	@$(ENTER) sh -euc 'make -s -f lab/programs.mk -j$$(nproc) $(IMAGE_PROGRAMS); lab/build-module $(KERNEL_ONE); lab/image $(KERNEL_ONE)'
 

@@ -95,7 +95,8 @@ int main(int argc, char **argv)
 		.parser = parse,
 		.doc = "Lends slices of PCI devices' BARs to clients.",
 	};
-	struct broker broker = {
+	/* Static, so that a leak checker finds what is still in use at the end. */
+	static struct broker broker = {
 		.config_file = "/etc/vfio-dmabuf/vfio-dmabufd.conf",
 		.config_dir = "/etc/vfio-dmabuf/conf.d",
 		.socket_path = VDB_BROKER_SOCKET,

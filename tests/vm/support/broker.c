@@ -101,8 +101,15 @@ void broker_start_fails(void)
 
 void broker_stop(pid_t pid, int number)
 {
+	int status;
+
 	kill(pid, number);
-	manager_wait(pid);
+	status = manager_wait(pid);
+	/* A sanitizer with something to say makes it another one. */
+	if (number == SIGTERM && status) {
+		show_log();
+		ck_abort_msg("the broker ended with %x", status);
+	}
 }
 
 bool broker_logged(const char *text)
