@@ -4,7 +4,8 @@
 
 KERNEL ?=
 TEST ?=
-CHECK_KERNELS := $(or $(KERNEL),7.3 6.12 debian13)
+# The longest first, so that the others run beside it.
+CHECK_KERNELS := $(or $(KERNEL),debian13 7.3 6.12)
 MODULE_KERNELS := $(or $(KERNEL),7.3 6.12)
 # Only where the whole suite runs.
 DEBIAN = $(if $(TEST),,$(filter debian13,$(CHECK_KERNELS)))

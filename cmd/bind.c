@@ -63,7 +63,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case ARGP_KEY_ARG:
 		if (args.nr == MAX)
 			argp_error(state, "%d functions at most", MAX);
-		if (!parse_bdf(arg, args.bdf[args.nr++]))
+		if (!vdb_parse_bdf(arg, args.bdf[args.nr++]))
 			argp_error(state, "\"%s\" is no PCI function; write it as in 0000:01:00.0", arg);
 		return 0;
 	case ARGP_KEY_NO_ARGS:

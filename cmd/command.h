@@ -20,6 +20,9 @@ extern struct common common;
 /* For .children of a subcommand's struct argp. */
 extern const struct argp_child common_options[];
 
+/* A parser for subcommands that take no arguments. */
+error_t parse_nothing(int key, char *arg, struct argp_state *state);
+
 /* "vfio-dmabuf: ..." on stderr; returns STATUS_FAILED. */
 __attribute__((format(printf, 1, 2)))
 int fail(const char *format, ...);

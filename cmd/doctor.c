@@ -160,24 +160,10 @@ static void check_broker(void)
 	vdb_client_close(client);
 }
 
-static error_t parse(int key, char *arg, struct argp_state *state)
-{
-	switch (key) {
-	case ARGP_KEY_INIT:
-		state->child_inputs[0] = NULL;
-		return 0;
-	case ARGP_KEY_ARG:
-		argp_error(state, "\"%s\" is one argument too many", arg);
-		return 0;
-	default:
-		return ARGP_ERR_UNKNOWN;
-	}
-}
-
 int cmd_doctor(int argc, char **argv)
 {
 	static const struct argp argp = {
-		.parser = parse, .children = common_options,
+		.parser = parse_nothing, .children = common_options,
 		.doc = "Looks for what is missing on this machine; the exit status is 1 if anything is.",
 	};
 

@@ -10,20 +10,6 @@
 #include "output.h"
 #include "target.h"
 
-static error_t parse_nothing(int key, char *arg, struct argp_state *state)
-{
-	switch (key) {
-	case ARGP_KEY_INIT:
-		state->child_inputs[0] = NULL;
-		return 0;
-	case ARGP_KEY_ARG:
-		argp_error(state, "\"%s\" is one argument too many", arg);
-		return 0;
-	default:
-		return ARGP_ERR_UNKNOWN;
-	}
-}
-
 /* Each item goes to the list if there is one, else to stdout. */
 static void on_slice(const struct vdb_slice_info *info, void *data)
 {
@@ -73,8 +59,17 @@ static void on_lease(const struct vdb_lease_info *info, void *data)
 	putchar('\n');
 }
 
-static int finish(struct vdb_client *client, int ret, json_t *list)
+/* The broker's list, printed; @ask is the library's function for it. */
+static int print_list(int (*ask)(struct vdb_client *client, json_t *list))
 {
+	struct vdb_client *client = connect_broker();
+	json_t *list;
+	int ret;
+
+	if (!client)
+		return STATUS_FAILED;
+	list = common.json ? json_array() : NULL;
+	ret = ask(client, list);
 	if (ret)
 		fail("the broker's list: %s", vdb_client_error(client)[0] ?
 		     vdb_client_error(client) : strerror(errno));
@@ -86,21 +81,25 @@ static int finish(struct vdb_client *client, int ret, json_t *list)
 	return ret ? STATUS_FAILED : 0;
 }
 
+static int ask_slices(struct vdb_client *client, json_t *list)
+{
+	return vdb_client_slices(client, on_slice, list);
+}
+
+static int ask_leases(struct vdb_client *client, json_t *list)
+{
+	return vdb_client_leases(client, on_lease, list);
+}
+
 int cmd_slices(int argc, char **argv)
 {
 	static const struct argp argp = {
 		.parser = parse_nothing, .children = common_options,
 		.doc = "Lists the slices that the broker would lend to you.",
 	};
-	struct vdb_client *client;
-	json_t *list;
 
 	argp_parse(&argp, argc, argv, 0, NULL, NULL);
-	client = connect_broker();
-	if (!client)
-		return STATUS_FAILED;
-	list = common.json ? json_array() : NULL;
-	return finish(client, vdb_client_slices(client, on_slice, list), list);
+	return print_list(ask_slices);
 }
 
 int cmd_leases(int argc, char **argv)
@@ -109,15 +108,9 @@ int cmd_leases(int argc, char **argv)
 		.parser = parse_nothing, .children = common_options,
 		.doc = "Lists leases: an administrator sees all, others those of their own connection.",
 	};
-	struct vdb_client *client;
-	json_t *list;
 
 	argp_parse(&argp, argc, argv, 0, NULL, NULL);
-	client = connect_broker();
-	if (!client)
-		return STATUS_FAILED;
-	list = common.json ? json_array() : NULL;
-	return finish(client, vdb_client_leases(client, on_lease, list), list);
+	return print_list(ask_leases);
 }
 
 static uint64_t ids[64];

@@ -98,7 +98,7 @@ int cmd_list(int argc, char **argv)
 	json_t *list;
 
 	argp_parse(&argp, argc, argv, 0, NULL, NULL);
-	if (args.bdf && !parse_bdf(args.bdf, bdf)) {
+	if (args.bdf && !vdb_parse_bdf(args.bdf, bdf)) {
 		fail("\"%s\" is no PCI function; write it as in 0000:01:00.0", args.bdf);
 		return STATUS_USAGE;
 	}

@@ -53,6 +53,20 @@ const struct argp_child common_options[] = { { .argp = &common_argp }, { 0 } };
 
 const char *argp_program_version = "vfio-dmabuf 0.1.0";
 
+error_t parse_nothing(int key, char *arg, struct argp_state *state)
+{
+	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = NULL;
+		return 0;
+	case ARGP_KEY_ARG:
+		argp_error(state, "\"%s\" is one argument too many", arg);
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
 int fail(const char *format, ...)
 {
 	va_list args;

@@ -10,27 +10,6 @@
 
 #include "parse.h"
 
-bool parse_bdf(const char *text, char bdf[16])
-{
-	unsigned int domain = 0, bus, slot, function;
-	int end = -1;
-
-	if (text[strspn(text, "0123456789abcdefABCDEF:.")])
-		return false;
-	if (sscanf(text, "%8x:%2x:%2x.%1x%n", &domain, &bus, &slot, &function, &end) != 4 ||
-	    end < 0 || text[end]) {
-		domain = 0;
-		end = -1;
-		if (sscanf(text, "%2x:%2x.%1x%n", &bus, &slot, &function, &end) != 3 ||
-		    end < 0 || text[end])
-			return false;
-	}
-	if (slot > 31 || function > 7)
-		return false;
-	snprintf(bdf, 16, "%04x:%02x:%02x.%x", domain, bus, slot, function);
-	return true;
-}
-
 bool parse_number(const char *text, uint64_t *number)
 {
 	char *end;
@@ -51,7 +30,7 @@ static bool parse_direct(const char *text, const char *slash, struct target *tar
 		return false;
 	memcpy(bdf, text, slash - text);
 	bdf[slash - text] = '\0';
-	if (!parse_bdf(bdf, target->bdf) || !parse_number(slash + 1, &bar) || bar >= VDB_BARS)
+	if (!vdb_parse_bdf(bdf, target->bdf) || !parse_number(slash + 1, &bar) || bar >= VDB_BARS)
 		return false;
 	target->bar = bar;
 	target->direct = true;
@@ -132,7 +111,7 @@ bool parse_bar_mapping(const char *line, struct bar_mapping *mapping)
 		return false;
 	/* "vfio0:0000:01:00.0/2"; whoever has a slice's fd may have named it otherwise. */
 	if (sscanf(file, " /dmabuf:%31[a-z0-9]:%15[0-9a-f:.]/%u", name, bdf, &mapping->bar) != 3 ||
-	    mapping->bar >= VDB_BARS || !parse_bdf(bdf, mapping->bdf))
+	    mapping->bar >= VDB_BARS || !vdb_parse_bdf(bdf, mapping->bdf))
 		return false;
 	mapping->offset = offset;
 	mapping->length = end - start;

@@ -7,8 +7,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* "0000:01:00.0" of that or of "01:00.0"; false if it is no such name. */
-bool parse_bdf(const char *text, char bdf[16]);
 /* A whole number, decimal or 0x...; false for anything else. */
 bool parse_number(const char *text, uint64_t *number);
 

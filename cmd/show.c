@@ -226,7 +226,7 @@ int cmd_show(int argc, char **argv)
 	bool complete;
 
 	argp_parse(&argp, argc, argv, 0, NULL, NULL);
-	if (!parse_bdf(bdf_argument, bdf)) {
+	if (!vdb_parse_bdf(bdf_argument, bdf)) {
 		fail("\"%s\" is no PCI function; write it as in 0000:01:00.0", bdf_argument);
 		return STATUS_USAGE;
 	}

@@ -38,6 +38,15 @@ extern "C" {
  * Devices: for the owner.
  */
 
+/**
+ * vdb_parse_bdf() - the full name of a PCI function
+ * @text: "0000:01:00.0", or "01:00.0" in domain 0; hexadecimal
+ * @bdf: filled in as the kernel writes it
+ *
+ * Return: false, and @bdf as it was, if @text is no such name.
+ */
+bool vdb_parse_bdf(const char *text, char bdf[VDB_BDF_SIZE]);
+
 struct vdb_device;
 
 /**

@@ -31,9 +31,6 @@ struct vdb_slice {
 /* Closes an fd, unless it is -1, and keeps errno. */
 void vdb_close(int fd);
 
-/* "0000:01:00.0" of what a person may write; false if it is no such name. */
-bool vdb_parse_bdf(const char *text, char bdf[VDB_BDF_SIZE]);
-
 /*
  * sendmsg() and recvmsg() of one message with fds.  All that are received are
  * in @fds, -1 behind them; more than @max are closed and make it EPROTO.

@@ -142,7 +142,7 @@ int fuzz_parse(const uint8_t *data, size_t size)
 
 	memcpy(text, data, size);
 	text[size] = '\0';
-	if (parse_bdf(text, bdf))
+	if (vdb_parse_bdf(text, bdf))
 		must(strlen(bdf) >= 12);
 	parse_number(text, &number);
 	if (parse_target(text, &target))
