@@ -358,6 +358,46 @@ START_TEST(killed_at_every_call)
 }
 END_TEST
 
+/* Kills a client, the command, at its @nth call; false if it came to its end. */
+static bool client_killed_at(const char *call, int nth)
+{
+	char command[256];
+	int status;
+
+	snprintf(command, sizeof(command),
+		 "strace -f -o /dev/null -e trace=%s -e inject=%s:signal=KILL:when=%d "
+		 "/usr/bin/vfio-dmabuf read -S " MANAGER_SOCKET " edu/page 0 >/dev/null 2>&1", call, call, nth);
+	status = system(command);
+	ck_assert(WIFEXITED(status));
+	ck_assert_msg(!WEXITSTATUS(status) || WEXITSTATUS(status) == 128 + SIGKILL,
+		      "%s %d: status %d", call, nth, WEXITSTATUS(status));
+	return WEXITSTATUS(status);
+}
+
+static const char *const client_calls[] = { "sendmsg", "recvmsg", "mmap", "close" };
+
+START_TEST(client_killed_at_every_call)
+{
+	struct vdb_client *other;
+	struct vdb_lease lease;
+	int nth = 0;
+	bool killed;
+
+	broker = broker_start();
+	other = broker_connect();
+	do {
+		killed = client_killed_at(client_calls[_i], ++nth);
+		/* The broker may not have heard of it yet. */
+		while (vdb_client_acquire(other, "edu/page", 0, 0, 0, &lease))
+			ck_assert_int_eq(errno, EBUSY);
+		ck_assert_works(vdb_client_release(other, lease.id));
+		vdb_slice_free(lease.slice);
+	} while (killed);
+	ck_assert_int_gt(nth, 2);
+	ck_assert_uint_eq(manager_count("client-"), 1);
+}
+END_TEST
+
 Suite *suite(void)
 {
 	Suite *s = suite_create("restart");
@@ -379,5 +419,6 @@ Suite *suite(void)
 	tc = add_group(s, "crash");
 	tcase_set_timeout(tc, 100);
 	tcase_add_loop_test(tc, killed_at_every_call, 0, 5);
+	tcase_add_loop_test(tc, client_killed_at_every_call, 0, 4);
 	return s;
 }
