@@ -24,6 +24,7 @@
 
 #define MAX		16
 #define FIRST_FD	3
+#define TOLD_MS		2000	/* in which the broker tells why a program has died */
 
 static struct {
 	struct {
@@ -150,20 +151,40 @@ static pid_t start(char **argv, const sigset_t *former)
 static const char *const ends[] = { "?", "released", "its time is over", "revoked", "the device is lost",
 				    "the client is gone", "the broker was killed" };
 
-static void tell_events(struct vdb_client *client)
+/* Whether a lease has ended by now, or there is nobody any more to tell. */
+static bool tell_events(struct vdb_client *client)
 {
+	static bool ended;
 	struct vdb_event event;
 	int ret;
 
-	while ((ret = vdb_client_next(client, &event)) > 0)
-		for (int i = 0; i < args.nr; i++)
-			if (leases[i].id == event.lease && event.state == VDB_REVOKED)
-				fail("%s: the lease has ended: %s", args.slices[i].text, ends[event.end]);
+	while ((ret = vdb_client_next(client, &event)) > 0) {
+		for (int i = 0; i < args.nr; i++) {
+			if (leases[i].id != event.lease || event.state != VDB_REVOKED)
+				continue;
+			fail("%s: the lease has ended: %s", args.slices[i].text, ends[event.end]);
+			ended = true;
+		}
+	}
 	if (ret < 0)
 		fail("%s", vdb_client_error(client));
+	return ended || ret < 0;
 }
 
-/* Passes signals on until it has ended; what a shell makes of its status. */
+/* What a shell makes of its status. */
+static int exit_status(int status, struct vdb_client *client)
+{
+	struct pollfd p = { .fd = vdb_client_fd(client), .events = POLLIN };
+
+	if (!WIFSIGNALED(status))
+		return WEXITSTATUS(status);
+	/* The program dies of a revocation before the broker has told us of it. */
+	while (WTERMSIG(status) == SIGBUS && !tell_events(client) && poll(&p, 1, TOLD_MS) == 1)
+		;
+	return 128 + WTERMSIG(status);
+}
+
+/* Passes signals on until it has ended; its exit status. */
 static int supervise(pid_t pid, struct vdb_client *client, int signals)
 {
 	struct pollfd polls[] = {
@@ -176,7 +197,7 @@ static int supervise(pid_t pid, struct vdb_client *client, int signals)
 		struct signalfd_siginfo info;
 
 		if (waitpid(pid, &status, WNOHANG) == pid)
-			return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+			return exit_status(status, client);
 		poll(polls, 2, -1);
 		if (polls[0].revents && read(signals, &info, sizeof(info)) == sizeof(info) &&
 		    info.ssi_signo != SIGCHLD)
