@@ -23,7 +23,7 @@ examples := $(patsubst examples/%.c,build/user/programs/%,$(wildcard examples/*.
 library := build/meson/lib/libvfio-dmabuf.so
 
 all: user unit
-user: build/user/runner $(tests) $(examples)
+user: build/user/runner build/user/tsc $(tests) $(examples)
 bench: build/user/runner $(benches)
 
 # Ninja knows better than make what is out of date.
@@ -56,6 +56,10 @@ build/user/bench/%: bench/vm/%.c $(bench_support) $(support)
 build/user/programs/%: examples/%.c $(library)
 	@mkdir -p $(@D)
 	$(CC) -Iinclude -Iinclude/uapi $(CFLAGS) -o $@ $< $(library)
+
+build/user/tsc: lab/tsc.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -o $@ $<
 
 build/user/runner: lab/guest/runner.c
 	@mkdir -p $(@D)
