@@ -49,6 +49,7 @@ struct client {
 	struct identity who;
 	bool greeted;
 	bool admin;
+	bool lost;			/* nothing can be sent to it any more */
 	char name[VDP_NAME];		/* printable */
 	struct cursor list;
 	sd_event_source *source, *pid_source;

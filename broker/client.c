@@ -100,11 +100,14 @@ bool client_send(struct client *client, const void *data, size_t size,
 		header->cmsg_len = CMSG_LEN(nr * sizeof(int));
 		memcpy(CMSG_DATA(header), fds, nr * sizeof(int));
 	}
+	if (sendmsg(client->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)size)
+		return true;
 	/*
-	 * Any error is "not now": if the client is gone, the loop is told of
-	 * that as well.
+	 * The loop need not be told of that: the socket of a client that has
+	 * only shut down its receiving side stays writable.
 	 */
-	return sendmsg(client->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)size;
+	client->lost = errno != EAGAIN && errno != EINTR;
+	return false;
 }
 
 bool client_can_send(const struct client *client)
@@ -154,36 +157,43 @@ static bool finish_list(struct client *client)
 	return true;
 }
 
-/* False if the client is gone. */
-static bool serve(struct client *client)
+/* Goes on when the client has read something, unless it never will. */
+static void wait_for_reader(struct client *client)
+{
+	if (client->lost)
+		client_drop(client, "it takes no answers");
+	else
+		set_events(client, EPOLLOUT);
+}
+
+static void serve(struct client *client)
 {
 	union request request;
 	bool with_fds;
 	ssize_t size;
 
 	if (!leases_tell(client) || !finish_list(client)) {
-		set_events(client, EPOLLOUT);
-		return true;
+		wait_for_reader(client);
+		return;
 	}
 	set_events(client, EPOLLIN);
 
 	size = peek(client, &request, &with_fds);
 	if (size < 0 && (errno == EAGAIN || errno == EINTR))
-		return true;
+		return;
 	if (size <= 0) {
 		client_drop(client, size ? strerror(errno) : "it has closed the connection");
-		return false;
+		return;
 	}
 	switch (request_handle(client, &request, size, with_fds)) {
 	case HANDLED_DONE:
 		take_out(client);
-		return true;
+		return;
 	case HANDLED_LATER:
-		set_events(client, EPOLLOUT);
-		return true;
+		wait_for_reader(client);
+		return;
 	default:
 		client_drop(client, "it does not keep to the protocol");
-		return false;
 	}
 }
 

@@ -211,6 +211,9 @@ enum handled grant(struct client *client, const struct vdp_acquire *request)
 	index = choose_index(client, device, slice, request->index);
 	if (index < 0)
 		return request_error(client, serial, VDP_ERROR_BUSY, "%s is lent already", slice->name);
+	/* Nothing is exported, and stored, for a client that has no room for the answer. */
+	if (!client_can_send(client))
+		return HANDLED_LATER;
 
 	lease = prepare(client, request, slice, device, index, seconds ?: slice->max_seconds);
 	if (!lease)

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Clients that die at any step, and clients that cannot be answered: the broker
+ * takes back what they had, and has time for others.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "broker.h"
+#include "manager.h"
+#include "suite.h"
+
+#define RW	(PROT_READ | PROT_WRITE)
+
+static const char config[] =
+	"user = \"client\"\n"
+	"device \"edu\" {\n"
+	"	bdf = \"@EDU@\"\n"
+	"	reset = never\n"
+	"	slice \"page\" { length = 0x1000 users = { \"*\" } }\n"
+	"}\n";
+
+static pid_t broker;
+
+static void setup(void)
+{
+	unlink(BROKER_LOG);
+	manager_init();
+	broker_configure(config);
+	broker = broker_start();
+}
+
+static void teardown(void)
+{
+	broker_stop(broker, SIGKILL);
+}
+
+/*
+ * A client that takes no more answers has its end of the socket writable for the
+ * broker for ever, and every write fails.
+ */
+START_TEST(client_that_takes_no_answers)
+{
+	const struct vdp_plain list = { .header = { .type = VDP_LIST_SLICES, .serial = 2 } };
+	const struct vdp_acquire acquire = {
+		.header = { .type = VDP_ACQUIRE, .serial = 2 }, .name = "edu/page",
+	};
+	const void *request = _i ? (void *)&acquire : (void *)&list;
+	size_t size = _i ? sizeof(acquire) : sizeof(list);
+	int fd = raw_connect_greeted();
+
+	ck_assert_works(shutdown(fd, SHUT_RD));
+	ck_assert_int_eq(send(fd, request, size, MSG_NOSIGNAL), size);
+	broker_wait_log("uid 0 goes: ");
+	broker_acquire(broker_connect(), "edu/page", 0);
+	close(fd);
+}
+END_TEST
+
+static void live(void)
+{
+	struct vdb_client *client = vdb_client_connect(MANAGER_SOCKET);
+	struct vdb_lease lease;
+	char *map;
+
+	if (!client || vdb_client_acquire(client, "edu/page", 0, 0, 0, &lease))
+		_exit(1);
+	map = vdb_slice_map(lease.slice, 0, 0, RW);
+	if (!map)
+		_exit(2);
+	vdb_read32(map);
+	if (vdb_client_release(client, lease.id) ||
+	    vdb_client_acquire(client, "edu/page", 0, 0, 0, &lease))
+		_exit(3);
+	_exit(0);
+}
+
+/* Lets a client live until its nth entry to or return from the kernel. */
+static bool died_at(int nth)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (!pid) {
+		ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+		raise(SIGSTOP);
+		live();
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	for (int i = 0; i < nth; i++) {
+		ck_assert_works(ptrace(PTRACE_SYSCALL, pid, NULL, NULL));
+		ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+		if (WIFEXITED(status)) {
+			ck_assert_int_eq(WEXITSTATUS(status), 0);
+			return false;
+		}
+	}
+	kill(pid, SIGKILL);
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	return true;
+}
+
+/* The broker may look at this request before it looks at the death. */
+static struct vdb_lease acquire_soon(struct vdb_client *client)
+{
+	struct vdb_lease lease;
+
+	for (int i = 0; i < 20; i++) {
+		if (!vdb_client_acquire(client, "edu/page", 0, 0, 0, &lease))
+			return lease;
+		ck_assert_int_eq(errno, EBUSY);
+	}
+	ck_abort_msg("the slice of a dead client stays lent");
+}
+
+START_TEST(client_killed_at_every_call)
+{
+	struct vdb_client *survivor = broker_connect();
+	int nth = 1;
+
+	while (died_at(nth)) {
+		struct vdb_lease lease = acquire_soon(survivor);
+
+		ck_assert_uint_eq(manager_count("lease-"), 1);
+		ck_assert_works(vdb_client_release(survivor, lease.id));
+		vdb_slice_free(lease.slice);
+		nth++;
+	}
+	ck_assert_int_gt(nth, 30);
+	acquire_soon(survivor);
+	ck_assert_uint_eq(manager_count("client-"), 1);
+}
+END_TEST
+
+Suite *suite(void)
+{
+	Suite *s = suite_create("bad_client");
+	TCase *tc = add_group(s, "answers");
+
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_loop_test(tc, client_that_takes_no_answers, 0, 2);
+
+	tc = add_group(s, "death");
+	tcase_set_timeout(tc, 100);
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, client_killed_at_every_call);
+	return s;
+}
