@@ -91,7 +91,8 @@ void broker_reload(struct broker *broker)
 
 	notify_reloading();
 	config = config_read(broker->config_file, broker->config_dir, config_error);
-	if (!config) {
+	if (!config || !devices_fit(broker, config)) {
+		config_free(config);
 		log_line(LOG_ERR, "the configuration stays as it was");
 		sd_notify(0, "READY=1");
 		return;

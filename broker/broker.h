@@ -110,6 +110,8 @@ struct device *device_find(struct broker *broker, const char *bdf);
 void device_close(struct device *device);
 /* Ends its leases, and closes it. */
 void device_lose(struct device *device, const char *why);
+/* Whether the slices of a configuration lie in the BARs of the devices that are open. */
+bool devices_fit(const struct broker *broker, const struct config *config);
 /* Closes what the new configuration has no longer, and opens what is new. */
 void devices_reload(struct broker *broker);
 
@@ -161,7 +163,7 @@ struct lease *lease_find(struct broker *broker, uint64_t id);
 const struct lease *lease_conflict(struct broker *broker, const struct device *device,
 				   unsigned int bar, uint64_t offset, uint64_t length,
 				   bool exclusive);
-/* Ends those that the configuration does not allow, or not so, any more. */
+/* Ends those that the configuration does not allow, or not so or for so long, any more. */
 void leases_end_forbidden(struct broker *broker);
 /* Tells the client what it does not know yet; false if not all went out. */
 bool leases_tell(struct client *client);

@@ -93,6 +93,18 @@ static bool check_slices(const struct device *device, const struct device_config
 	return true;
 }
 
+bool devices_fit(const struct broker *broker, const struct config *config)
+{
+	for (const struct device *device = broker->devices; device; device = device->next) {
+		const struct device_config *found = config_find_device(config, device->name);
+
+		if (device->vdb && found && !strcmp(found->bdf, device->bdf) &&
+		    !check_slices(device, found))
+			return false;
+	}
+	return true;
+}
+
 int device_open(struct device *device, int fd)
 {
 	const struct device_config *config =

@@ -184,18 +184,34 @@ void lease_end(struct lease *lease, enum vdp_end why)
 	client_wake(client);
 }
 
-static bool is_allowed(const struct lease *lease)
+static bool has_place_of(const struct lease *lease, const struct slice_config *slice)
+{
+	return lease->bar == slice->bar && lease->index < slice->count &&
+	       lease->length == slice->length &&
+	       lease->offset == slice->offset + lease->index * slice->length;
+}
+
+/* A client may have asked for less than it could have: read-only. */
+static bool has_kind_of(const struct lease *lease, const struct slice_config *slice)
+{
+	return !(lease->flags & VDP_WC) == !(slice->flags & VDB_WC) &&
+	       (lease->flags & VDP_READ_ONLY || !(slice->flags & VDB_READ_ONLY)) &&
+	       (lease->flags & VDP_EXCLUSIVE || !slice->exclusive);
+}
+
+static void end_if_forbidden(struct lease *lease)
 {
 	struct device_config *device;
 	const struct slice_config *slice =
 		config_find_slice(lease->broker->config, lease->slice_name, &device);
 
-	return slice && lease->device && !strcmp(device->bdf, lease->device->bdf) &&
-	       lease->bar == slice->bar && lease->index < slice->count &&
-	       lease->length == slice->length &&
-	       lease->offset == slice->offset + lease->index * slice->length &&
-	       (lease->flags & slice->flags) == slice->flags &&
-	       policy_allows(&slice->rule, &lease->client->who);
+	if (!slice || !lease->device || strcmp(device->bdf, lease->device->bdf) ||
+	    !has_place_of(lease, slice) || !has_kind_of(lease, slice) ||
+	    !policy_allows(&slice->rule, &lease->client->who))
+		lease_end(lease, VDP_END_REVOKED);
+	else if (slice->max_seconds &&
+		 (!lease->expires || lease_seconds_left(lease) > slice->max_seconds))
+		lease_set_time(lease, slice->max_seconds);
 }
 
 void leases_end_forbidden(struct broker *broker)
@@ -204,8 +220,8 @@ void leases_end_forbidden(struct broker *broker)
 
 	for (lease = broker->leases; lease; lease = next) {
 		next = lease->next;
-		if (!lease->end && !is_allowed(lease))
-			lease_end(lease, VDP_END_REVOKED);
+		if (!lease->end)
+			end_if_forbidden(lease);
 	}
 }
 
