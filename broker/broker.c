@@ -22,6 +22,7 @@ static void record_client(struct state_client *record, const struct client *clie
 	*record = (struct state_client){
 		.cookie = client->cookie,
 		.greeted = client->greeted,
+		.answered = client->answered,
 	};
 	strcpy(record->name, client->name);
 }
@@ -39,12 +40,16 @@ static void record_lease(struct state_lease *record, const struct lease *lease)
 		.flags = lease->flags,
 		.phase = lease->phase,
 		.serial = lease->serial,
+		.state = lease->state,
+		.end = lease->end,
+		.tell = lease->tell,
 	};
-	strcpy(record->bdf, lease->device->bdf);
+	if (lease->device)
+		strcpy(record->bdf, lease->device->bdf);
 	strcpy(record->slice, lease->slice_name);
 }
 
-/* Leases that have ended are not written down: their clients are told, or gone. */
+/* Of the leases that have ended those whose clients have not been told are kept. */
 void broker_save(struct broker *broker)
 {
 	struct state_data *data = &broker->state->data;
@@ -56,7 +61,7 @@ void broker_save(struct broker *broker)
 		if (data->nr_clients < CONFIG_MAX_CLIENTS)
 			record_client(&data->clients[data->nr_clients++], client);
 	for (const struct lease *lease = broker->leases; lease; lease = lease->next)
-		if (!lease->end && data->nr_leases < CONFIG_MAX_LEASES)
+		if ((!lease->end || lease->tell) && data->nr_leases < CONFIG_MAX_LEASES)
 			record_lease(&data->leases[data->nr_leases++], lease);
 	state_save(broker->state);
 }

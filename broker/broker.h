@@ -50,6 +50,7 @@ struct client {
 	bool greeted;
 	bool admin;
 	bool lost;			/* nothing can be sent to it any more */
+	uint32_t answered;		/* serial of a request that is still in the socket, or 0 */
 	char name[VDP_NAME];		/* printable */
 	struct cursor list;
 	sd_event_source *source, *pid_source;

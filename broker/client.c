@@ -144,6 +144,10 @@ static void take_out(struct client *client)
 	char byte;
 
 	recv(client->fd, &byte, 1, MSG_DONTWAIT);
+	if (!client->answered)
+		return;
+	client->answered = 0;
+	broker_save(client->broker);
 }
 
 /* A request for a list stays where it is until the list is complete. */
@@ -303,6 +307,8 @@ static int on_connection(sd_event_source *source, int fd, uint32_t events, void 
 		client_drop(client, "there are too many");
 		return 0;
 	}
+	/* One that is in the store and not written down would be taken for nobody's. */
+	broker_save(broker);
 	if (!store_put(store_name_of_client(client->cookie), client->fd))
 		client_drop(client, "its socket is not kept");
 	return 0;

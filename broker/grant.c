@@ -172,6 +172,8 @@ static enum handled lend(struct lease *lease)
 		return HANDLED_LATER;
 	}
 	lease->phase = LEASE_GRANTED;
+	/* Or the next process would grant it once more. */
+	client->answered = serial;
 	broker_save(client->broker);
 	log_line(LOG_NOTICE, "lease %" PRIu64 " of %s[%u] to %s, pid %d, uid %u%s", lease->id,
 		 lease->slice_name, lease->index, client->name, client->who.pid,

@@ -90,6 +90,7 @@ static int on_event(sd_event_source *source, int fd, uint32_t events, void *data
 		return 0;
 	lease->state = state;
 	lease->tell = true;
+	broker_save(lease->broker);
 	client_wake(lease->client);
 	return 0;
 }
@@ -169,6 +170,7 @@ void lease_end(struct lease *lease, enum vdp_end why)
 
 	lease->end = why;
 	lease->state = VDP_STATE_REVOKED;
+	lease->tell = client && why != VDP_END_RELEASED && why != VDP_END_CLIENT;
 	lease->source = sd_event_source_disable_unref(lease->source);
 	lease->timer = sd_event_source_disable_unref(lease->timer);
 	vdb_slice_free(lease->slice);
@@ -176,12 +178,10 @@ void lease_end(struct lease *lease, enum vdp_end why)
 	broker_save(lease->broker);
 	store_remove(store_name_of_lease(lease->id));
 
-	if (why == VDP_END_RELEASED || why == VDP_END_CLIENT || !client) {
+	if (lease->tell)
+		client_wake(client);
+	else
 		lease_forget(lease);
-		return;
-	}
-	lease->tell = true;
-	client_wake(client);
 }
 
 static bool has_place_of(const struct lease *lease, const struct slice_config *slice)
@@ -228,6 +228,7 @@ void leases_end_forbidden(struct broker *broker)
 bool leases_tell(struct client *client)
 {
 	struct lease *lease, *next;
+	bool told = false;
 
 	for (lease = client->broker->leases; lease; lease = next) {
 		struct vdp_event event = {
@@ -242,9 +243,13 @@ bool leases_tell(struct client *client)
 			continue;
 		if (!client_send(client, &event, sizeof(event), NULL, 0))
 			return false;
+		told = true;
 		lease->tell = false;
 		if (lease->end)
 			lease_forget(lease);
 	}
+	/* Told twice, after a crash, would do no harm. */
+	if (told)
+		broker_save(client->broker);
 	return true;
 }

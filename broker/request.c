@@ -73,6 +73,7 @@ static enum handled hello(struct client *client, const struct vdp_hello *hello)
 	if (!client_send(client, &answer, sizeof(answer), NULL, 0))
 		return HANDLED_LATER;
 	client->greeted = true;
+	client->answered = hello->header.serial;
 	escape(client->name, sizeof(client->name), hello->name, sizeof(hello->name));
 	broker_save(client->broker);
 	return HANDLED_DONE;

@@ -6,6 +6,9 @@
  * state does not have is revoked, one that was being granted as well, and a
  * device of which a lease cannot be revoked any more is closed, which revokes
  * them all.  What is in doubt is ended, never lent on.
+ *
+ * This may be killed as well.  All records become leases before the first one is
+ * looked at closely, so what is saved meanwhile has those that are yet to come.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -18,7 +21,6 @@
 
 #include "broker.h"
 #include "log.h"
-#include "message.h"
 #include "store.h"
 
 struct stored {
@@ -101,6 +103,7 @@ static void take_clients(struct broker *broker, const struct state_data *data,
 			continue;
 		}
 		client->greeted = record->greeted;
+		client->answered = record->answered;
 		snprintf(client->name, sizeof(client->name), "%s", record->name);
 	}
 }
@@ -113,7 +116,8 @@ static bool all_leases_stored(const struct state_data *data, const char *bdf,
 		bool found = false;
 
 		/* One that was being granted may not have come so far: nobody has it. */
-		if (strcmp(data->leases[i].bdf, bdf) || data->leases[i].phase == LEASE_GRANTING)
+		if (strcmp(data->leases[i].bdf, bdf) || data->leases[i].end ||
+		    data->leases[i].phase == LEASE_GRANTING)
 			continue;
 		for (int j = 0; j < stored->nr; j++)
 			found |= stored->fds[j] >= 0 && !strcmp(stored->names[j], name);
@@ -143,6 +147,23 @@ static void take_devices(struct broker *broker, const struct state_data *data,
 	}
 }
 
+static bool lies_in_socket(const struct client *client, uint32_t serial)
+{
+	struct vdp_header header;
+
+	return recv(client->fd, &header, sizeof(header), MSG_PEEK | MSG_DONTWAIT) == sizeof(header) &&
+	       header.serial == serial;
+}
+
+static void take_out_answered(struct client *client)
+{
+	char byte;
+
+	if (client->answered && lies_in_socket(client, client->answered))
+		recv(client->fd, &byte, 1, MSG_DONTWAIT);
+	client->answered = 0;
+}
+
 /*
  * The request that was being granted still lies in the socket.  Its client may
  * have the answer or not.  If not, this is the answer; if so, it drops this, and
@@ -150,14 +171,12 @@ static void take_devices(struct broker *broker, const struct state_data *data,
  */
 static void answer_interrupted(struct client *client, uint32_t serial)
 {
-	union request request;
-
-	if (recv(client->fd, &request, sizeof(request), MSG_PEEK | MSG_DONTWAIT) !=
-	    sizeof(request.acquire) || request.header.serial != serial)
+	if (!lies_in_socket(client, serial) ||
+	    request_error(client, serial, VDP_ERROR_INTERNAL,
+			  "the broker was restarted meanwhile; ask again") != HANDLED_DONE)
 		return;
-	if (request_error(client, serial, VDP_ERROR_INTERNAL,
-			  "the broker was restarted meanwhile; ask again") == HANDLED_DONE)
-		recv(client->fd, &request, 1, MSG_DONTWAIT);
+	client->answered = serial;
+	take_out_answered(client);
 }
 
 static struct lease *lease_of(struct broker *broker, const struct state_lease *record)
@@ -177,12 +196,17 @@ static struct lease *lease_of(struct broker *broker, const struct state_lease *r
 	lease->expires = record->expires;
 	lease->phase = (enum lease_phase)record->phase;
 	lease->serial = record->serial;
+	lease->state = (enum vdp_state)record->state;
+	lease->end = (enum vdp_end)record->end;
+	lease->tell = record->tell;
 	return lease;
 }
 
 /* Whether it can go on; if not, why not. */
 static enum vdp_end resume(struct lease *lease, int fd)
 {
+	enum vdp_state state;
+
 	if (!lease->device || !lease->device->vdb || fd < 0) {
 		if (fd >= 0)
 			close(fd);
@@ -200,42 +224,71 @@ static enum vdp_end resume(struct lease *lease, int fd)
 		return VDP_END_CLIENT;
 	if (lease->phase == LEASE_GRANTING)
 		return VDP_END_BROKER;
+	state = (enum vdp_state)vdb_slice_state(lease->slice, NULL);
 	/* Its end had begun. */
-	if (vdb_slice_state(lease->slice, NULL) == VDB_REVOKED)
+	if (state == VDP_STATE_REVOKED)
 		return VDP_END_REVOKED;
+	/* To have asked is to have been told: there will be no event of that. */
+	if (state != lease->state) {
+		lease->state = state;
+		lease->tell = true;
+	}
 	return lease_start(lease) ? VDP_END_DEVICE : VDP_END_NONE;
 }
 
-static void take_lease(struct broker *broker, const struct state_lease *record, int fd)
+/* Of one whose slice is revoked there is nothing left but to say so. */
+static void tell_end(struct lease *lease, enum vdp_end end)
 {
-	struct lease *lease = lease_of(broker, record);
+	lease->end = end;
+	lease->state = VDP_STATE_REVOKED;
+	lease->tell = lease->client;
+	store_remove(store_name_of_lease(lease->id));
+	if (lease->client)
+		client_wake(lease->client);
+	else
+		lease_forget(lease);
+}
+
+static void take_lease(struct lease *lease, int fd)
+{
 	enum vdp_end end;
 
-	if (!lease)
-		abort();	/* at the start, with next to nothing allocated */
+	if (lease->end) {
+		if (fd >= 0)
+			close(fd);
+		tell_end(lease, lease->end);
+		return;
+	}
 	end = resume(lease, fd);
 	if (lease->phase == LEASE_GRANTING && lease->client)
 		answer_interrupted(lease->client, lease->serial);
 	if (!end) {
 		log_line(LOG_INFO, "lease %" PRIu64 " of %s[%u] goes on", lease->id,
 			 lease->slice_name, lease->index);
-		return;
-	}
-	if (!lease->slice) {
+		if (lease->tell)
+			client_wake(lease->client);
+	} else if (!lease->slice) {
 		/* There is nothing to take back: its device is closed, or was. */
 		log_line(LOG_NOTICE, "lease %" PRIu64 " of %s[%u] is lost with its device", lease->id,
 			 lease->slice_name, lease->index);
-		store_remove(store_name_of_lease(lease->id));
-		lease->end = end;
-		lease->state = VDP_STATE_REVOKED;
-		lease->tell = lease->client;
-		if (lease->client)
-			client_wake(lease->client);
-		else
-			lease_forget(lease);
-		return;
+		tell_end(lease, end);
+	} else {
+		lease_end(lease, end);
 	}
-	lease_end(lease, end);
+}
+
+static void take_leases(struct broker *broker, const struct state_data *data,
+			struct stored *stored)
+{
+	/* From the back, as new ones are put in front. */
+	for (uint32_t i = data->nr_leases; i--; )
+		if (!lease_of(broker, &data->leases[i]))
+			abort();	/* at the start, with next to nothing allocated */
+	for (uint32_t i = 0; i < data->nr_leases; i++) {
+		uint64_t id = data->leases[i].id;
+
+		take_lease(lease_find(broker, id), take(stored, store_name_of_lease(id)));
+	}
 }
 
 /* Revokes a slice that nothing is known of, through whatever device it is of. */
@@ -297,9 +350,10 @@ int restore(struct broker *broker)
 	*data = broker->state->data;
 	take_devices(broker, data, &stored);
 	take_clients(broker, data, &stored);
-	for (uint32_t i = 0; i < data->nr_leases; i++)
-		take_lease(broker, &data->leases[i], take(&stored, store_name_of_lease(data->leases[i].id)));
+	take_leases(broker, data, &stored);
 	free(data);
+	for (struct client *client = broker->clients; client; client = client->next)
+		take_out_answered(client);
 	leases_end_forbidden(broker);
 	clean_up(broker, &stored);
 	broker_save(broker);

@@ -23,7 +23,7 @@ enum lease_phase {
 struct state_client {
 	uint64_t cookie;	/* SO_COOKIE of its socket */
 	uint32_t greeted;	/* its hello was answered */
-	uint32_t reserved;
+	uint32_t answered;	/* serial of a request that may still lie in the socket, or 0 */
 	char name[64];
 };
 
@@ -38,7 +38,9 @@ struct state_lease {
 	uint32_t flags;
 	uint32_t phase;
 	uint32_t serial;	/* of the request that it answers */
-	uint32_t reserved;
+	uint32_t state;		/* enum vdp_state, as the client knows it or is to be told */
+	uint32_t end;		/* enum vdp_end: there is only the client to be told */
+	uint32_t tell;
 	char bdf[16];
 	char slice[64];
 };

@@ -43,7 +43,7 @@ enum vdp_type {
 struct vdp_header {
 	uint16_t type;
 	uint16_t reserved;
-	uint32_t serial;	/* the client's choice, not 0 */
+	uint32_t serial;	/* the client's choice, not 0 nor that of the request before */
 };
 
 /* VDP_HELLO: what the client speaks; and its name, for people who read logs. */

@@ -12,10 +12,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "broker.h"
+#include "device.h"
 #include "edu.h"
 #include "manager.h"
 #include "memory.h"
@@ -154,6 +156,121 @@ START_TEST(configuration_changed_meanwhile)
 }
 END_TEST
 
+/* A client that is connected, and has not said hello yet. */
+START_TEST(connection_goes_on)
+{
+	const struct vdp_hello hello = {
+		.header = { .type = VDP_HELLO, .serial = 1 }, .min_version = 1, .max_version = 1,
+	};
+	char answer[VDP_MAX_MESSAGE];
+	int fd;
+
+	broker = broker_start();
+	fd = raw_connect();
+	manager_wait_kept("client-");
+	restart(SIGKILL);
+	ck_assert_int_eq(raw_ask(fd, &hello, sizeof(hello), answer), sizeof(struct vdp_hello_answer));
+	close(fd);
+}
+END_TEST
+
+/* What is left of a death is cleared away before the others are taken over. */
+START_TEST(reset_spares_those_who_live_on)
+{
+	struct vdb_client *client;
+	struct vdb_lease lease;
+	int report[2], status;
+	uint64_t before, after;
+	char byte, *map;
+	pid_t pid;
+
+	broker_configure("device \"nvme\" { bdf = \"@NVME@\" reset = idle\n"
+			 "slice \"registers\" { length = 0x1000 sharing = shared users = { \"*\" } } }\n");
+	broker = broker_start();
+	client = broker_connect();
+	lease = broker_acquire(client, "nvme/registers", 0);
+	map = vdb_slice_map(lease.slice, 0, 0, RW);
+	ck_assert_ptr_nonnull(map);
+	ck_assert_works(pipe(report));
+	pid = fork();
+	if (!pid) {
+		broker_acquire(broker_connect(), "nvme/registers", 0);
+		if (write(report[1], "", 1) != 1)
+			_exit(1);
+		pause();
+	}
+	ck_assert_int_eq(read(report[0], &byte, 1), 1);
+	vdb_write32(map + 0x14, 0x00460000);
+	ck_assert_int_eq(vdb_slice_state(lease.slice, &before), VDB_LIVE);
+
+	broker_stop(broker, SIGKILL);
+	kill(pid, SIGKILL);
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	broker = broker_start();
+	ck_assert_uint_eq(manager_count("lease-"), 1);
+	ck_assert_uint_eq(vdb_read32(map + 0x14), 0x00460000);
+	ck_assert_int_eq(vdb_slice_state(lease.slice, &after), VDB_LIVE);
+	ck_assert_uint_eq(after, before);
+}
+END_TEST
+
+/* A client knows that its slice is suspended, and there is no broker when it is live again. */
+START_TEST(resumption_meanwhile_is_told)
+{
+	struct vdb_client *client;
+	struct vdb_lease lease;
+	struct device raw = { .bdf = lab_bdf("EDU") };
+	char name[64];
+
+	broker = broker_start();
+	client = broker_connect();
+	lease = broker_acquire(client, "edu/page", 0);
+	snprintf(name, sizeof(name), "device-%.4s_%.2s_%s", raw.bdf, raw.bdf + 5, raw.bdf + 8);
+	raw.fd = manager_fd(name);
+	ck_assert_works(raw.fd);
+	device_set_memory(&raw, false);
+	broker_expect(client, lease.id, VDB_SUSPENDED, VDB_END_NONE);
+	broker_stop(broker, SIGKILL);
+	device_set_memory(&raw, true);
+	broker = broker_start();
+	broker_expect(client, lease.id, VDB_LIVE, VDB_END_NONE);
+}
+END_TEST
+
+/* A client that has not read its answers is told of the end of its lease all the same. */
+START_TEST(end_is_told_by_the_next_one)
+{
+	const int numbers[] = { SIGTERM, SIGKILL };
+	const struct vdp_acquire acquire = {
+		.header = { .type = VDP_ACQUIRE, .serial = 2 }, .name = "edu/short", .seconds = 1,
+	};
+	struct vdp_plain list = { .header = { .type = VDP_LIST_SLICES, .serial = 3 } };
+	union {
+		struct vdp_acquire_answer lease;
+		struct vdp_event event;
+		char bytes[VDP_MAX_MESSAGE];
+	} answer;
+	uint64_t lease;
+	int fd;
+
+	broker = broker_start();
+	fd = raw_connect_greeted();
+	ck_assert_int_eq(raw_ask(fd, &acquire, sizeof(acquire), &answer), sizeof(answer.lease));
+	lease = answer.lease.lease;
+	while (send(fd, &list, sizeof(list), MSG_DONTWAIT) == sizeof(list))
+		list.header.serial++;
+	broker_wait_log("its time is over");
+	restart(numbers[_i]);
+	do
+		ck_assert_int_gt(recv(fd, &answer, sizeof(answer), 0), 0);
+	while (answer.event.header.type != VDP_EVENT);
+	ck_assert_uint_eq(answer.event.lease, lease);
+	ck_assert_int_eq(answer.event.state, VDP_STATE_REVOKED);
+	ck_assert_int_eq(answer.event.end, VDP_END_EXPIRED);
+	close(fd);
+}
+END_TEST
+
 /* ---- what is left is not what it should be ---- */
 
 START_TEST(damaged_state_ends_everything)
@@ -196,8 +313,9 @@ START_TEST(lease_that_was_not_kept)
 	ck_assert_works(vdb_guard_enable());
 	restart(SIGKILL);
 	ck_assert_fails(vdb_try_read32(map, &(uint32_t){ 0 }), EFAULT);
-	broker_expect(client, lease.id, VDB_REVOKED, VDB_END_DEVICE);
+	/* The newest first. */
 	broker_expect(client, kept.id, VDB_REVOKED, VDB_END_DEVICE);
+	broker_expect(client, lease.id, VDB_REVOKED, VDB_END_DEVICE);
 	broker_acquire(client, "edu/page", 0);
 }
 END_TEST
@@ -243,18 +361,34 @@ END_TEST
 
 /* ---- killed at every step ---- */
 
+struct seen {
+	uint64_t lease;
+	bool other;
+};
+
+/* A list may begin anew, so one lease may come twice. */
+static void see_lease(const struct vdb_lease_info *info, void *data)
+{
+	struct seen *seen = data;
+
+	seen->other |= info->id != seen->lease;
+}
+
 /*
- * The life of a client, in a process of its own: acquire, use, release, twice.
- * It may fail in ways that the protocol has for it, and asks again then.
+ * The life of a client, in a process of its own: acquire, use, release, of two
+ * slices.  It may be told to ask again, but once it is connected it stays so,
+ * and it never has a lease that it does not know of.
  */
 static int live(void)
 {
+	static const char *const names[] = { "edu/page", "edu/array" };
 	struct vdb_client *client = NULL;
 	int errors = 0;
 
 	vdb_guard_enable();
 	for (int round = 0; round < 2; ) {
 		struct vdb_lease lease;
+		struct seen seen = { 0 };
 		uint32_t value;
 		char *map;
 
@@ -264,34 +398,27 @@ static int live(void)
 			errors++;
 			continue;
 		}
-		if (vdb_client_acquire(client, "edu/page", 0, 0, 0, &lease)) {
-			/* Told to ask again, or to connect again. */
-			if (errno != EIO && errno != ENOTCONN)
+		if (vdb_client_acquire(client, names[round], VDB_ANY_INDEX, 0, 0, &lease)) {
+			/* Told to ask again. */
+			if (errno != EIO)
 				return 2;
-			if (errno == ENOTCONN) {
-				vdb_client_close(client);
-				client = NULL;
-			}
 			errors++;
 			continue;
 		}
 		map = vdb_slice_map(lease.slice, 0, 0, RW);
-		if (map && !vdb_try_read32(map, &value) && value != EDU_ID_VALUE)
+		if (map && !round && !vdb_try_read32(map, &value) && value != EDU_ID_VALUE)
 			return 3;
 		/* Gone without having been told? */
 		if (map && vdb_try_read32(map, &value) &&
 		    vdb_slice_state(lease.slice, NULL) != VDB_REVOKED)
 			return 4;
-		if (vdb_client_release(client, lease.id)) {
-			if (errno != ENOENT && errno != ENOTCONN)
-				return 5;
-			if (errno == ENOTCONN) {
-				vdb_client_close(client);
-				client = NULL;
-			}
-		}
-		if (map && !vdb_try_read32(map, &value))
+		seen.lease = lease.id;
+		if (vdb_client_leases(client, see_lease, &seen) || seen.other)
+			return 5;
+		if (vdb_client_release(client, lease.id) && errno != ENOENT)
 			return 6;
+		if (map && !vdb_try_read32(map, &value))
+			return 7;
 		if (map)
 			vdb_slice_unmap(map, PAGE);
 		vdb_slice_free(lease.slice);
@@ -303,7 +430,6 @@ static int live(void)
 /* Kills the broker at the @nth call of it; false if it did not come so far. */
 static bool killed_at(const char *call, int nth)
 {
-
 	char options[128];
 	struct vdb_client *survivor;
 	int status, deaths = 0;
@@ -345,7 +471,9 @@ static bool killed_at(const char *call, int nth)
 	return deaths;
 }
 
-static const char *const calls[] = { "sendmsg", "recvmsg", "recvfrom", "ioctl", "close" };
+static const char *const calls[] = {
+	"sendmsg", "recvmsg", "recvfrom", "ioctl", "close", "write", "epoll_wait",
+};
 
 START_TEST(killed_at_every_call)
 {
@@ -358,45 +486,73 @@ START_TEST(killed_at_every_call)
 }
 END_TEST
 
-/* Kills a client, the command, at its @nth call; false if it came to its end. */
-static bool client_killed_at(const char *call, int nth)
+/*
+ * One client has died while there was no broker, another lives.  The next broker
+ * is killed before it is ready, and the one after it knows as much.
+ */
+static bool killed_in_takeover(const char *call, int nth)
 {
-	char command[256];
-	int status;
-
-	snprintf(command, sizeof(command),
-		 "strace -f -o /dev/null -e trace=%s -e inject=%s:signal=KILL:when=%d "
-		 "/usr/bin/vfio-dmabuf read -S " MANAGER_SOCKET " edu/page 0 >/dev/null 2>&1", call, call, nth);
-	status = system(command);
-	/* strace ends as the program did. */
-	ck_assert_msg(!status || (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL),
-		      "%s %d: status %x", call, nth, status);
-	return status;
-}
-
-static const char *const client_calls[] = { "sendmsg", "recvmsg", "mmap", "close" };
-
-START_TEST(client_killed_at_every_call)
-{
-	struct vdb_client *other;
+	struct vdb_client *client, *other;
 	struct vdb_lease lease;
-	int nth = 0;
-	bool killed;
+	struct vdb_event event;
+	char options[128], *map;
+	int report[2], status;
+	bool died;
+	char byte;
+	pid_t pid;
 
 	setup();
 	broker = broker_start();
+	client = broker_connect();
+	lease = broker_acquire(client, "edu/page", 0);
+	map = vdb_slice_map(lease.slice, 0, 0, RW);
+	ck_assert_works(pipe(report));
+	pid = fork();
+	if (!pid) {
+		broker_acquire(broker_connect(), "edu/array", 3);
+		if (write(report[1], "", 1) != 1)
+			_exit(1);
+		pause();
+	}
+	ck_assert_int_eq(read(report[0], &byte, 1), 1);
+	broker_stop(broker, SIGKILL);
+	kill(pid, SIGKILL);
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	close(report[0]);
+	close(report[1]);
+
+	snprintf(options, sizeof(options), "-e trace=%s -e inject=%s:signal=KILL:when=%d", call, call, nth);
+	broker = broker_start_traced(options);
+	died = !broker;
+	if (!died)
+		broker_stop(broker, SIGKILL);
+	broker = broker_start();
+	ck_assert_msg(vdb_client_next(client, &event) == 0 &&
+		      vdb_slice_state(lease.slice, NULL) == VDB_LIVE,
+		      "%s %d: the lease of the living has ended", call, nth);
+	ck_assert_uint_eq(vdb_read32(map), EDU_ID_VALUE);
 	other = broker_connect();
-	do {
-		killed = client_killed_at(client_calls[_i], ++nth);
-		/* The broker may not have heard of it yet. */
-		while (vdb_client_acquire(other, "edu/page", 0, 0, 0, &lease))
-			ck_assert_int_eq(errno, EBUSY);
-		ck_assert_works(vdb_client_release(other, lease.id));
-		vdb_slice_free(lease.slice);
-	} while (killed);
+	ck_assert_fails(vdb_client_acquire(other, "edu/page", 0, 0, 0, &(struct vdb_lease){ 0 }), EBUSY);
+	broker_acquire(other, "edu/array", 3);
+	ck_assert_uint_eq(manager_count("lease-"), 2);
+	ck_assert_works(vdb_client_release(client, lease.id));
+	vdb_client_close(other);
+	vdb_client_close(client);
+	vdb_slice_unmap(map, PAGE);
+	vdb_slice_free(lease.slice);
+	broker_stop(broker, SIGKILL);
+	return died;
+}
+
+static const char *const takeover_calls[] = { "sendmsg", "ioctl", "close", "write" };
+
+START_TEST(killed_while_it_takes_over)
+{
+	int nth = 1;
+
+	while (killed_in_takeover(takeover_calls[_i], nth))
+		nth++;
 	ck_assert_int_gt(nth, 2);
-	ck_assert_uint_eq(manager_count("client-"), 1);
-	teardown();
 }
 END_TEST
 
@@ -410,6 +566,10 @@ Suite *suite(void)
 	tcase_add_test(tc, time_goes_on_while_there_is_no_broker);
 	tcase_add_test(tc, client_that_died_meanwhile);
 	tcase_add_test(tc, configuration_changed_meanwhile);
+	tcase_add_test(tc, connection_goes_on);
+	tcase_add_test(tc, reset_spares_those_who_live_on);
+	tcase_add_test(tc, resumption_meanwhile_is_told);
+	tcase_add_loop_test(tc, end_is_told_by_the_next_one, 0, 2);
 
 	tc = add_group(s, "damage");
 	tcase_add_checked_fixture(tc, setup, teardown);
@@ -420,7 +580,7 @@ Suite *suite(void)
 
 	tc = add_group(s, "crash");
 	tcase_set_timeout(tc, 100);
-	tcase_add_loop_test(tc, killed_at_every_call, 0, 5);
-	tcase_add_loop_test(tc, client_killed_at_every_call, 0, 4);
+	tcase_add_loop_test(tc, killed_at_every_call, 0, sizeof(calls) / sizeof(calls[0]));
+	tcase_add_loop_test(tc, killed_while_it_takes_over, 0, sizeof(takeover_calls) / sizeof(takeover_calls[0]));
 	return s;
 }

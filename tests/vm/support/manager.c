@@ -34,6 +34,7 @@ static unsigned int nr_stored;
 static bool keeping;
 static int listening, notify, ready[2];
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t kept = PTHREAD_COND_INITIALIZER;
 
 static int socket_at(const char *path, int type)
 {
@@ -70,6 +71,7 @@ static void keep(const char *name, int fd)
 	}
 	snprintf(store[nr_stored].name, sizeof(store[0].name), "%s", name);
 	store[nr_stored++].fd = fd;
+	pthread_cond_broadcast(&kept);
 }
 
 static void forget(const char *prefix, bool exact)
@@ -248,15 +250,31 @@ void manager_wait_ready(void)
 	ck_assert_int_eq(read(ready[0], &byte, 1), 1);
 }
 
-unsigned int manager_count(const char *prefix)
+static unsigned int count_kept(const char *prefix)
 {
 	unsigned int count = 0;
 
-	pthread_mutex_lock(&lock);
 	for (unsigned int i = 0; i < nr_stored; i++)
 		count += !strncmp(store[i].name, prefix, strlen(prefix));
+	return count;
+}
+
+unsigned int manager_count(const char *prefix)
+{
+	unsigned int count;
+
+	pthread_mutex_lock(&lock);
+	count = count_kept(prefix);
 	pthread_mutex_unlock(&lock);
 	return count;
+}
+
+void manager_wait_kept(const char *prefix)
+{
+	pthread_mutex_lock(&lock);
+	while (!count_kept(prefix))
+		pthread_cond_wait(&kept, &lock);
+	pthread_mutex_unlock(&lock);
 }
 
 int manager_fd(const char *name)
