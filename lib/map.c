@@ -23,11 +23,28 @@ static uint64_t alignment(size_t length)
 	return 0;
 }
 
+/*
+ * An address that nobody uses just now and that is @place modulo @align.  It is
+ * free, not reserved: where mmap() in the place of a reservation fails, as it
+ * does for a revoked slice, kernels leave a hole, which another thread may have
+ * filled before it could be given back.
+ */
+static void *find_address(uint64_t place, size_t length, uint64_t align)
+{
+	char *space = mmap(NULL, length + align, PROT_NONE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (space == MAP_FAILED)
+		return NULL;
+	munmap(space, length + align);
+	return space + (place - (uintptr_t)space) % align;
+}
+
 void *vdb_slice_map(const struct vdb_slice *slice, uint64_t offset,
 		    size_t length, int prot)
 {
-	uint64_t page = sysconf(_SC_PAGESIZE), align, skip;
-	char *space, *address;
+	uint64_t page = sysconf(_SC_PAGESIZE), align;
+	void *wish, *address;
 
 	if (!length && offset < slice->length)
 		length = slice->length - offset;
@@ -38,30 +55,13 @@ void *vdb_slice_map(const struct vdb_slice *slice, uint64_t offset,
 	}
 
 	align = alignment(length);
-	if (!align) {
-		address = mmap(NULL, length, prot, MAP_SHARED, slice->fd, offset);
-		return address == MAP_FAILED ? NULL : address;
-	}
-
-	space = mmap(NULL, length + align, PROT_NONE,
-		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (space == MAP_FAILED)
-		return NULL;
-	skip = (slice->offset + offset - (uintptr_t)space) % align;
-	address = mmap(space + skip, length, prot, MAP_SHARED | MAP_FIXED,
-		       slice->fd, offset);
-	if (address == MAP_FAILED) {
-		int error = errno;
-
-		munmap(space, length + align);
-		errno = error;
-		return NULL;
-	}
-	if (skip)
-		munmap(space, skip);
-	if (align - skip)
-		munmap(address + length, align - skip);
-	return address;
+	do {
+		wish = align ? find_address(slice->offset + offset, length, align) : NULL;
+		address = mmap(wish, length, prot,
+			       MAP_SHARED | (wish ? MAP_FIXED_NOREPLACE : 0),
+			       slice->fd, offset);
+	} while (address == MAP_FAILED && errno == EEXIST && wish);
+	return address == MAP_FAILED ? NULL : address;
 }
 
 int vdb_slice_unmap(void *address, size_t length)

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <vfio-dmabuf.h>
@@ -279,6 +280,42 @@ START_TEST(huge_pages_fit)
 		(void)vdb_read32(address + at);
 	/* A head and a tail of small pages, and three huge ones. */
 	ck_assert_uint_eq(trace_faults(lab_bdf("IVSHMEM"), 2), 5);
+}
+END_TEST
+
+/*
+ * In place of the C library's, which is what the library calls.  Before it can do
+ * anything else, another thread takes what became free.
+ */
+static void *intruder;
+static bool intrude;
+
+void *mmap64(void *address, size_t length, int prot, int flags, int fd, off64_t offset)
+{
+	void *map = (void *)syscall(SYS_mmap, address, length, prot, flags, fd, offset);
+	int error = errno;
+
+	if (map == MAP_FAILED && intrude) {
+		intruder = (void *)syscall(SYS_mmap, address, length, PROT_READ,
+					   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+		errno = error;
+	}
+	return map;
+}
+
+START_TEST(failed_map_unmaps_nothing_of_others)
+{
+	struct vdb_slice *slice = export(2, 0, 2 * MIB2, 0);
+	unsigned char resident;
+
+	ck_assert_works(vdb_slice_revoke(dev, slice));
+	intrude = true;
+	errno = 0;
+	ck_assert_ptr_null(vdb_slice_map(slice, 0, 0, RW));
+	ck_assert_int_eq(errno, ENODEV);
+	intrude = false;
+	ck_assert(intruder && intruder != MAP_FAILED);
+	ck_assert_works(mincore(intruder, PAGE, &resident));
 }
 END_TEST
 
@@ -690,6 +727,7 @@ Suite *suite(void)
 	tcase_add_checked_fixture(tc, open_ivshmem, NULL);
 	add_test_or_skip(tc, huge_pages_fit, slice_can_be_huge() ? NULL :
 			 "slices have small pages before Linux 7.2");
+	tcase_add_test(tc, failed_map_unmaps_nothing_of_others);
 	tcase_add_test(tc, write_combining);
 	tcase_add_test(tc, accessors_have_their_width);
 
