@@ -82,7 +82,8 @@ bool vdb_guard_handle(const siginfo_t *info, void *context)
 	uintptr_t pc = (uintptr_t)PROGRAM_COUNTER(where);
 	const struct entry *entry;
 
-	if (info->si_signo != SIGBUS)
+	/* One that was sent says nothing about the instruction that it found. */
+	if (info->si_signo != SIGBUS || info->si_code <= 0)
 		return false;
 	for (entry = __start_vdb_accesses; entry < __stop_vdb_accesses; entry++) {
 		if ((uintptr_t)&entry->access + entry->access != pc)
@@ -103,9 +104,13 @@ static void pass_on(int number, siginfo_t *info, void *context)
 		former.sa_sigaction(number, info, context);
 	} else if (former.sa_handler != SIG_DFL && former.sa_handler != SIG_IGN) {
 		former.sa_handler(number);
-	} else {
+	} else if (info->si_code > 0) {
 		/* The access faults again, and now ends the process as it should. */
 		sigaction(SIGBUS, &former, NULL);
+	} else if (former.sa_handler == SIG_DFL) {
+		/* It was sent, and does not come again by itself. */
+		sigaction(SIGBUS, &former, NULL);
+		raise(SIGBUS);
 	}
 }
 
