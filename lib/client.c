@@ -95,9 +95,9 @@ static int receive(struct vdb_client *client, struct message *m, int flags)
 	if (!size)
 		return break_off(client, ENOTCONN, "the broker has closed the connection");
 	m->size = size;
-	if (m->size < sizeof(m->header)) {
+	if (m->size < sizeof(m->header) || m->header.reserved) {
 		close_fds(m);
-		return break_off(client, EPROTO, "the broker's message is too short");
+		return break_off(client, EPROTO, "the broker's message has no valid header");
 	}
 	return 1;
 }
@@ -174,7 +174,8 @@ static int take_error(struct vdb_client *client, struct message *m)
 	int error;
 
 	close_fds(m);
-	if (m->size != sizeof(m->error) || m->error.text[sizeof(m->error.text) - 1])
+	if (m->size != sizeof(m->error) || m->error.reserved ||
+	    m->error.text[sizeof(m->error.text) - 1])
 		return break_off(client, EPROTO, "the broker's error makes no sense");
 	error = errno_of(m->error.code);
 	snprintf(client->error, sizeof(client->error), "%s", m->error.text);
@@ -247,8 +248,12 @@ static int say_hello(struct vdb_client *client)
 	struct message m;
 
 	snprintf(hello.name, sizeof(hello.name), "%s", program_invocation_short_name);
-	return request(client, &hello.header, VDP_HELLO, sizeof(hello), &m,
-		       sizeof(m.hello), 0);
+	if (request(client, &hello.header, VDP_HELLO, sizeof(hello), &m,
+		    sizeof(m.hello), 0))
+		return -1;
+	if (m.hello.version != VDP_VERSION)
+		return break_off(client, EPROTO, "the broker's version was not offered to it");
+	return 0;
 }
 
 static int connect_socket(int fd, const char *path)
@@ -348,6 +353,7 @@ int vdb_client_acquire(struct vdb_client *client, const char *name,
 		.flags = flags,
 		.seconds = seconds,
 	};
+	struct vdb_slice *slice;
 	struct message m;
 
 	if (strlen(name) >= sizeof(acquire.name)) {
@@ -360,22 +366,23 @@ int vdb_client_acquire(struct vdb_client *client, const char *name,
 	if (request(client, &acquire.header, VDP_ACQUIRE, sizeof(acquire), &m,
 		    sizeof(m.acquire), 2))
 		return -1;
+	slice = slice_of(&m);
+	if (!slice) {
+		close_fds(&m);
+		return break_off(client, EPROTO, "the broker's slice is not what the broker says");
+	}
+	if (!know_lease(client, m.acquire.lease)) {
+		vdb_slice_free(slice);
+		vdb_client_release(client, m.acquire.lease);
+		errno = ENOMEM;
+		return -1;
+	}
 	*lease = (struct vdb_lease){
 		.id = m.acquire.lease,
 		.index = m.acquire.index,
 		.seconds = m.acquire.seconds,
-		.slice = slice_of(&m),
+		.slice = slice,
 	};
-	if (!lease->slice) {
-		close_fds(&m);
-		return break_off(client, EPROTO, "the broker's slice is not what the broker says");
-	}
-	if (!know_lease(client, lease->id)) {
-		vdb_slice_free(lease->slice);
-		vdb_client_release(client, lease->id);
-		errno = ENOMEM;
-		return -1;
-	}
 	return 0;
 }
 
@@ -410,6 +417,8 @@ int64_t vdb_client_renew(struct vdb_client *client, uint64_t lease,
 	if (request(client, &renew.header, VDP_RENEW, sizeof(renew), &m,
 		    sizeof(m.renew), 0))
 		return -1;
+	if (m.renew.reserved)
+		return break_off(client, EPROTO, "the broker's answer makes no sense");
 	return m.renew.seconds;
 }
 
@@ -478,7 +487,8 @@ int vdb_client_slices(struct vdb_client *client,
 	if (send_request(client, &list.header, VDP_LIST_SLICES, sizeof(list)))
 		return -1;
 	while ((ret = next_item(client, VDP_LIST_SLICES, &m, sizeof(m.slice))) > 0) {
-		if (!is_text(m.slice.name, VDP_NAME) || !is_text(m.slice.bdf, sizeof(m.slice.bdf)))
+		if (!is_text(m.slice.name, VDP_NAME) || !is_text(m.slice.bdf, sizeof(m.slice.bdf)) ||
+		    m.slice.reserved)
 			return break_off(client, EPROTO, "the broker's list makes no sense");
 		each(&(struct vdb_slice_info){
 			.name = m.slice.name,

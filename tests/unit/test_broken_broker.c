@@ -134,6 +134,16 @@ START_TEST(other_version)
 }
 END_TEST
 
+START_TEST(version_that_was_not_offered)
+{
+	add(VDP_HELLO | VDP_ANSWER, 1, sizeof(struct vdp_hello_answer))->hello.version = 2;
+	errno = 0;
+	ck_assert_ptr_null(client_of_prepared());
+	ck_assert_int_eq(errno, EPROTO);
+	pthread_join(thread, NULL);
+}
+END_TEST
+
 START_TEST(nobody_there)
 {
 	close(listening);
@@ -155,7 +165,7 @@ static void check_poisoned(struct vdb_client *client)
 
 START_TEST(wrong_answers_end_it)
 {
-	struct vdb_lease lease;
+	struct vdb_lease lease = { .id = 99 };
 	struct vdb_client *client;
 	struct answer *a;
 	int before;
@@ -189,11 +199,20 @@ START_TEST(wrong_answers_end_it)
 		a->event.state = 9;
 		a = add(VDP_RENEW | VDP_ANSWER, 2, sizeof(struct vdp_renew_answer));
 		break;
+	case 8: /* reserved fields that are in use */
+		a = add(VDP_ERROR, 2, sizeof(struct vdp_error));
+		a->header.reserved = 1;
+		break;
+	case 9:
+		a = add(VDP_ERROR, 2, sizeof(struct vdp_error));
+		a->error.reserved = 1;
+		break;
 	}
 	client = connected();
 	before = next_fd();
 	ck_assert_fails(vdb_client_acquire(client, "a/b", 0, 0, 0, &lease), EPROTO);
 	ck_assert_int_ne(vdb_client_error(client)[0], 0);
+	ck_assert_uint_eq(lease.id, 99);
 	check_poisoned(client);
 	ck_assert_int_eq(next_fd(), before);
 	done(client);
@@ -266,11 +285,12 @@ Suite *suite(void)
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, other_version);
+	tcase_add_test(tc, version_that_was_not_offered);
 	tcase_add_test(tc, nobody_there);
 
 	tc = add_group(s, "answers");
 	tcase_add_checked_fixture(tc, setup, teardown);
-	tcase_add_loop_test(tc, wrong_answers_end_it, 0, 8);
+	tcase_add_loop_test(tc, wrong_answers_end_it, 0, 10);
 	tcase_add_loop_test(tc, errors_have_names_and_words, 0, 6);
 	tcase_add_test(tc, answer_to_an_old_request_is_dropped);
 	tcase_add_test(tc, long_names_are_refused_here);
