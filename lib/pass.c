@@ -90,7 +90,9 @@ ssize_t vdb_receive_fds(int socket, void *data, size_t size, int *fds,
 {
 	union {
 		struct cmsghdr align;
-		char space[CMSG_SPACE(MAX_FDS * sizeof(int))];
+		/* The fds come behind the credentials, if the socket has SO_PASSCRED. */
+		char space[CMSG_SPACE(sizeof(struct ucred)) +
+			   CMSG_SPACE(MAX_FDS * sizeof(int))];
 	} control;
 	struct iovec iov = { .iov_base = data, .iov_len = size };
 	struct msghdr message = {

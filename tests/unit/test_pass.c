@@ -118,6 +118,20 @@ START_TEST(other_magic_or_version)
 }
 END_TEST
 
+/* A socket may have been set to tell who sends; the fds come behind that. */
+START_TEST(credentials_leave_room_for_fds)
+{
+	int on = 1, file = some_file(), fds[2] = { file, file };
+	struct wire got;
+
+	ck_assert_works(setsockopt(ends[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)));
+	ck_assert_works(vdb_send_fds(ends[1], &good, sizeof(good), fds, 2));
+	ck_assert_int_eq(vdb_receive_fds(ends[0], &got, sizeof(got), fds, 2, 0), sizeof(got));
+	ck_assert_int_ge(fds[0], 0);
+	ck_assert_int_ge(fds[1], 0);
+}
+END_TEST
+
 START_TEST(closed_end)
 {
 	close(ends[1]);
@@ -169,6 +183,7 @@ Suite *suite(void)
 	tcase_add_loop_test(tc, more_fds_than_there_may_be, 0, 6);
 	tcase_add_test(tc, short_and_long_messages);
 	tcase_add_test(tc, other_magic_or_version);
+	tcase_add_test(tc, credentials_leave_room_for_fds);
 	tcase_add_test(tc, closed_end);
 
 	tc = add_group(s, "names");
