@@ -42,8 +42,8 @@ bool vdb_parse_bdf(const char *text, char bdf[VDB_BDF_SIZE])
 	}
 	if (slot > 31 || function > 7)
 		return false;
-	snprintf(bdf, VDB_BDF_SIZE, "%04x:%02x:%02x.%x", domain, bus, slot, function);
-	return true;
+	return snprintf(bdf, VDB_BDF_SIZE, "%04x:%02x:%02x.%x",
+			domain, bus, slot, function) < VDB_BDF_SIZE;
 }
 
 /* Last part of a link of the device in sysfs. */
