@@ -137,6 +137,7 @@ static void place_fds(void)
 static pid_t start(char **argv, const sigset_t *former)
 {
 	pid_t pid = fork();
+	int error;
 
 	if (pid)
 		return pid;
@@ -144,8 +145,9 @@ static pid_t start(char **argv, const sigset_t *former)
 	place_fds();
 	sigprocmask(SIG_SETMASK, former, NULL);
 	execvp(argv[0], argv);
-	fail("%s: %s", argv[0], strerror(errno));
-	_exit(errno == ENOENT ? 127 : 126);
+	error = errno;
+	fail("%s: %s", argv[0], strerror(error));
+	_exit(error == ENOENT ? 127 : 126);
 }
 
 static const char *const ends[] = { "?", "released", "its time is over", "revoked", "the device is lost",
@@ -227,23 +229,13 @@ static int block_signals(sigset_t *former)
 	return signalfd(-1, &set, SFD_CLOEXEC);
 }
 
-int cmd_run(int argc, char **argv)
+/* Acquires what was asked for and runs the program; its exit status. */
+static int run(struct vdb_client *client)
 {
-	static const struct argp argp = {
-		.options = options, .parser = parse, .args_doc = "-- PROGRAM [ARGUMENT...]",
-		.children = common_options,
-		.doc = "Runs a program with slices of the broker."
-		       "\vIts fds are described in the environment variable VFIO_DMABUF_SLICES; see vfio-dmabuf(1).",
-	};
-	struct vdb_client *client;
 	int signals;
 	sigset_t former;
 	pid_t pid;
 
-	argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, NULL);
-	client = connect_broker();
-	if (!client)
-		return STATUS_FAILED;
 	for (int i = 0; i < args.nr; i++)
 		if (vdb_client_acquire(client, args.slices[i].target.slice, args.slices[i].target.index,
 				       args.slices[i].flags, args.seconds, &leases[i]))
@@ -253,4 +245,26 @@ int cmd_run(int argc, char **argv)
 	if (signals < 0 || pid < 0)
 		return fail("%s: %s", args.program[0], strerror(errno));
 	return supervise(pid, client, signals);
+}
+
+int cmd_run(int argc, char **argv)
+{
+	static const struct argp argp = {
+		.options = options, .parser = parse, .args_doc = "-- PROGRAM [ARGUMENT...]",
+		.children = common_options,
+		.doc = "Runs a program with slices of the broker."
+		       "\vIts fds are described in the environment variable VFIO_DMABUF_SLICES; see vfio-dmabuf(1).",
+	};
+	struct vdb_client *client;
+	int status;
+
+	argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, NULL);
+	client = connect_broker();
+	if (!client)
+		return STATUS_FAILED;
+	status = run(client);
+	for (int i = 0; i < args.nr; i++)
+		vdb_slice_free(leases[i].slice);
+	vdb_client_close(client);
+	return status;
 }
