@@ -121,6 +121,8 @@ static void find_name(struct function *function)
 
 	if (!access) {
 		access = pci_alloc();
+		/* The database of PCI ids is enough; without udev's, libpci leaks at each name. */
+		pci_set_param(access, "hwdb.disable", "1");
 		pci_init(access);
 	}
 	pci_lookup_name(access, function->name, sizeof(function->name),
