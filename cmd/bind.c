@@ -11,11 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "command.h"
 #include "in_use.h"
+#include "modprobe.h"
 #include "output.h"
 #include "parse.h"
 #include "sysfs.h"
@@ -128,22 +128,6 @@ static void forget(const char *bdf)
 
 	memory_path(bdf, path, sizeof(path));
 	unlink(path);
-}
-
-static int run_modprobe(const char *module)
-{
-	int status;
-	pid_t pid = fork();
-
-	if (pid < 0)
-		return -1;
-	if (!pid) {
-		execlp("modprobe", "modprobe", module, NULL);
-		_exit(127);
-	}
-	if (waitpid(pid, &status, 0) != pid || status)
-		return -1;
-	return 0;
 }
 
 static bool driver_loaded(const char *driver)
@@ -300,10 +284,10 @@ int cmd_bind(int argc, char **argv)
 	for (int i = 0; i < args.nr; i++)
 		if (check_bind(args.bdf[i]))
 			return STATUS_FAILED;
-	if (!driver_loaded(args.driver) && run_modprobe(args.driver))
+	if (!driver_loaded(args.driver) && module_load(args.driver))
 		return fail("module %s cannot be loaded; see vfio-dmabuf doctor", args.driver);
 	/* Needed to open it without an iommufd; builtin in some kernels. */
-	run_modprobe("vfio_iommu_type1");
+	module_load("vfio_iommu_type1");
 	for (int i = 0; i < args.nr; i++)
 		if (bind_one(args.bdf[i]))
 			return STATUS_FAILED;
@@ -324,7 +308,7 @@ static int unbind_one(const char *bdf)
 	if (rebind(bdf, override))
 		return fail("%s: giving it back failed: %s", bdf, strerror(errno));
 	if (driver[0] && !has_driver(bdf, driver)) {
-		run_modprobe(driver);
+		module_load(driver);
 		file_put("/sys/bus/pci/drivers_probe", bdf);
 	}
 	if (driver[0] && !has_driver(bdf, driver))

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "command.h"
+#include "modprobe.h"
 #include "output.h"
 #include "sysfs.h"
 
@@ -84,14 +85,6 @@ static void check_iommu(void)
 	if (!file_get("/sys/module/vfio/parameters/enable_unsafe_noiommu_mode", unsafe, sizeof(unsafe)) &&
 	    unsafe[0] == 'Y')
 		say("noiommu", WARNING, "VFIO's unsafe mode is on: devices can write to all memory");
-}
-
-static bool module_known(const char *name)
-{
-	char command[128];
-
-	snprintf(command, sizeof(command), "modprobe -q -n %s 2>/dev/null", name);
-	return !system(command);
 }
 
 static void check_module(const char *what, const char *name, const char *loaded, const char *remedy)
