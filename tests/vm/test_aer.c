@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "device.h"
+#include "kernel.h"
 #include "memory.h"
 #include "slice.h"
 #include "suite.h"
@@ -92,8 +93,11 @@ Suite *suite(void)
 {
 	Suite *s = suite_create("aer");
 	TCase *tc = add_group(s, "errors");
+	/* It takes a sleeping lock inside PCI's raw one, which ends lockdep for all that follows. */
+	const char *debug = kernel_started_with("lab.kernel=debug") ?
+		"aer_inject itself breaks the rules that lockdep watches over" : NULL;
 
 	tcase_add_checked_fixture(tc, setup, NULL);
-	tcase_add_test(tc, error_is_reported_to_the_owner);
+	add_test_or_skip(tc, error_is_reported_to_the_owner, debug);
 	return s;
 }
