@@ -101,8 +101,12 @@ static int open_cdev(struct vdb_device *device, const char *path)
 		return -1;
 
 	bind.iommufd = device->iommu;
-	if (ioctl(device->fd, VFIO_DEVICE_BIND_IOMMUFD, &bind))
+	if (ioctl(device->fd, VFIO_DEVICE_BIND_IOMMUFD, &bind)) {
+		/* So vfio_df_open() says that another fd is bound; nothing else can be invalid. */
+		if (errno == EINVAL)
+			errno = EBUSY;
 		return -1;
+	}
 	if (ioctl(device->iommu, IOMMU_IOAS_ALLOC, &ioas))
 		return -1;
 	attach.pt_id = ioas.out_ioas_id;
