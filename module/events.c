@@ -138,7 +138,7 @@ int dvp_events_open(struct dvp_buffer *buffer, u32 open_flags)
 			      O_RDONLY | open_flags);
 	if (fd < 0) {
 		dma_buf_put(buffer->dmabuf);
-			kfree(events);
+		kfree(events);
 	}
 	return fd;
 }
