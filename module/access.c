@@ -250,17 +250,16 @@ void dvp_access_revoke_all(struct dvp_device *dvp)
 	guard(mutex)(&dvp->buffers_lock);
 
 	down_write(&dvp->gate);
-	list_for_each_entry(buffer, &dvp->buffers, link) {
-		if (buffer->revoked)
-			continue;
+	list_for_each_entry(buffer, &dvp->buffers, link)
 		buffer->revoked = true;
-		trace_buffer_revoke(buffer);
-	}
 	up_write(&dvp->gate);
 
 	dvp_zap_device(dvp);
 	list_for_each_entry(buffer, &dvp->buffers, link) {
+		if (buffer->told_end)
+			continue;
 		dvp_importers_evict(buffer);
 		dvp_events_revoked(buffer);
+		trace_buffer_revoke(buffer);
 	}
 }
