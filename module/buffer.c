@@ -57,7 +57,7 @@ struct dvp_buffer *dvp_buffer_alloc(struct dvp_device *dvp, unsigned int bar,
 	INIT_LIST_HEAD(&buffer->link);
 	buffer->bar = bar;
 	buffer->bar_pfn = pci_resource_start(pdev, bar) >> PAGE_SHIFT;
-	buffer->provider = pcim_p2pdma_provider(pdev, bar);
+	buffer->provider = dvp_p2p_provider(pdev, bar);
 	init_waitqueue_head(&buffer->dma_idle);
 	return buffer;
 }

@@ -34,6 +34,11 @@
 #define dvp_huge_pfn(pfn)	(pfn)
 #endif
 
+/* 7.0 brought it; what it allocates is zero on both sides. */
+#ifndef kzalloc_obj
+#define kzalloc_obj(what, flags)	kzalloc(sizeof(what), flags)
+#endif
+
 /* .match_token_uuid came with 6.17, .get_region_info_caps with 6.19. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 17, 0)
 #define DVP_OPS_MATCH_TOKEN_UUID
@@ -81,16 +86,34 @@ static inline void zap_special_vma_range(struct vm_area_struct *vma,
 #endif
 
 /*
- * 6.19 brought peer-to-peer mappings of MMIO for importers, and the core's own
- * export of DMABUFs; 7.0 the name of the call that revokes them.  Without them
- * attaching is refused.
+ * Importers, and the core's own export of DMABUFs: 6.19 brought them, 7.0 the
+ * names used here, and both want a kernel that was configured so.  Elsewhere
+ * attaching is refused.  None of these has the kernel's name, as some of those
+ * are declared in kernels that are taken for having none.
  */
+struct p2pdma_provider;
+
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 0, 0) && \
 	IS_ENABLED(CONFIG_VFIO_PCI_DMABUF)
 #include <linux/dma-buf-mapping.h>
 #include <linux/pci-p2pdma.h>
 
 #define DVP_HAS_CORE_EXPORT	true
+#define dvp_p2p_provider	pcim_p2pdma_provider
+#define dvp_attach_revocable	dma_buf_attach_revocable
+#define dvp_invalidate_mappings	dma_buf_invalidate_mappings
+#define dvp_unmap_part		dma_buf_free_sgt
+
+static inline struct sg_table *
+dvp_map_part(struct dma_buf_attachment *attachment,
+	     struct p2pdma_provider *provider, phys_addr_t start, size_t len,
+	     enum dma_data_direction direction)
+{
+	struct phys_vec vec = { .paddr = start, .len = len };
+
+	return dma_buf_phys_vec_to_sgt(attachment, provider, &vec, 1, len,
+				       direction);
+}
 
 static inline void dvp_offer_core_export(struct vfio_pci_core_device *vdev)
 {
@@ -101,45 +124,38 @@ static inline void dvp_offer_core_export(struct vfio_pci_core_device *vdev)
 	vdev->pci_ops = &ops;
 }
 #else
-struct p2pdma_provider;
-
-struct phys_vec {
-	phys_addr_t paddr;
-	size_t len;
-};
-
 #define DVP_HAS_CORE_EXPORT	false
 
-static inline void dvp_offer_core_export(struct vfio_pci_core_device *vdev)
-{
-}
-
-static inline struct p2pdma_provider *pcim_p2pdma_provider(struct pci_dev *pdev,
-							   int bar)
+static inline struct p2pdma_provider *dvp_p2p_provider(struct pci_dev *pdev,
+						       int bar)
 {
 	return NULL;
 }
 
-static inline bool dma_buf_attach_revocable(struct dma_buf_attachment *attach)
+static inline bool dvp_attach_revocable(struct dma_buf_attachment *attachment)
 {
 	return false;
 }
 
-static inline void dma_buf_invalidate_mappings(struct dma_buf *dmabuf)
+static inline void dvp_invalidate_mappings(struct dma_buf *dmabuf)
 {
 }
 
 static inline struct sg_table *
-dma_buf_phys_vec_to_sgt(struct dma_buf_attachment *attach,
-			struct p2pdma_provider *provider, struct phys_vec *vec,
-			size_t nr, size_t size, enum dma_data_direction dir)
+dvp_map_part(struct dma_buf_attachment *attachment,
+	     struct p2pdma_provider *provider, phys_addr_t start, size_t len,
+	     enum dma_data_direction direction)
 {
 	return ERR_PTR(-EOPNOTSUPP);
 }
 
-static inline void dma_buf_free_sgt(struct dma_buf_attachment *attach,
-				    struct sg_table *sgt,
-				    enum dma_data_direction dir)
+static inline void dvp_unmap_part(struct dma_buf_attachment *attachment,
+				  struct sg_table *part,
+				  enum dma_data_direction direction)
+{
+}
+
+static inline void dvp_offer_core_export(struct vfio_pci_core_device *vdev)
 {
 }
 #endif

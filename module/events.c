@@ -127,7 +127,7 @@ int dvp_events_open(struct dvp_buffer *buffer, u32 open_flags)
 	if (open_flags & ~(O_CLOEXEC | O_NONBLOCK))
 		return -EINVAL;
 
-	events = kzalloc(sizeof(*events), GFP_KERNEL_ACCOUNT);
+	events = kzalloc_obj(*events, GFP_KERNEL_ACCOUNT);
 	if (!events)
 		return -ENOMEM;
 	events->buffer = buffer;

@@ -20,6 +20,9 @@
 #include "device.h"
 #include "importers.h"
 
+/* When an importer that does not unmap is named in the log. */
+#define EVICT_PATIENCE	HZ
+
 /* One importer's mapping of a whole buffer. */
 struct importer_map {
 	struct sg_table sgt;		/* what the importer gets: all parts in a row */
@@ -43,7 +46,7 @@ int dvp_importer_attach(struct dma_buf *dmabuf,
 	if (READ_ONCE(buffer->revoked))
 		return -ENODEV;
 	if (!buffer->provider || !attachment->peer2peer ||
-	    !dma_buf_attach_revocable(attachment))
+	    !dvp_attach_revocable(attachment))
 		return -EOPNOTSUPP;
 	return 0;
 }
@@ -53,8 +56,8 @@ static void free_parts(struct dma_buf_attachment *attachment,
 		       enum dma_data_direction direction)
 {
 	while (map->nr_parts)
-		dma_buf_free_sgt(attachment, map->parts[--map->nr_parts],
-				 direction);
+		dvp_unmap_part(attachment, map->parts[--map->nr_parts],
+			       direction);
 }
 
 /*
@@ -71,15 +74,13 @@ static int map_parts(struct dma_buf_attachment *attachment,
 	u32 i;
 
 	for (i = 0; i < ranges->nr_runs; i++) {
-		struct phys_vec vec = {
-			.paddr = PFN_PHYS(buffer->bar_pfn +
-					  ranges->runs[i].bar_page),
-			.len = dvp_ranges_run_pages(ranges, i) << PAGE_SHIFT,
-		};
+		phys_addr_t start = PFN_PHYS(buffer->bar_pfn +
+					     ranges->runs[i].bar_page);
 		struct sg_table *part;
 
-		part = dma_buf_phys_vec_to_sgt(attachment, buffer->provider,
-					       &vec, 1, vec.len, direction);
+		part = dvp_map_part(attachment, buffer->provider, start,
+				    dvp_ranges_run_pages(ranges, i) << PAGE_SHIFT,
+				    direction);
 		if (IS_ERR(part)) {
 			free_parts(attachment, map, direction);
 			return PTR_ERR(part);
@@ -212,9 +213,26 @@ void dvp_importers_notify(struct dvp_buffer *buffer)
 		return;
 
 	dma_resv_lock(buffer->dmabuf->resv, NULL);
-	dma_buf_invalidate_mappings(buffer->dmabuf);
+	dvp_invalidate_mappings(buffer->dmabuf);
 	dma_resv_unlock(buffer->dmabuf->resv);
 	fput(buffer->dmabuf->file);
+}
+
+static void complain(struct dvp_buffer *buffer)
+{
+	struct dma_buf *dmabuf = buffer->dmabuf;
+	struct dma_buf_attachment *attachment;
+
+	if (!get_file_active(&dmabuf->file))
+		return;
+
+	dma_resv_lock(dmabuf->resv, NULL);
+	list_for_each_entry(attachment, &dmabuf->attachments, node)
+		pci_warn(buffer->dvp->core.pdev,
+			 "a DMABUF of BAR %u is to be unmapped; waiting for its importers, one of which is %s\n",
+			 buffer->bar, dev_name(attachment->dev));
+	dma_resv_unlock(dmabuf->resv);
+	fput(dmabuf->file);
 }
 
 /**
@@ -222,14 +240,20 @@ void dvp_importers_notify(struct dvp_buffer *buffer)
  * @buffer: revoked, or of a device whose dma_off is set
  *
  * The wait is for the unmapping, not for the fences of the DMABUF's
- * reservation: an importer unmaps when its device is through, in bounded time,
- * which is what dma_buf_attach_revocable() has asked for.  A fence can be put
- * there by anybody who has the fd, and need never be signalled.
+ * reservation: a fence can be put there by anybody who has the fd, and need
+ * never be signalled.  An importer unmaps when its device is through, in
+ * bounded time, which is what dvp_attach_revocable() has asked for.  One that
+ * does not keep to that is waited for all the same, since its device still
+ * reaches ours, and is named in the log.
  */
 void dvp_importers_evict(struct dvp_buffer *buffer)
 {
 	lockdep_assert_held(&buffer->dvp->buffers_lock);
 
 	dvp_importers_notify(buffer);
+	if (wait_event_timeout(buffer->dma_idle, !atomic_read(&buffer->dma_maps),
+			       EVICT_PATIENCE))
+		return;
+	complain(buffer);
 	wait_event(buffer->dma_idle, !atomic_read(&buffer->dma_maps));
 }
