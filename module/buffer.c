@@ -55,6 +55,7 @@ struct dvp_buffer *dvp_buffer_alloc(struct dvp_device *dvp, unsigned int bar,
 	get_device(&dvp->core.vdev.device);
 	buffer->dvp = dvp;
 	INIT_LIST_HEAD(&buffer->link);
+	mutex_init(&buffer->fault_lock);
 	buffer->bar = bar;
 	buffer->bar_pfn = pci_resource_start(pdev, bar) >> PAGE_SHIFT;
 	buffer->provider = dvp_p2p_provider(pdev, bar);
@@ -73,6 +74,7 @@ void dvp_buffer_free(struct dvp_buffer *buffer)
 
 	if (buffer->device_file)
 		fput(buffer->device_file);
+	mutex_destroy(&buffer->fault_lock);
 	kvfree(buffer);
 	vfio_put_device(&dvp->core.vdev);
 }

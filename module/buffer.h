@@ -5,6 +5,7 @@
 
 #include <linux/dma-buf.h>
 #include <linux/list.h>
+#include <linux/mutex.h>
 #include <linux/wait.h>
 #include "ranges.h"
 
@@ -25,9 +26,10 @@ struct dvp_buffer {
 
 	unsigned long bar_pfn;		/* PFN of page 0 of the BAR */
 	u64 base_page;			/* VMA offset, in pages, of the buffer's page 0 */
+	struct mutex fault_lock;	/* one fault at a time; see insert.c */
 	atomic_t mappings;		/* VMAs of this buffer, in all processes */
 	bool revoked;			/* for good; written under gate and buffers_lock */
-	u64 told_end;			/* the last change of all; see events.c */
+	u64 told_end;			/* 0 until revocation is complete; see events.c */
 	bool read_only;
 	u8 bar;
 	u32 memattr;			/* VFIO_DMABUF_MEMATTR_*, see memattr.c */

@@ -16,11 +16,12 @@ struct dentry;
  *
  *   device_lock (held on entry of the reset callbacks)
  *     mmap lock or VMA lock of a process (held on entry of mmap and fault)
- *       memory_lock of vfio-pci-core
- *         buffers_lock
- *           dma_resv of a buffer (held on entry of an importer's calls)
- *           gate
- *           i_mmap and page table locks (taken inside a zap)
+ *       fault_lock of a buffer
+ *         memory_lock of vfio-pci-core
+ *           buffers_lock
+ *             dma_resv of a buffer (held on entry of an importer's calls)
+ *             gate
+ *             i_mmap and page table locks (taken inside a zap)
  *
  * A zap is never made under gate.  Nobody touches user
  * memory under buffers_lock or gate, and nobody sleeps for an event under

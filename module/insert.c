@@ -9,6 +9,11 @@
  * slices are, see mapping.c) if the PFN happens to lie in a memory section
  * that has RAM, too.  So entries are made here, with the buffer's own attribute,
  * marked special: never looked up as a page, by nobody.
+ *
+ * apply_to_page_range() warns of a huge page in its way, so none may appear
+ * between the look at the entry and its walk.  Only a fault puts one there, and
+ * the faults of a buffer, whose VMAs alone can share a block of addresses that a
+ * huge page maps, come one at a time: fault_lock is held.
  */
 #include <linux/mm.h>
 #include <linux/pgtable.h>
@@ -49,14 +54,18 @@ static int set_one_pte(pte_t *pte, unsigned long addr, void *data)
 	return 0;
 }
 
-static vm_fault_t insert_ptes(struct vm_area_struct *vma,
-			      const struct dvp_fill *fill)
+static vm_fault_t insert_ptes(struct vm_fault *vmf, const struct dvp_fill *fill)
 {
+	struct vm_area_struct *vma = vmf->vma;
 	struct pte_run run = {
 		.mm = vma->vm_mm,
 		.pfn = fill->pfn,
 		.prot = entry_prot(vma),
 	};
+
+	/* Another thread has put a huge page here, and all is there. */
+	if (pmd_leaf(pmdp_get_lockless(vmf->pmd)))
+		return VM_FAULT_NOPAGE;
 
 	if (apply_to_page_range(run.mm, fill->addr, fill->nr << PAGE_SHIFT,
 				set_one_pte, &run))
@@ -128,9 +137,13 @@ static vm_fault_t insert_pud(struct vm_fault *vmf, const struct dvp_fill *fill)
  */
 vm_fault_t dvp_insert(struct vm_fault *vmf, const struct dvp_fill *fill)
 {
+	const struct dvp_buffer *buffer = vmf->vma->vm_private_data;
+
+	lockdep_assert_held(&buffer->fault_lock);
+
 	switch (fill->order) {
 	case 0:
-		return insert_ptes(vmf->vma, fill);
+		return insert_ptes(vmf, fill);
 	case PMD_ORDER:
 		return insert_pmd(vmf, fill);
 	case PUD_ORDER:

@@ -94,12 +94,14 @@ static vm_fault_t fault(struct vm_fault *vmf, const struct dvp_fill *fill)
 	enum dvp_access access;
 	vm_fault_t ret;
 
+	mutex_lock(&buffer->fault_lock);
 	down_read(&dvp->core.memory_lock);
 	down_read(&dvp->gate);
 	access = dvp_access_test(buffer);
 	ret = access == DVP_ACCESS_LIVE ? dvp_insert(vmf, fill) : VM_FAULT_SIGBUS;
 	up_read(&dvp->gate);
 	up_read(&dvp->core.memory_lock);
+	mutex_unlock(&buffer->fault_lock);
 
 	/*
 	 * Taking the fault anew rather than inserting after the wait lets the
@@ -123,9 +125,7 @@ static vm_fault_t dvp_vma_fault(struct vm_fault *vmf)
 	/*
 	 * Where a huge page fits there is to be a huge page, even if the process
 	 * has huge pages disabled and so gets here: another thread's fault may
-	 * have begun before it did that.  Which of the two makes the entry is
-	 * decided under the lock of the page table, and page tables are put
-	 * nowhere that a huge page may appear.
+	 * have begun before it did that.
 	 */
 	if (pmd_none(pmdp_get_lockless(vmf->pmd)) &&
 	    fill_huge(vmf, PMD_ORDER, &fill)) {

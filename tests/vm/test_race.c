@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
-/* Revocation while clients read at full speed, or fork. */
+/* Revocation while clients read at full speed, or fork; threads that fault the same. */
 #define _GNU_SOURCE
+#include <pthread.h>
 #include <signal.h>
+#include <stdint.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -10,6 +12,7 @@
 #include "device.h"
 #include "hammer.h"
 #include "memory.h"
+#include "policy.h"
 #include "slice.h"
 #include "suite.h"
 
@@ -151,6 +154,58 @@ START_TEST(forks_at_the_same_time_inherit_nothing)
 }
 END_TEST
 
+/*
+ * Threads that touch the same blocks of 2 MiB, whose pages have just been taken
+ * away.  Where the kernel does not offer to make a huge page, one of them may be
+ * about to put small ones where another puts a huge one; what the kernel has to
+ * say to that is found at teardown.
+ */
+#define BLOCK		0x200000UL
+#define BLOCKS		4
+#define THREADS		4
+#define TOUCH_ROUNDS	200
+
+static pthread_barrier_t barrier;
+static char *blocks;
+
+static void *touch_blocks(void *thread)
+{
+	size_t page = (size_t)thread * 64 * PAGE;
+
+	for (int round = 0; round < TOUCH_ROUNDS; round++) {
+		pthread_barrier_wait(&barrier);
+		for (int block = 0; block < BLOCKS; block++)
+			*(volatile uint32_t *)(blocks + block * BLOCK + page);
+		pthread_barrier_wait(&barrier);
+	}
+	return NULL;
+}
+
+START_TEST(threads_meet_at_a_huge_page)
+{
+	int fd = slice_new(&mem, MEM, 0, BLOCKS * BLOCK);
+	pthread_t threads[THREADS];
+	char *room;
+
+	room = mmap(NULL, (BLOCKS + 1) * BLOCK, PROT_NONE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	blocks = (char *)(((uintptr_t)room + BLOCK - 1) & ~(BLOCK - 1));
+	ck_assert_ptr_eq(mmap(blocks, BLOCKS * BLOCK, PROT_READ | PROT_WRITE,
+			      MAP_SHARED | MAP_FIXED, fd, 0), blocks);
+	ck_assert_int_eq(pthread_barrier_init(&barrier, NULL, THREADS + 1), 0);
+	for (size_t i = 0; i < THREADS; i++)
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, touch_blocks, (void *)i), 0);
+	for (int round = 0; round < TOUCH_ROUNDS; round++) {
+		device_set_memory(&mem, false);
+		device_set_memory(&mem, true);
+		pthread_barrier_wait(&barrier);
+		pthread_barrier_wait(&barrier);
+	}
+	for (size_t i = 0; i < THREADS; i++)
+		pthread_join(threads[i], NULL);
+}
+END_TEST
+
 Suite *suite(void)
 {
 	Suite *s = suite_create("race");
@@ -159,5 +214,10 @@ Suite *suite(void)
 	tcase_add_checked_fixture(tc, open_mem, NULL);
 	tcase_add_test(tc, readers_at_full_speed_are_stopped);
 	tcase_add_test(tc, forks_at_the_same_time_inherit_nothing);
+
+	tc = add_group(s, "fault");
+	tcase_add_unchecked_fixture(tc, policy_never, policy_restore);
+	tcase_add_checked_fixture(tc, open_mem, NULL);
+	tcase_add_test(tc, threads_meet_at_a_huge_page);
 	return s;
 }
