@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <linux/pci_regs.h>
 #include <stdbool.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -205,7 +206,7 @@ static void start_transfer(const uint8_t *bar, bool late)
 	memset(data, 0x5a, sizeof(data));
 	importer_write(importer, 0x800, data, sizeof(data));
 	ck_assert_uint_eq(bar[0x100], 0);
-	ck_assert_works(importer_start(importer, 0x100, sizeof(data)));
+	ck_assert_works(importer_start(importer, 0x100, sizeof(data), true));
 }
 
 static void check_transferred(const volatile uint8_t *bar)
@@ -214,6 +215,26 @@ static void check_transferred(const volatile uint8_t *bar)
 	ck_assert_uint_eq(bar[0x1ff], 0x5a);
 	ck_assert_uint_eq(bar[0x200], 0);
 }
+
+START_TEST(closing_waits_for_a_running_transfer)
+{
+	uint8_t *bar = device_map(&dev, MEM, 0, PAGE);
+
+	/* Memory that keeps its bytes, but a mapping would keep the device open. */
+	memset(bar, 0, 0x800);
+	start_transfer(bar, false);
+	munmap(bar, PAGE);
+	device_close(&dev);
+	if (_i) {
+		ck_assert_works(driver_unbind(dev.bdf));
+		driver_rebind(dev.bdf);
+	}
+	device_open(&dev, "IVSHMEM");
+	bar = device_map(&dev, MEM, 0, PAGE);
+	check_transferred(bar);
+	check_evicted(1);
+}
+END_TEST
 
 START_TEST(suspension_waits_for_a_running_transfer)
 {
@@ -303,6 +324,25 @@ START_TEST(unbinding_the_exporter_revokes)
 }
 END_TEST
 
+static void enter_low_power(bool with_wakeup)
+{
+	struct {
+		struct vfio_device_feature feature;
+		struct vfio_device_low_power_entry_with_wakeup entry;
+	} request = {
+		.feature.argsz = sizeof(request),
+		.feature.flags = VFIO_DEVICE_FEATURE_SET |
+				 VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP,
+		.entry.wakeup_eventfd = eventfd(0, EFD_CLOEXEC),
+	};
+
+	if (with_wakeup)
+		ck_assert_works(ioctl(dev.fd, VFIO_DEVICE_FEATURE, &request));
+	else
+		ck_assert_works(device_feature(&dev, VFIO_DEVICE_FEATURE_SET |
+					       VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY));
+}
+
 START_TEST(power_state_d3)
 {
 	device_set_power(&dev, 3);
@@ -315,12 +355,11 @@ END_TEST
 
 START_TEST(low_power)
 {
-	const uint32_t set = VFIO_DEVICE_FEATURE_SET;
-
-	ck_assert_works(device_feature(&dev, set | VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY));
+	enter_low_power(_i);
 	check_evicted(1);
 	check_suspended();
-	ck_assert_works(device_feature(&dev, set | VFIO_DEVICE_FEATURE_LOW_POWER_EXIT));
+	ck_assert_works(device_feature(&dev, VFIO_DEVICE_FEATURE_SET |
+				       VFIO_DEVICE_FEATURE_LOW_POWER_EXIT));
 	check_live();
 }
 END_TEST
@@ -359,6 +398,42 @@ START_TEST(reset)
 }
 END_TEST
 
+static void power_by_config(void)
+{
+	device_set_power(&dev, 3);
+}
+
+static void power_by_feature(void)
+{
+	enter_low_power(false);
+}
+
+static void power_by_feature_with_wakeup(void)
+{
+	enter_low_power(true);
+}
+
+/*
+ * The importer unmaps when its transfer is over, and finds the device as it was
+ * before.
+ */
+START_TEST(transfer_ends_before_the_device_changes)
+{
+	static void (*const changes[])(void) = {
+		reset_by_ioctl, reset_by_config, reset_by_sysfs,
+		power_by_config, power_by_feature, power_by_feature_with_wakeup,
+	};
+
+	ck_assert_works(importer_detach(importer));
+	ck_assert_works(importer_attach_watching(importer, slice, &dev, 0, 0, dirty_at));
+	ck_assert_works(importer_map(importer, IMPORTER_READS));
+	ck_assert_works(importer_start(importer, NVME_VERSION, 4, false));
+	changes[_i]();
+	check_evicted(1);
+}
+END_TEST
+#define NR_CHANGES	6
+
 START_TEST(reset_does_not_bring_disabled_memory_back)
 {
 	device_set_memory(&dev, false);
@@ -378,6 +453,7 @@ START_TEST(hot_reset_of_the_neighbour)
 	struct device other;
 
 	device_open_sibling(&other, &dev, "HOT1");
+	ck_assert_works(importer_start(importer, 0x100, 16, false));
 	ck_assert_works(ioctl(other.fd, VFIO_DEVICE_PCI_HOT_RESET, &request));
 	check_evicted(1);
 	check_live();
@@ -405,6 +481,7 @@ Suite *suite(void)
 	tcase_add_test(tc, harmless_writes_disturb_nobody);
 	tcase_add_loop_test(tc, suspension_waits_for_a_running_transfer, 0, 2);
 	tcase_add_loop_test(tc, revocation_waits_for_a_running_transfer, 0, 2);
+	tcase_add_loop_test(tc, closing_waits_for_a_running_transfer, 0, 2);
 	tcase_add_test(tc, revoked_for_good);
 	tcase_add_test(tc, revoked_while_suspended);
 	tcase_add_test(tc, closing_the_device_revokes);
@@ -414,7 +491,8 @@ Suite *suite(void)
 	tcase_add_checked_fixture(tc, setup_nvme, NULL);
 	tcase_add_test(tc, power_state_d3);
 	tcase_add_test(tc, harmless_writes_to_power_management_disturb_nobody);
-	tcase_add_test(tc, low_power);
+	tcase_add_loop_test(tc, low_power, 0, 2);
+	tcase_add_loop_test(tc, transfer_ends_before_the_device_changes, 0, NR_CHANGES);
 	tcase_add_loop_test(tc, reset, 0, NR_RESETS);
 	tcase_add_loop_test(tc, reset_does_not_bring_disabled_memory_back, 0,
 			    NR_RESETS);

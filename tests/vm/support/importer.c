@@ -77,12 +77,12 @@ int importer_detach(int importer)
 	return ioctl(importer, IMPORTER_DETACH);
 }
 
-int importer_start(int importer, uint64_t offset, uint32_t length)
+int importer_start(int importer, uint64_t offset, uint32_t length, bool writes)
 {
 	struct importer_start request = {
 		.offset = offset,
 		.length = length,
-		.writes = 1,
+		.writes = writes,
 	};
 
 	return ioctl(importer, IMPORTER_START, &request);

@@ -34,7 +34,8 @@ int importer_map(int importer, uint32_t direction);
 int importer_unmap(int importer);
 int importer_detach(int importer);
 /* Starts a transfer of what the device got last; it takes 100 ms. */
-int importer_start(int importer, uint64_t offset, uint32_t length);
+int importer_start(int importer, uint64_t offset, uint32_t length,
+		   bool writes);
 
 /* A revocable importer that is attached; the test fails if it cannot be. */
 int importer_attach(int slice, const struct device *exporter);
