@@ -13,6 +13,7 @@
 
 #include "device.h"
 #include "importer.h"
+#include "kernel.h"
 #include "listing.h"
 #include "slice.h"
 #include "suite.h"
@@ -179,7 +180,12 @@ START_TEST(read_only_slice_is_only_read)
 	ck_assert_works(importer_map(importer, IMPORTER_READS));
 	importer_read(importer, 9, &byte, 1);
 	ck_assert_uint_eq(byte, 0x99);
-	/* The IOMMU keeps a device back that does not keep to what it said. */
+	/*
+	 * The IOMMU keeps a device back that does not keep to what it said,
+	 * where it has a say.
+	 */
+	if (kernel_started_with("iommu=pt"))
+		return;
 	byte = 0x55;
 	importer_write(importer, 9, &byte, 1);
 	ck_assert_uint_eq(bar[9], 0x99);
