@@ -5,7 +5,7 @@
 # Run as root on a machine with an NVMe controller that is bound to
 # dmabuf-vfio-pci; /lab is where the examples are.
 
-set -eu
+set -euo pipefail
 bdf=$(vfio-dmabuf list --bound | sed -n 's/^\([^ ]*\) .*NVM Express.*/\1/p' | head -n 1)
 [ -n "$bdf" ] || { echo "no NVMe controller is bound; see vfio-dmabuf list" >&2; exit 1; }
 step=5
@@ -22,6 +22,14 @@ run()
 	printf '     $ %s\n' "$*"
 	"$@" 2>&1 | sed 's/^/       /'
 }
+
+# The same, of one that must not work.
+refused()
+{
+	! run "$@" || { echo "this should have been refused" >&2; exit 1; }
+}
+
+as_client="setpriv --reuid=1000 --regid=1000 --clear-groups"
 
 echo "PART ONE: a program shares a slice (libvfio-dmabuf)"
 /lab/programs/owner "$bdf"
@@ -52,11 +60,11 @@ echo "   Look at: the broker has opened the device and is user 'client' from the
 
 step "An ordinary user's program has its slice lent, and no other"
 mkfifo /run/worker.log
-setpriv --reuid=1000 --regid=1000 --clear-groups /lab/programs/worker nvme/registers >/run/worker.log 2>&1 &
+$as_client /lab/programs/worker nvme/registers >/run/worker.log 2>&1 &
 worker=$!
 exec 4</run/worker.log
 read -r line <&4 && echo "     $line"
-run setpriv --reuid=1000 --regid=1000 --clear-groups vfio-dmabuf read nvme/doorbells 0 || true
+refused $as_client vfio-dmabuf read nvme/doorbells 0
 run vfio-dmabuf show "$bdf"
 echo "   Look at: the picture of BAR 0 shows slice, mapping and lease, and who has them."
 
@@ -68,7 +76,7 @@ while read -r line <&4; do
 	echo "     $line"
 done
 wait $worker
-run setpriv --reuid=1000 --regid=1000 --clear-groups vfio-dmabuf read nvme/registers 8
+run $as_client vfio-dmabuf read nvme/registers 8
 echo "   Look at: the program got an error instead of a signal, and the slice is free again."
 kill $broker
 wait $broker

@@ -15,6 +15,7 @@
 #include <grp.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <linux/vfio.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -260,16 +261,21 @@ static void group_path(const char *bdf, char *path, size_t size)
 	snprintf(path, size, "/dev/vfio%s", strrchr(target, '/'));
 }
 
-/* A page of BAR 0, mapped by way of a slice of the owner's own. */
+/* A page of BAR 0 through the device fd, as every VFIO driver maps it. */
 static void *map_page(struct vdb_device *device, uint64_t offset)
 {
-	const struct vdb_range page = { offset, PAGE };
-	struct vdb_slice *slice = vdb_slice_export(device, 0, &page, 1, 0);
-	void *map = slice ? vdb_slice_map(slice, 0, 0, PROT_READ | PROT_WRITE) : NULL;
+	struct vfio_region_info bar = {
+		.argsz = sizeof(bar),
+		.index = VFIO_PCI_BAR0_REGION_INDEX,
+	};
+	int fd = vdb_device_fd(device);
+	void *map;
 
-	if (!map)
+	if (ioctl(fd, VFIO_DEVICE_GET_REGION_INFO, &bar))
+		err(1, "asking for BAR 0");
+	map = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, bar.offset + offset);
+	if (map == MAP_FAILED)
 		err(1, "BAR 0 at 0x%" PRIx64, offset);
-	vdb_slice_free(slice);
 	return map;
 }
 
