@@ -23,7 +23,7 @@ help:
 	@echo 'make lab-shell    a shell in the guest, devices bound; KERNEL=7.3, 6.12, debug'
 	@echo 'make module       build/<kernel>/src/module/dmabuf-vfio-pci.ko for all kernels'
 	@echo 'make packages     Debian packages in build/packages'
-	@echo 'make lab          only set the lab up'
+	@echo 'make lab          only set the lab up; LAB_MIRROR=http://<mirror>/debian, once, on Ubuntu'
 	@echo 'make clean        remove build/; make distclean: the cache as well'
 
 lab:
