@@ -7,6 +7,8 @@
 # examples/*.c		one program each, in build/user/programs
 # lab/guest/runner.c	what runs them
 #
+# tests/vm/test_library.c	once more, with sanitizers in it and in the library,
+#			in build/unit/vm: what the debug kernel's guest gets
 # Library, command and broker are built by meson in build/meson, and once more
 # with sanitizers, and with the unit tests of tests/unit, in build/unit.
 
@@ -32,10 +34,16 @@ meson = @[ -e $(1)/build.ninja ] || meson setup --prefix=/usr $(2) $(1) >$(1).lo
 $(library): FORCE
 	@mkdir -p build
 	$(call meson,build/meson)
-unit: FORCE
+unit: build/unit/vm/test_library
+build/unit/lib/libvfio-dmabuf.a: FORCE
 	@mkdir -p build
 	$(call meson,build/unit,-Dtests=true -Db_sanitize=address$(comma)undefined -Db_lundef=false)
 comma := ,
+
+build/unit/vm/%: tests/vm/%.c $(wildcard tests/vm/support/*.[ch]) build/unit/lib/libvfio-dmabuf.a
+	@mkdir -p $(@D)
+	$(CC) $(GUEST_CPPFLAGS) $(filter-out -MMD -MP,$(CFLAGS)) -fsanitize=address,undefined -fno-sanitize-recover=all \
+		-o $@ $(filter %.c %.a,$^) $(CHECK_LIBS)
 
 build/user/support/%.o: tests/vm/support/%.c
 	@mkdir -p $(@D)
