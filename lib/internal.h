@@ -33,7 +33,8 @@ void vdb_close(int fd);
 
 /*
  * sendmsg() and recvmsg() of one message with fds.  All that are received are
- * in @fds, -1 behind them; more than @max are closed and make it EPROTO.
+ * in @fds, -1 behind them; more than @max are closed and make it EPROTO, as do
+ * fds without a byte of data.  0: the other end is closed.
  */
 int vdb_send_fds(int socket, const void *data, size_t size, const int *fds,
 		 unsigned int nr);

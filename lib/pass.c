@@ -110,7 +110,9 @@ ssize_t vdb_receive_fds(int socket, void *data, size_t size, int *fds,
 	} while (got < 0 && errno == EINTR);
 	if (got < 0)
 		return -1;
-	if (!take_fds(&message, fds, max) || message.msg_flags & MSG_TRUNC) {
+	/* One without a byte would be taken for the end, and its fds forgotten. */
+	if (!take_fds(&message, fds, max) || message.msg_flags & MSG_TRUNC ||
+	    (!got && fds[0] >= 0)) {
 		for (unsigned int i = 0; i < max; i++) {
 			vdb_close(fds[i]);
 			fds[i] = -1;

@@ -98,10 +98,19 @@ int fuzz_state(const uint8_t *data, size_t size)
 	return 0;
 }
 
+/* Tells whether an fd was leaked. */
+static int next_fd(void)
+{
+	int fd = dup(0);
+
+	close(fd);
+	return fd;
+}
+
 /* The first byte says how many fds come with the rest. */
 int fuzz_pass(const uint8_t *data, size_t size)
 {
-	int ends[2], fds[8] = { 0 }, nr;
+	int ends[2], fds[8] = { 0 }, nr, next;
 	union {
 		struct cmsghdr align;
 		char space[CMSG_SPACE(sizeof(fds))];
@@ -109,7 +118,7 @@ int fuzz_pass(const uint8_t *data, size_t size)
 	struct iovec iov = { (void *)(data + 1), size - 1 };
 	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
 
-	if (size < 2)
+	if (!size)
 		return 0;
 	nr = data[0] % 9;
 	must(!socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends));
@@ -123,9 +132,11 @@ int fuzz_pass(const uint8_t *data, size_t size)
 		};
 		memcpy(CMSG_DATA(CMSG_FIRSTHDR(&message)), fds, nr * sizeof(int));
 	}
+	next = next_fd();
 	/* None of the fds is a DMABUF. */
 	if (sendmsg(ends[0], &message, MSG_DONTWAIT) >= 0)
 		must(!vdb_slice_receive(ends[1]));
+	must(next_fd() == next);
 	close(ends[0]);
 	close(ends[1]);
 	return 0;

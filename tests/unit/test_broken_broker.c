@@ -207,6 +207,9 @@ START_TEST(wrong_answers_end_it)
 		a = add(VDP_ERROR, 2, sizeof(struct vdp_error));
 		a->error.reserved = 1;
 		break;
+	case 10: /* nothing but fds */
+		add(VDP_ACQUIRE | VDP_ANSWER, 2, 0)->nr_fds = 2;
+		break;
 	}
 	client = connected();
 	before = next_fd();
@@ -290,7 +293,7 @@ Suite *suite(void)
 
 	tc = add_group(s, "answers");
 	tcase_add_checked_fixture(tc, setup, teardown);
-	tcase_add_loop_test(tc, wrong_answers_end_it, 0, 10);
+	tcase_add_loop_test(tc, wrong_answers_end_it, 0, 11);
 	tcase_add_loop_test(tc, errors_have_names_and_words, 0, 6);
 	tcase_add_test(tc, answer_to_an_old_request_is_dropped);
 	tcase_add_test(tc, long_names_are_refused_here);

@@ -106,6 +106,13 @@ START_TEST(short_and_long_messages)
 }
 END_TEST
 
+/* It has the size of the end of the connection. */
+START_TEST(empty_messages)
+{
+	check_refused(NULL, 0, 1 + _i);
+}
+END_TEST
+
 START_TEST(other_magic_or_version)
 {
 	struct wire bad = good;
@@ -183,6 +190,7 @@ Suite *suite(void)
 	tcase_add_test(tc, more_fds_than_said);
 	tcase_add_loop_test(tc, more_fds_than_there_may_be, 0, 6);
 	tcase_add_test(tc, short_and_long_messages);
+	tcase_add_loop_test(tc, empty_messages, 0, 3);
 	tcase_add_test(tc, other_magic_or_version);
 	tcase_add_test(tc, credentials_leave_room_for_fds);
 	tcase_add_test(tc, closed_end);
