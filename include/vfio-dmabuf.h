@@ -295,8 +295,11 @@ int vdb_slice_send(int socket, const struct vdb_slice *slice);
  *
  * Return: the slice; NULL with errno:
  *	EPROTO	the message is not a slice's, or says what the DMABUF denies
+ *	EMFILE	this process may have no more fds
  *	ENOTCONN the other end is closed
  *	or what recvmsg() says (EAGAIN on a non-blocking socket).
+ * A message that fails with EPROTO or EMFILE is gone: the slice is to be sent
+ * again.
  */
 struct vdb_slice *vdb_slice_receive(int socket);
 
@@ -446,6 +449,7 @@ struct vdb_lease {
  *	EINVAL	@index, @flags or @seconds make no sense for it
  *	EDQUOT	this client or user has as many leases as it may
  *	ENODEV	the broker has lost the device
+ *	EMFILE	this process may have no more fds; the slice has been given back
  *	ENOTCONN the broker is gone, or has closed the connection
  */
 int vdb_client_acquire(struct vdb_client *client, const char *name,

@@ -56,6 +56,7 @@ struct message {
 	};
 	size_t size;
 	int fds[VDP_MAX_FDS];
+	bool lost;			/* it had fds that could not be opened here */
 };
 
 static void close_fds(struct message *m)
@@ -84,7 +85,7 @@ static int receive(struct vdb_client *client, struct message *m, int flags)
 		return -1;
 	}
 	size = vdb_receive_fds(client->socket, m->bytes, sizeof(m->bytes), m->fds,
-			       VDP_MAX_FDS, flags);
+			       VDP_MAX_FDS, flags, &m->lost);
 	if (size < 0) {
 		if (errno == EAGAIN && flags & MSG_DONTWAIT)
 			return 0;
@@ -224,7 +225,10 @@ static int next_answer(struct vdb_client *client, struct message *m)
 	}
 }
 
-/* One request with one answer of a given size, and with fds only if expected. */
+/*
+ * One request with one answer of a given size, and with fds only if expected;
+ * then they may be lost.
+ */
 static int request(struct vdb_client *client, struct vdp_header *header,
 		   uint16_t type, size_t size, struct message *m, size_t answer_size,
 		   unsigned int nr_fds)
@@ -232,7 +236,7 @@ static int request(struct vdb_client *client, struct vdp_header *header,
 	if (send_request(client, header, type, size) || next_answer(client, m))
 		return -1;
 	if (m->header.type != (type | VDP_ANSWER) || m->size != answer_size ||
-	    (m->fds[0] >= 0) + (m->fds[1] >= 0) != (int)nr_fds) {
+	    (m->lost ? !nr_fds : (m->fds[0] >= 0) + (m->fds[1] >= 0) != (int)nr_fds)) {
 		close_fds(m);
 		return break_off(client, EPROTO, "the broker's answer does not fit the request");
 	}
@@ -344,6 +348,16 @@ static_assert(VDB_ANY_INDEX == VDP_ANY_INDEX, "same number");
 static_assert((int)VDB_REVOKED == (int)VDP_STATE_REVOKED, "same states");
 static_assert((int)VDB_END_BROKER == (int)VDP_END_BROKER, "same ends");
 
+/* Gives back what the caller cannot have; fails with @error if that works. */
+static int give_back(struct vdb_client *client, uint64_t lease, int error, const char *why)
+{
+	if (vdb_client_release(client, lease) && client->broken)
+		return -1;
+	snprintf(client->error, sizeof(client->error), "%s", why);
+	errno = error;
+	return -1;
+}
+
 int vdb_client_acquire(struct vdb_client *client, const char *name,
 		       uint32_t index, unsigned int flags, uint32_t seconds,
 		       struct vdb_lease *lease)
@@ -366,6 +380,9 @@ int vdb_client_acquire(struct vdb_client *client, const char *name,
 	if (request(client, &acquire.header, VDP_ACQUIRE, sizeof(acquire), &m,
 		    sizeof(m.acquire), 2))
 		return -1;
+	if (m.lost)
+		return give_back(client, m.acquire.lease, EMFILE,
+				 "this process may have no more open files, and the slice comes as two");
 	slice = slice_of(&m);
 	if (!slice) {
 		close_fds(&m);
@@ -373,9 +390,7 @@ int vdb_client_acquire(struct vdb_client *client, const char *name,
 	}
 	if (!know_lease(client, m.acquire.lease)) {
 		vdb_slice_free(slice);
-		vdb_client_release(client, m.acquire.lease);
-		errno = ENOMEM;
-		return -1;
+		return give_back(client, m.acquire.lease, ENOMEM, "there is no memory");
 	}
 	*lease = (struct vdb_lease){
 		.id = m.acquire.lease,

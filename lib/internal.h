@@ -35,10 +35,14 @@ void vdb_close(int fd);
  * sendmsg() and recvmsg() of one message with fds.  All that are received are
  * in @fds, -1 behind them; more than @max are closed and make it EPROTO, as do
  * fds without a byte of data.  0: the other end is closed.
+ *
+ * @lost: the data is there, but not all fds could be opened, so none is: this
+ * process has as many as it may (or a security module forbids them, which looks
+ * the same).
  */
 int vdb_send_fds(int socket, const void *data, size_t size, const int *fds,
 		 unsigned int nr);
 ssize_t vdb_receive_fds(int socket, void *data, size_t size, int *fds,
-			unsigned int max, int flags);
+			unsigned int max, int flags, bool *lost);
 
 #endif

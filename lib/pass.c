@@ -58,11 +58,10 @@ int vdb_send_fds(int socket, const void *data, size_t size, const int *fds,
 	return 0;
 }
 
-/* Takes all fds out of a message: those that fit are put into @fds. */
-static bool take_fds(struct msghdr *message, int *fds, unsigned int max)
+/* Takes all fds out of a message: how many, of which those that fit are put into @fds. */
+static unsigned int take_fds(struct msghdr *message, int *fds, unsigned int max)
 {
 	unsigned int nr = 0;
-	bool fit = !(message->msg_flags & MSG_CTRUNC);
 
 	for (struct cmsghdr *header = CMSG_FIRSTHDR(message); header;
 	     header = CMSG_NXTHDR(message, header)) {
@@ -74,19 +73,18 @@ static bool take_fds(struct msghdr *message, int *fds, unsigned int max)
 			int fd;
 
 			memcpy(&fd, CMSG_DATA(header) + i * sizeof(int), sizeof(fd));
-			if (nr < max) {
-				fds[nr++] = fd;
-			} else {
+			if (nr < max)
+				fds[nr] = fd;
+			else
 				vdb_close(fd);
-				fit = false;
-			}
+			nr++;
 		}
 	}
-	return fit;
+	return nr;
 }
 
 ssize_t vdb_receive_fds(int socket, void *data, size_t size, int *fds,
-			unsigned int max, int flags)
+			unsigned int max, int flags, bool *lost)
 {
 	union {
 		struct cmsghdr align;
@@ -101,7 +99,9 @@ ssize_t vdb_receive_fds(int socket, void *data, size_t size, int *fds,
 		.msg_control = &control,
 		.msg_controllen = sizeof(control),
 	};
+	unsigned int nr;
 	ssize_t got;
+	bool bad;
 
 	for (unsigned int i = 0; i < max; i++)
 		fds[i] = -1;
@@ -110,13 +110,18 @@ ssize_t vdb_receive_fds(int socket, void *data, size_t size, int *fds,
 	} while (got < 0 && errno == EINTR);
 	if (got < 0)
 		return -1;
+	nr = take_fds(&message, fds, max);
+	/* There was room for more than @max, so it is not that which was missing. */
+	*lost = message.msg_flags & MSG_CTRUNC && nr <= max;
 	/* One without a byte would be taken for the end, and its fds forgotten. */
-	if (!take_fds(&message, fds, max) || message.msg_flags & MSG_TRUNC ||
-	    (!got && fds[0] >= 0)) {
+	bad = nr > max || message.msg_flags & MSG_TRUNC || (!got && nr);
+	if (bad || *lost) {
 		for (unsigned int i = 0; i < max; i++) {
 			vdb_close(fds[i]);
 			fds[i] = -1;
 		}
+	}
+	if (bad) {
 		errno = EPROTO;
 		return -1;
 	}
@@ -170,13 +175,14 @@ struct vdb_slice *vdb_slice_receive(int socket)
 {
 	struct slice_message message;
 	struct vdb_slice *slice;
+	bool lost;
 	int fds[2];
-	ssize_t size = vdb_receive_fds(socket, &message, sizeof(message), fds, 2, 0);
+	ssize_t size = vdb_receive_fds(socket, &message, sizeof(message), fds, 2, 0, &lost);
 
 	if (size < 0)
 		return NULL;
-	if (!size) {
-		errno = ENOTCONN;
+	if (!size || lost) {
+		errno = lost ? EMFILE : ENOTCONN;
 		return NULL;
 	}
 	slice = slice_of(&message, size, fds);

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -40,6 +41,7 @@ static int listening, file;
 static pthread_t thread;
 static struct answer answers[MAX_ANSWERS];
 static unsigned int nr_answers;
+static struct vdp_lease_request released;	/* the last that was */
 
 static struct answer *add(uint16_t type, uint32_t serial, size_t size)
 {
@@ -55,18 +57,25 @@ static void *serve(void *unused)
 {
 	int fd = accept(listening, NULL, NULL);
 	int fds[] = { file, file, file, file };
-	char request[VDP_MAX_MESSAGE];
+	union {
+		struct vdp_header header;
+		struct vdp_lease_request release;
+		char bytes[VDP_MAX_MESSAGE];
+	} request;
 
 	(void)unused;
 	for (unsigned int i = 0; i < nr_answers; i++) {
 		/* An answer with serial 0 is an event, or follows without a request. */
 		if (answers[i].header.serial &&
-		    (i == 0 || answers[i].header.serial != answers[i - 1].header.serial) &&
-		    recv(fd, request, sizeof(request), 0) <= 0)
-			break;
+		    (i == 0 || answers[i].header.serial != answers[i - 1].header.serial)) {
+			if (recv(fd, request.bytes, sizeof(request), 0) <= 0)
+				break;
+			if (request.header.type == VDP_RELEASE)
+				released = request.release;
+		}
 		vdb_send_fds(fd, answers[i].bytes, answers[i].size, fds, answers[i].nr_fds);
 	}
-	while (recv(fd, request, sizeof(request), 0) > 0)
+	while (recv(fd, request.bytes, sizeof(request), 0) > 0)
 		;
 	close(fd);
 	return NULL;
@@ -266,6 +275,83 @@ START_TEST(answer_to_an_old_request_is_dropped)
 }
 END_TEST
 
+/* Allows this process so many fds more than it has; -1: as many as before. */
+static void room_for(int fds)
+{
+	static struct rlimit before;
+	struct rlimit limit;
+
+	if (!before.rlim_max)
+		ck_assert_works(getrlimit(RLIMIT_NOFILE, &before));
+	limit = before;
+	if (fds >= 0)
+		limit.rlim_cur = next_fd() + fds;
+	ck_assert_works(setrlimit(RLIMIT_NOFILE, &limit));
+}
+
+/* The lease is given back, unless it has ended already, and the connection kept. */
+START_TEST(fds_that_cannot_be_opened)
+{
+	struct vdb_client *client;
+	struct vdb_lease lease;
+	struct answer *a;
+	int before;
+
+	add_hello();
+	a = add(VDP_ACQUIRE | VDP_ANSWER, 2, sizeof(struct vdp_acquire_answer));
+	a->nr_fds = 2;
+	a->acquire.lease = 5;
+	if (_i < 2)
+		add(VDP_RELEASE | VDP_ANSWER, 3, sizeof(struct vdp_plain));
+	else
+		add(VDP_ERROR, 3, sizeof(struct vdp_error))->error.code = VDP_ERROR_NO_LEASE;
+	add(VDP_RENEW | VDP_ANSWER, 4, sizeof(struct vdp_renew_answer));
+	client = connected();
+	before = next_fd();
+	room_for(_i % 2);
+	ck_assert_fails(vdb_client_acquire(client, "a/b", 0, 0, 0, &lease), EMFILE);
+	ck_assert_ptr_nonnull(strstr(vdb_client_error(client), "no more open files"));
+	room_for(-1);
+	ck_assert_int_eq(next_fd(), before);
+	ck_assert_uint_eq(released.lease, 5);
+	ck_assert_works(vdb_client_renew(client, 7, 0));
+	done(client);
+}
+END_TEST
+
+START_TEST(slice_that_cannot_be_given_back)
+{
+	struct vdb_client *client;
+	struct vdb_lease lease;
+
+	add_hello();
+	add(VDP_ACQUIRE | VDP_ANSWER, 2, sizeof(struct vdp_acquire_answer))->nr_fds = 2;
+	add(VDP_RELEASE | VDP_ANSWER, 3, sizeof(struct vdp_header) - 1);
+	client = connected();
+	room_for(0);
+	ck_assert_fails(vdb_client_acquire(client, "a/b", 0, 0, 0, &lease), EPROTO);
+	check_poisoned(client);
+	room_for(-1);
+	done(client);
+}
+END_TEST
+
+/* Nothing is to be given back if they were none of a slice's. */
+START_TEST(fds_that_do_not_belong_and_cannot_be_opened)
+{
+	struct vdb_client *client;
+
+	add_hello();
+	add(VDP_RELEASE | VDP_ANSWER, 2, sizeof(struct vdp_plain))->nr_fds = 2;
+	client = connected();
+	room_for(0);
+	ck_assert_fails(vdb_client_release(client, 7), EPROTO);
+	check_poisoned(client);
+	room_for(-1);
+	done(client);
+}
+END_TEST
+
 START_TEST(long_names_are_refused_here)
 {
 	struct vdb_client *client;
@@ -296,6 +382,9 @@ Suite *suite(void)
 	tcase_add_loop_test(tc, wrong_answers_end_it, 0, 11);
 	tcase_add_loop_test(tc, errors_have_names_and_words, 0, 6);
 	tcase_add_test(tc, answer_to_an_old_request_is_dropped);
+	tcase_add_loop_test(tc, fds_that_cannot_be_opened, 0, 3);
+	tcase_add_test(tc, slice_that_cannot_be_given_back);
+	tcase_add_test(tc, fds_that_do_not_belong_and_cannot_be_opened);
 	tcase_add_test(tc, long_names_are_refused_here);
 	return s;
 }

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -130,12 +131,37 @@ START_TEST(credentials_leave_room_for_fds)
 {
 	int on = 1, file = some_file(), fds[2] = { file, file };
 	struct wire got;
+	bool lost;
 
 	ck_assert_works(setsockopt(ends[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)));
 	ck_assert_works(vdb_send_fds(ends[1], &good, sizeof(good), fds, 2));
-	ck_assert_int_eq(vdb_receive_fds(ends[0], &got, sizeof(got), fds, 2, 0), sizeof(got));
+	ck_assert_int_eq(vdb_receive_fds(ends[0], &got, sizeof(got), fds, 2, 0, &lost), sizeof(got));
+	ck_assert(!lost);
 	ck_assert_int_ge(fds[0], 0);
 	ck_assert_int_ge(fds[1], 0);
+}
+END_TEST
+
+/* With room for none of the two fds, and for one of them. */
+START_TEST(no_room_for_the_fds)
+{
+	struct rlimit limit, before;
+	int fds[2] = { some_file(), some_file() }, next = next_fd();
+
+	ck_assert_works(vdb_send_fds(ends[1], &good, sizeof(good), fds, 2));
+	ck_assert_works(vdb_send_fds(ends[1], &good, sizeof(good), fds, 2));
+	ck_assert_works(getrlimit(RLIMIT_NOFILE, &before));
+	limit = before;
+	limit.rlim_cur = next + _i;
+	ck_assert_works(setrlimit(RLIMIT_NOFILE, &limit));
+	errno = 0;
+	ck_assert_ptr_null(vdb_slice_receive(ends[0]));
+	ck_assert_int_eq(errno, EMFILE);
+	ck_assert_works(setrlimit(RLIMIT_NOFILE, &before));
+	ck_assert_int_eq(next_fd(), next);
+	/* The socket goes on: the next message is refused for what it is. */
+	ck_assert_ptr_null(vdb_slice_receive(ends[0]));
+	ck_assert_int_eq(errno, EPROTO);
 }
 END_TEST
 
@@ -193,6 +219,7 @@ Suite *suite(void)
 	tcase_add_loop_test(tc, empty_messages, 0, 3);
 	tcase_add_test(tc, other_magic_or_version);
 	tcase_add_test(tc, credentials_leave_room_for_fds);
+	tcase_add_loop_test(tc, no_room_for_the_fds, 0, 2);
 	tcase_add_test(tc, closed_end);
 
 	tc = add_group(s, "names");

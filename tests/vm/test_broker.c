@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -122,6 +123,27 @@ START_TEST(slice_is_lent)
 	ck_assert_fails(vdb_client_release(client, lease.id), ENOENT);
 	vdb_slice_free(lease.slice);
 	vdb_client_close(client);
+}
+END_TEST
+
+/* One that has no fd free keeps its connection and what it has. */
+START_TEST(slice_without_room_for_its_fds)
+{
+	struct vdb_client *client = broker_connect();
+	struct vdb_lease first = broker_acquire(client, "edu/array", 0);
+	struct rlimit limit, before;
+	int next = dup(0);
+
+	ck_assert_works(close(next));
+	ck_assert_works(getrlimit(RLIMIT_NOFILE, &before));
+	limit = before;
+	limit.rlim_cur = next + _i;
+	ck_assert_works(setrlimit(RLIMIT_NOFILE, &limit));
+	ck_assert_int_eq(acquire_error(client, "edu/page", 0, 0, 0), EMFILE);
+	ck_assert_works(setrlimit(RLIMIT_NOFILE, &before));
+	broker_acquire(broker_connect(), "edu/page", 0);
+	ck_assert_int_eq(vdb_slice_state(first.slice, NULL), VDB_LIVE);
+	ck_assert_works(vdb_client_release(client, first.id));
 }
 END_TEST
 
@@ -832,6 +854,7 @@ Suite *suite(void)
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, slice_is_lent);
+	tcase_add_loop_test(tc, slice_without_room_for_its_fds, 0, 2);
 	tcase_add_test(tc, attributes_are_those_of_the_configuration);
 	tcase_add_test(tc, exclusive_is_for_one);
 	tcase_add_test(tc, shared_is_for_many);
