@@ -11,7 +11,8 @@
  * The client's first message is VDP_HELLO.  Every request gets, in order, one
  * answer of its own type with VDP_ANSWER added, or VDP_ERROR; the requests that
  * list have any number of VDP_ITEM answers before it.  Answers carry the
- * request's serial.  VDP_EVENT comes at any time after the hello, with serial 0.
+ * request's serial.  VDP_EVENT comes at any time after the hello, with serial 0,
+ * and VDP_ERROR with serial 0 where a connection is one too many, which it ends.
  */
 #ifndef VFIO_DMABUF_PROTOCOL_H
 #define VFIO_DMABUF_PROTOCOL_H

@@ -397,9 +397,16 @@ struct vdb_client;
  * vdb_client_connect() - connect to the broker
  * @path: its socket, or NULL for VDB_BROKER_SOCKET
  *
- * Return: the connection, to be closed with vdb_client_close(); NULL with
- * errno: EPROTONOSUPPORT if the broker speaks other versions only, or what
- * connect() says.
+ * Return: the connection, to be closed with vdb_client_close(); NULL with errno:
+ *	ENOENT	there is no such socket
+ *	ECONNREFUSED nobody listens there
+ *	EACCES	this user may not connect to it
+ *	EDQUOT	the broker has as many connections as it may, of this user or of
+ *		all: close one
+ *	EPROTONOSUPPORT the broker speaks other versions of the protocol only
+ *	EPROTO	what listens there does not speak the protocol
+ *	ENOTCONN the broker has closed the connection without a word
+ *	or what socket() and connect() say.
  */
 struct vdb_client *vdb_client_connect(const char *path);
 

@@ -84,8 +84,11 @@ static int receive(struct vdb_client *client, struct message *m, int flags)
 		errno = ENOTCONN;
 		return -1;
 	}
-	size = vdb_receive_fds(client->socket, m->bytes, sizeof(m->bytes), m->fds,
-			       VDP_MAX_FDS, flags, &m->lost);
+	/* Told once if the broker went without reading all; its last words come next. */
+	do {
+		size = vdb_receive_fds(client->socket, m->bytes, sizeof(m->bytes), m->fds,
+				       VDP_MAX_FDS, flags, &m->lost);
+	} while (size < 0 && errno == ECONNRESET);
 	if (size < 0) {
 		if (errno == EAGAIN && flags & MSG_DONTWAIT)
 			return 0;
@@ -180,7 +183,7 @@ static int take_error(struct vdb_client *client, struct message *m)
 		return break_off(client, EPROTO, "the broker's error makes no sense");
 	error = errno_of(m->error.code);
 	snprintf(client->error, sizeof(client->error), "%s", m->error.text);
-	if (m->error.code <= VDP_ERROR_VERSION)
+	if (m->error.code <= VDP_ERROR_VERSION || !m->header.serial)
 		client->broken = true;
 	errno = error;
 	return -1;
@@ -197,9 +200,20 @@ static int send_request(struct vdb_client *client, struct vdp_header *header,
 	if (!++client->serial)
 		client->serial = 1;
 	*header = (struct vdp_header){ .type = type, .serial = client->serial };
-	if (vdb_send_fds(client->socket, header, size, NULL, 0))
+	/* A broker that is gone may have said why: that is what will be received. */
+	if (vdb_send_fds(client->socket, header, size, NULL, 0) &&
+	    errno != EPIPE && errno != ECONNRESET)
 		return break_off(client, ENOTCONN, "the connection to the broker is lost");
 	return 0;
+}
+
+/*
+ * An error without a serial is about the connection, which then ends: there are
+ * too many of them.
+ */
+static bool is_last_word(const struct message *m)
+{
+	return m->header.type == VDP_ERROR && !m->header.serial;
 }
 
 /*
@@ -215,7 +229,7 @@ static int next_answer(struct vdb_client *client, struct message *m)
 		if (m->header.type == VDP_EVENT) {
 			if (keep_event(client, m))
 				return -1;
-		} else if (m->header.serial != client->serial) {
+		} else if (m->header.serial != client->serial && !is_last_word(m)) {
 			close_fds(m);
 		} else if (m->header.type == VDP_ERROR) {
 			return take_error(client, m);

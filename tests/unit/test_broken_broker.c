@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 #include <vfio-dmabuf-protocol.h>
@@ -140,6 +141,80 @@ START_TEST(other_version)
 	ck_assert_ptr_null(client_of_prepared());
 	ck_assert_int_eq(errno, EPROTONOSUPPORT);
 	pthread_join(thread, NULL);
+}
+END_TEST
+
+/*
+ * In place of the C library's, which is what the library calls: they wait until
+ * the broker has closed the connection, if they are told to.
+ */
+static enum wait { NEVER, BEFORE_SENDING, BEFORE_RECEIVING } wait_for_end;
+
+static void wait_if(enum wait when, int fd)
+{
+	struct pollfd p = { .fd = fd };
+
+	while (wait_for_end == when && !(p.revents & POLLHUP))
+		ck_assert_int_eq(poll(&p, 1, -1), 1);
+}
+
+int connect(int fd, const struct sockaddr *address, socklen_t size)
+{
+	int ret = syscall(SYS_connect, fd, address, size);
+
+	if (!ret)
+		wait_if(BEFORE_SENDING, fd);
+	return ret;
+}
+
+ssize_t recvmsg(int fd, struct msghdr *message, int flags)
+{
+	wait_if(BEFORE_RECEIVING, fd);
+	return syscall(SYS_recvmsg, fd, message, flags);
+}
+
+static void *refuse(void *unused)
+{
+	static const struct vdp_error error = {
+		.header = { .type = VDP_ERROR }, .code = VDP_ERROR_LIMIT,
+	};
+	int fd = accept(listening, NULL, NULL);
+	char byte;
+
+	(void)unused;
+	if (wait_for_end != BEFORE_SENDING)
+		recv(fd, &byte, 1, wait_for_end == NEVER ? 0 : MSG_PEEK);
+	vdb_send_fds(fd, &error, sizeof(error), NULL, 0);
+	close(fd);
+	return NULL;
+}
+
+/* The broker does not wait for what it does not want to hear. */
+START_TEST(too_many_connections)
+{
+	wait_for_end = (enum wait)_i;
+	ck_assert_int_eq(pthread_create(&thread, NULL, refuse, NULL), 0);
+	errno = 0;
+	ck_assert_ptr_null(vdb_client_connect(path));
+	ck_assert_int_eq(errno, EDQUOT);
+	pthread_join(thread, NULL);
+}
+END_TEST
+
+START_TEST(last_word_ends_it)
+{
+	struct vdb_client *client;
+	struct answer *a;
+
+	add_hello();
+	a = add(VDP_ERROR, 0, sizeof(struct vdp_error));
+	a->error.code = VDP_ERROR_LIMIT;
+	strcpy(a->error.text, "because");
+	client = connected();
+	ck_assert_fails(vdb_client_renew(client, 7, 0), EDQUOT);
+	ck_assert_str_eq(vdb_client_error(client), "because");
+	ck_assert_fails(vdb_client_renew(client, 7, 0), ENOTCONN);
+	done(client);
 }
 END_TEST
 
@@ -374,6 +449,8 @@ Suite *suite(void)
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, other_version);
+	tcase_add_loop_test(tc, too_many_connections, 0, 3);
+	tcase_add_test(tc, last_word_ends_it);
 	tcase_add_test(tc, version_that_was_not_offered);
 	tcase_add_test(tc, nobody_there);
 
