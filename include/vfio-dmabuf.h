@@ -54,8 +54,9 @@ struct vdb_device;
  * @bdf: "0000:01:00.0"; the domain may be left out if it is 0000
  *
  * Goes through the VFIO character device and an iommufd where the kernel has
- * them, and through the IOMMU group and a type 1 container otherwise.
- * The device is not reset.
+ * them, and through the IOMMU group and a type 1 container otherwise.  As VFIO
+ * resets what can be reset when it is first opened and when it is last closed,
+ * the function's registers are then at their defaults.
  *
  * Return: the device, to be closed with vdb_device_close(); NULL with errno:
  *	EINVAL	@bdf is not the name of a PCI function
