@@ -40,10 +40,11 @@ bool vdb_parse_bdf(const char *text, char bdf[VDB_BDF_SIZE])
 		    end < 0 || text[end])
 			return false;
 	}
-	if (slot > 31 || function > 7)
+	/* A longer domain has no room in @bdf. */
+	if (slot > 31 || function > 7 || domain > 0xfffffff)
 		return false;
-	return snprintf(bdf, VDB_BDF_SIZE, "%04x:%02x:%02x.%x",
-			domain, bus, slot, function) < VDB_BDF_SIZE;
+	snprintf(bdf, VDB_BDF_SIZE, "%04x:%02x:%02x.%x", domain, bus, slot, function);
+	return true;
 }
 
 /* Last part of a link of the device in sysfs. */
