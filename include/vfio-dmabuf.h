@@ -175,7 +175,7 @@ struct vdb_range {
  *	ENODEV	no such BAR, or one that cannot be mapped
  *	ENOTTY	the device's driver is not dmabuf-vfio-pci
  *	EOPNOTSUPP VDB_WC on a machine without it
- *	or as VFIO_DEVICE_FEATURE_DMA_BUF says in <linux/vfio_dmabuf.h>.
+ *	or as VFIO_DEVICE_FEATURE_DMA_BUF says in <vfio-dmabuf/vfio_dmabuf.h>.
  */
 struct vdb_slice *vdb_slice_export(const struct vdb_device *device,
 				   unsigned int bar,
