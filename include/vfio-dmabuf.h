@@ -115,6 +115,9 @@ int vdb_device_iommu_fd(const struct vdb_device *device);
  * vdb_device_abilities() - what the device's driver offers
  * @device: any device
  *
+ * What an administrator has set for the device does not show here: with
+ * core_export vdb_slice_export() fails although there is VDB_CAN_EXPORT.
+ *
  * Return: VDB_CAN_* bits; 0 for stock vfio-pci, whose exports cannot be mapped.
  */
 unsigned int vdb_device_abilities(const struct vdb_device *device);
@@ -174,7 +177,8 @@ struct vdb_range {
  *		pages, or behind the end of the BAR
  *	ENODEV	no such BAR, or one that cannot be mapped
  *	ENOTTY	the device's driver is not dmabuf-vfio-pci
- *	EOPNOTSUPP VDB_WC on a machine without it
+ *	EOPNOTSUPP VDB_WC on a machine without it; or the device's setting
+ *		core_export is on, with which nobody can map what is exported
  *	or as VFIO_DEVICE_FEATURE_DMA_BUF says in <vfio-dmabuf/vfio_dmabuf.h>.
  */
 struct vdb_slice *vdb_slice_export(const struct vdb_device *device,

@@ -74,7 +74,11 @@ struct vdb_slice *vdb_slice_export(const struct vdb_device *device,
 	fd = export(device, bar, ranges, nr_ranges, flags);
 	if (fd < 0)
 		return NULL;
-	if (flags & VDB_WC && set_memattr(device, fd, VFIO_DMABUF_MEMATTR_WC)) {
+	/* With core_export it is none of the driver's own buffers, which is EINVAL. */
+	if (set_memattr(device, fd, flags & VDB_WC ? VFIO_DMABUF_MEMATTR_WC :
+						     VFIO_DMABUF_MEMATTR_NC)) {
+		if (errno == EINVAL)
+			errno = EOPNOTSUPP;
 		vdb_close(fd);
 		return NULL;
 	}

@@ -19,6 +19,7 @@
 #include "client.h"
 #include "device.h"
 #include "edu.h"
+#include "kernel.h"
 #include "pagetable.h"
 #include "slice.h"
 #include "suite.h"
@@ -181,6 +182,29 @@ START_TEST(stock_driver_offers_nothing)
 	ck_assert_int_eq(errno, ENOTTY);
 	vdb_device_close(dev);
 	driver_rebind(lab_bdf("EDU2"));
+}
+END_TEST
+
+/* Exports of the kernel's own, which nobody can map: no slices, and no fds left. */
+START_TEST(core_export_offers_nothing)
+{
+	const struct vdb_range range = { 0, PAGE };
+	int error[2], before, after;
+
+	open_edu();
+	ck_assert_works(sysfs_write(lab_bdf("EDU"), "vfio_dmabuf/core_export", "1"));
+	before = dup(0);
+	close(before);
+	for (int i = 0; i < 2; i++) {
+		errno = 0;
+		error[i] = vdb_slice_export(dev, 0, &range, 1, i ? VDB_WC : 0) ? 0 : errno;
+	}
+	after = dup(0);
+	ck_assert_works(sysfs_write(lab_bdf("EDU"), "vfio_dmabuf/core_export", "0"));
+	ck_assert_int_eq(error[0], EOPNOTSUPP);
+	ck_assert_int_eq(error[1], EOPNOTSUPP);
+	ck_assert_int_eq(after, before);
+	ck_assert_uint_eq(vdb_read32(map(export(0, 0, PAGE, 0), PROT_READ)), EDU_ID_VALUE);
 }
 END_TEST
 
@@ -715,6 +739,8 @@ Suite *suite(void)
 	tcase_add_test(tc, fd_of_the_caller);
 	add_test_or_skip(tc, cdev_and_iommufd, no_cdev);
 	tcase_add_test(tc, stock_driver_offers_nothing);
+	add_test_or_skip(tc, core_export_offers_nothing, kernel_is(7, 0) ? NULL :
+			 "vfio-pci-core exports no DMABUFs before Linux 7.0");
 
 	tc = add_group(s, "slices");
 	tcase_add_checked_fixture(tc, open_edu, NULL);
