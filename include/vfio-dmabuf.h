@@ -62,7 +62,12 @@ struct vdb_device;
  *	EINVAL	@bdf is not the name of a PCI function
  *	ENOENT	there is no such function, or it has no VFIO driver
  *	EACCES	this user may not open the group or device file
- *	EBUSY	somebody else has opened it
+ *	EBUSY	somebody else has opened it or, where groups are used, another
+ *		function of its IOMMU group
+ *	EPERM	another function of its IOMMU group has a driver that is not one
+ *		of VFIO's: unbind it, or bind it to one; or, where cdevs are used,
+ *		somebody else has opened another function of the group; or the
+ *		machine has no interrupt remapping, as the kernel's log then says
  *	or what open() or VFIO's ioctls say.
  */
 struct vdb_device *vdb_device_open(const char *bdf);

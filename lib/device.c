@@ -133,8 +133,9 @@ static int open_group(struct vdb_device *device)
 
 	if (ioctl(device->group, VFIO_GROUP_GET_STATUS, &status))
 		return -1;
+	/* As binding a cdev to an iommufd says of such a group. */
 	if (!(status.flags & VFIO_GROUP_FLAGS_VIABLE)) {
-		errno = EBUSY;
+		errno = EPERM;
 		return -1;
 	}
 	if (ioctl(device->group, VFIO_GROUP_SET_CONTAINER, &device->iommu) ||

@@ -121,6 +121,54 @@ START_TEST(what_cannot_be_opened)
 }
 END_TEST
 
+/*
+ * In place of the C library's, which is what the library calls: makes it take the
+ * way of kernels without cdevs.
+ */
+static bool no_iommufd;
+
+int access(const char *path, int mode)
+{
+	if (no_iommufd && !strcmp(path, "/dev/iommu")) {
+		errno = ENOENT;
+		return -1;
+	}
+	return syscall(SYS_access, path, mode);
+}
+
+START_TEST(opened_through_the_group)
+{
+	no_iommufd = true;
+	open_device("HOT0");
+	for (int i = 0; i < 2; i++) {
+		errno = 0;
+		ck_assert_ptr_null(vdb_device_open(lab_bdf(i ? "HOT1" : "HOT0")));
+		ck_assert_int_eq(errno, EBUSY);
+	}
+	map(export(2, 0, PAGE, 0), PROT_READ);
+}
+END_TEST
+
+/* A driver of the kernel's has the other function. */
+START_TEST(group_that_is_not_viable)
+{
+	int errors[2];
+
+	driver_bind(lab_bdf("HOT1"), "uio_pci_generic");
+	for (int i = 0; i < 2; i++) {
+		no_iommufd = i;
+		errno = 0;
+		dev = vdb_device_open(lab_bdf("HOT0"));
+		errors[i] = dev ? 0 : errno;
+		vdb_device_close(dev);
+	}
+	driver_rebind(lab_bdf("HOT1"));
+	ck_assert_int_eq(errors[0], EPERM);
+	ck_assert_int_eq(errors[1], EPERM);
+	open_device("HOT0");
+}
+END_TEST
+
 /* Closing must leave nothing open: it can be opened again. */
 START_TEST(closing_closes_everything)
 {
@@ -728,6 +776,8 @@ END_TEST
 Suite *suite(void)
 {
 	const char *no_cdev = device_cdev_missing();
+	const char *no_uio = system("modprobe -q uio_pci_generic") ?
+		"the kernel has no uio_pci_generic" : NULL;
 	Suite *s = suite_create("library");
 	TCase *tc = add_group(s, "devices");
 
@@ -738,6 +788,8 @@ Suite *suite(void)
 	tcase_add_test(tc, closing_closes_everything);
 	tcase_add_test(tc, fd_of_the_caller);
 	add_test_or_skip(tc, cdev_and_iommufd, no_cdev);
+	tcase_add_test(tc, opened_through_the_group);
+	add_test_or_skip(tc, group_that_is_not_viable, no_uio);
 	tcase_add_test(tc, stock_driver_offers_nothing);
 	add_test_or_skip(tc, core_export_offers_nothing, kernel_is(7, 0) ? NULL :
 			 "vfio-pci-core exports no DMABUFs before Linux 7.0");
