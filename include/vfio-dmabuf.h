@@ -245,9 +245,14 @@ enum vdb_state {
  *	resumption and revocation: what has come and gone between two calls
  *	shows in it
  *
- * vdb_slice_event_fd() polls readable (POLLIN) from the first moment and after
- * every change; this call makes it quiet again.  Once the slice is revoked it
- * says POLLHUP and is never quiet again.  Does not block.
+ * vdb_slice_event_fd() polls readable (POLLIN) from vdb_slice_watch() on and
+ * after every change; this call makes it quiet again.  A slice that was received
+ * begins with what its sender knew, and the fd polls readable if there is more.
+ * Once the slice is revoked it says POLLHUP and is never quiet again.
+ *
+ * Does not block, but for one case: somebody with whom the fd is shared has
+ * cleared its O_NONBLOCK and reads, at the same moment, what this call was about
+ * to read.
  *
  * Return: enum vdb_state; -1 with ENODATA if the slice is not watched.
  */

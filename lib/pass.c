@@ -9,7 +9,7 @@
 #include "internal.h"
 
 #define MAGIC		0x5356	/* "VS" */
-#define VERSION		1
+#define VERSION		2
 #define MAX_FDS		8	/* room for those that do not belong */
 
 /* In the machine's byte order, as it does not leave the machine. */
@@ -18,9 +18,11 @@ struct slice_message {
 	uint16_t version;
 	uint32_t bar;
 	uint32_t flags;
-	uint32_t watched;	/* 1: a second fd, the event fd */
+	uint16_t watched;	/* 1: a second fd, the event fd */
+	uint16_t state;		/* what the sender has read from that, if anything */
 	uint64_t offset;
 	uint64_t length;
+	uint64_t changes;	/* likewise */
 	char bdf[VDB_BDF_SIZE];
 };
 
@@ -136,8 +138,10 @@ int vdb_slice_send(int socket, const struct vdb_slice *slice)
 		.bar = slice->bar,
 		.flags = slice->flags,
 		.watched = slice->event_fd >= 0,
+		.state = slice->state,
 		.offset = slice->offset,
 		.length = slice->length,
+		.changes = slice->changes,
 	};
 	int fds[] = { slice->fd, slice->event_fd };
 
@@ -152,7 +156,7 @@ static struct vdb_slice *slice_of(const struct slice_message *message, ssize_t s
 	struct vdb_slice *slice;
 
 	if (size != sizeof(*message) || message->magic != MAGIC ||
-	    message->version != VERSION || message->watched > 1 ||
+	    message->version != VERSION || message->watched > 1 || message->state > VDB_REVOKED ||
 	    message->bdf[VDB_BDF_SIZE - 1] || fds[0] < 0 ||
 	    (fds[1] >= 0) != message->watched)
 		return NULL;
@@ -168,6 +172,8 @@ static struct vdb_slice *slice_of(const struct slice_message *message, ssize_t s
 	if (fds[1] >= 0)
 		fcntl(fds[1], F_SETFL, fcntl(fds[1], F_GETFL) | O_NONBLOCK);
 	slice->event_fd = fds[1];
+	slice->state = (enum vdb_state)message->state;
+	slice->changes = message->changes;
 	return slice;
 }
 

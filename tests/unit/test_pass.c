@@ -22,14 +22,16 @@ struct wire {
 	uint16_t version;
 	uint32_t bar;
 	uint32_t flags;
-	uint32_t watched;
+	uint16_t watched;
+	uint16_t state;
 	uint64_t offset;
 	uint64_t length;
+	uint64_t changes;
 	char bdf[16];
 };
 
 static const struct wire good = {
-	.magic = 0x5356, .version = 1, .length = 4096, .bdf = "0000:01:00.0",
+	.magic = 0x5356, .version = 2, .length = 4096, .bdf = "0000:01:00.0",
 };
 
 static void setup(void)

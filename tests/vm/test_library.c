@@ -773,6 +773,53 @@ START_TEST(client_is_told_of_revocation)
 }
 END_TEST
 
+/* A slice of this process, sent and received within it. */
+static struct vdb_slice *sent(const struct vdb_slice *slice)
+{
+	struct vdb_slice *received;
+	int ends[2];
+
+	ck_assert_works(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends));
+	ck_assert_works(vdb_slice_send(ends[0], slice));
+	received = vdb_slice_receive(ends[1]);
+	ck_assert_msg(received, "receive: %s", strerrorname_np(errno));
+	close(ends[0]);
+	close(ends[1]);
+	return received;
+}
+
+/* What the sender has read of the shared fd, the receiver cannot read any more. */
+START_TEST(received_slice_knows_its_state)
+{
+	struct vdb_slice *slice = watched(), *received;
+	struct device raw = { .fd = vdb_device_fd(dev) };
+	uint64_t known, changes;
+	int revents;
+
+	device_set_memory(&raw, false);
+	ck_assert_int_eq(vdb_slice_state(slice, &known), VDB_SUSPENDED);
+	received = sent(slice);
+	ck_assert(!readable(received, &revents));
+	ck_assert_int_eq(vdb_slice_state(received, &changes), VDB_SUSPENDED);
+	ck_assert_uint_eq(changes, known);
+
+	device_set_memory(&raw, true);
+	ck_assert(readable(received, &revents));
+	ck_assert_int_eq(vdb_slice_state(received, &changes), VDB_LIVE);
+	ck_assert_uint_eq(changes, known + 1);
+
+	/* What it has not read is still to be had. */
+	device_set_memory(&raw, false);
+	received = sent(slice);
+	ck_assert(readable(received, &revents));
+	ck_assert_int_eq(vdb_slice_state(received, NULL), VDB_SUSPENDED);
+
+	ck_assert_works(vdb_slice_revoke(dev, slice));
+	ck_assert_int_eq(vdb_slice_state(slice, NULL), VDB_REVOKED);
+	ck_assert_int_eq(vdb_slice_state(sent(slice), NULL), VDB_REVOKED);
+}
+END_TEST
+
 Suite *suite(void)
 {
 	const char *no_cdev = device_cdev_missing();
@@ -829,5 +876,6 @@ Suite *suite(void)
 	tcase_add_checked_fixture(tc, open_edu, NULL);
 	tcase_add_loop_test(tc, slice_goes_through_a_socket, 0, 2);
 	tcase_add_test(tc, client_is_told_of_revocation);
+	tcase_add_test(tc, received_slice_knows_its_state);
 	return s;
 }
