@@ -21,6 +21,7 @@
 #include "edu.h"
 #include "kernel.h"
 #include "pagetable.h"
+#include "policy.h"
 #include "slice.h"
 #include "suite.h"
 #include "sysfs.h"
@@ -28,6 +29,7 @@
 
 #define PAGE	0x1000UL
 #define MIB2	(2UL << 20)
+#define GIB	(1UL << 30)
 #define RW	(PROT_READ | PROT_WRITE)
 
 static struct vdb_device *dev;
@@ -352,6 +354,26 @@ START_TEST(huge_pages_fit)
 		(void)vdb_read32(address + at);
 	/* A head and a tail of small pages, and three huge ones. */
 	ck_assert_uint_eq(trace_faults(lab_bdf("IVSHMEM"), 2), 5);
+}
+END_TEST
+
+/* Of what begins in the middle of a block of 1 GiB, the whole one is one page. */
+START_TEST(gigabyte_page_fits)
+{
+	struct vdb_slice *slice;
+	char *address;
+
+	open_device("IVSHMEM_BIG");
+	slice = export(2, 5 * PAGE, 2 * GIB - 5 * PAGE, 0);
+	address = map(slice, RW);
+	ck_assert_uint_eq((uintptr_t)address % GIB, 5 * PAGE);
+	address += GIB - 5 * PAGE;
+	(void)vdb_read32(address);
+	if (slice_can_be_huge())
+		ck_assert_uint_eq(page_entry(address).size, GIB);
+	address = vdb_slice_map(slice, 2 * PAGE, GIB, RW);
+	ck_assert_ptr_nonnull(address);
+	ck_assert_uint_eq((uintptr_t)address % GIB, 7 * PAGE);
 }
 END_TEST
 
@@ -855,6 +877,10 @@ Suite *suite(void)
 	tcase_add_test(tc, failed_map_unmaps_nothing_of_others);
 	tcase_add_test(tc, write_combining);
 	tcase_add_test(tc, accessors_have_their_width);
+
+	tc = add_group(s, "gigabyte");
+	tcase_add_unchecked_fixture(tc, policy_always, policy_restore);
+	tcase_add_test(tc, gigabyte_page_fits);
 
 	tc = add_group(s, "guard");
 	tcase_add_checked_fixture(tc, open_edu, NULL);
