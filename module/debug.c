@@ -60,7 +60,7 @@ static int buffers_show(struct seq_file *seq, void *unused)
 	struct dvp_device *dvp = seq->private;
 	struct dvp_buffer *buffer;
 
-	seq_puts(seq, "# bar kind state mode mappings size name ranges memattr importers\n");
+	seq_puts(seq, "# bar kind state mode mappings size name ranges memattr importers inode\n");
 
 	guard(rwsem_read)(&dvp->core.memory_lock);
 	guard(mutex)(&dvp->buffers_lock);
@@ -77,9 +77,11 @@ static int buffers_show(struct seq_file *seq, void *unused)
 		show_name(seq, buffer->dmabuf);
 
 		show_ranges(seq, &buffer->ranges);
-		seq_printf(seq, " %s %d\n",
+		/* The inode is what finds its mappings in /proc/<pid>/maps. */
+		seq_printf(seq, " %s %d %llu\n",
 			   buffer->memattr == VFIO_DMABUF_MEMATTR_WC ? "wc" : "nc",
-			   atomic_read(&buffer->dma_maps));
+			   atomic_read(&buffer->dma_maps),
+			   (u64)file_inode(buffer->dmabuf->file)->i_ino);
 	}
 	return 0;
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "client.h"
@@ -260,6 +261,19 @@ START_TEST(listing_escapes_names)
 }
 END_TEST
 
+/* By it a mapping is found whatever its holder calls it. */
+START_TEST(listing_has_the_inode_of_mappings)
+{
+	int fd = slice_new(&mem, MEM, 0, PAGE);
+	struct listed buffer;
+	struct stat file;
+
+	ck_assert_works(fstat(fd, &file));
+	ck_assert_uint_eq(listing_read(mem.bdf, &buffer, 1), 1);
+	ck_assert_uint_eq(buffer.inode, file.st_ino);
+}
+END_TEST
+
 START_TEST(listing_is_for_root_only)
 {
 	char path[128];
@@ -291,6 +305,7 @@ Suite *suite(void)
 	tcase_add_test(tc, listing_counts_mappings);
 	tcase_add_test(tc, listing_joins_and_shortens_ranges);
 	tcase_add_test(tc, listing_escapes_names);
+	tcase_add_test(tc, listing_has_the_inode_of_mappings);
 	tcase_add_test(tc, listing_is_for_root_only);
 	return s;
 }

@@ -28,11 +28,11 @@ size_t listing_read(const char *bdf, struct listed *buffers, size_t room)
 	ck_assert_msg(getline(&line, &size, file) > 0 && line[0] == '#',
 		      "%s does not start with a header", path);
 	while (getline(&line, &size, file) >= 0) {
-		ck_assert_msg(sscanf(line, "%u %7s %15s %3s %u %" SCNx64 " %159s %511s %3s %u",
+		ck_assert_msg(sscanf(line, "%u %7s %15s %3s %u %" SCNx64 " %159s %511s %3s %u %" SCNu64,
 				     &entry.bar, entry.kind, entry.state,
 				     entry.mode, &entry.mappings, &entry.size,
 				     entry.name, entry.ranges, entry.memattr,
-				     &entry.importers) == 10,
+				     &entry.importers, &entry.inode) == 11,
 			      "%s: not a buffer: %s", path, line);
 		if (n < room)
 			buffers[n] = entry;

@@ -18,6 +18,7 @@ struct listed {
 	char ranges[512];
 	char memattr[4];	/* "nc", "wc" */
 	unsigned int importers;	/* their mappings */
+	uint64_t inode;
 };
 
 /* Reads the list; how many buffers it has, of which the first @room are stored. */
