@@ -14,7 +14,7 @@
 
 CFLAGS := -std=gnu17 -O2 -g -Wall -Wextra -Werror -MMD -MP
 GUEST_CPPFLAGS := -Iinclude -Iinclude/uapi -Itests/vm/support -Itests/vm/modules -Imodule
-CHECK_LIBS := $(shell pkgconf --libs --static check)
+TEST_LIBS := $(shell pkgconf --libs --static check) $(shell pkgconf --libs jansson)
 
 support := $(patsubst tests/vm/support/%.c,build/user/support/%.o,$(wildcard tests/vm/support/*.c))
 bench_support := $(patsubst bench/support/%.c,build/user/bench-support/%.o,$(wildcard bench/support/*.c))
@@ -51,7 +51,7 @@ build/user/support/%.o: tests/vm/support/%.c
 
 build/user/tests/%: tests/vm/%.c $(support) $(library)
 	@mkdir -p $(@D)
-	$(CC) $(GUEST_CPPFLAGS) $(CFLAGS) -o $@ $< $(support) $(library) $(CHECK_LIBS)
+	$(CC) $(GUEST_CPPFLAGS) $(CFLAGS) -o $@ $< $(support) $(library) $(TEST_LIBS)
 
 build/user/bench-support/%.o: bench/support/%.c
 	@mkdir -p $(@D)
@@ -59,7 +59,7 @@ build/user/bench-support/%.o: bench/support/%.c
 
 build/user/bench/%: bench/vm/%.c $(bench_support) $(support)
 	@mkdir -p $(@D)
-	$(CC) $(GUEST_CPPFLAGS) -Ibench/support $(CFLAGS) -o $@ $< $(bench_support) $(support) $(CHECK_LIBS)
+	$(CC) $(GUEST_CPPFLAGS) -Ibench/support $(CFLAGS) -o $@ $< $(bench_support) $(support) $(TEST_LIBS)
 
 build/user/programs/%: examples/%.c $(library)
 	@mkdir -p $(@D)

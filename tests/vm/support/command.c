@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT */
+/* The command, run as people and scripts run it. */
+#define _GNU_SOURCE
+#include "command.h"
+
+#include <pty.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "suite.h"
+
+char command_out[65536];
+
+static int run(const char *command)
+{
+	FILE *pipe = popen(command, "r");
+	size_t length;
+	int status;
+
+	ck_assert_ptr_nonnull(pipe);
+	length = fread(command_out, 1, sizeof(command_out) - 1, pipe);
+	command_out[length] = '\0';
+	status = pclose(pipe);
+	ck_assert(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+static int vrun(const char *before, const char *format, va_list args, const char *after)
+{
+	char command[1024], text[800];
+
+	ck_assert_int_lt(vsnprintf(text, sizeof(text), format, args), sizeof(text));
+	snprintf(command, sizeof(command), "{ %s%s; } %s", before, text, after);
+	return run(command);
+}
+
+int shell(const char *format, ...)
+{
+	va_list args;
+	int status;
+
+	va_start(args, format);
+	status = vrun("", format, args, "2>&1");
+	va_end(args);
+	return status;
+}
+
+int vfio_dmabuf(const char *format, ...)
+{
+	va_list args;
+	int status;
+
+	va_start(args, format);
+	status = vrun("vfio-dmabuf ", format, args, "2>&1");
+	va_end(args);
+	return status;
+}
+
+json_t *vfio_dmabuf_json(const char *format, ...)
+{
+	json_error_t error;
+	json_t *value;
+	va_list args;
+	int status;
+
+	va_start(args, format);
+	status = vrun("vfio-dmabuf ", format, args, "");
+	va_end(args);
+	ck_assert_msg(!status, "status %d: %s", status, command_out);
+	value = json_loads(command_out, 0, &error);
+	ck_assert_msg(value, "line %d: %s: %s", error.line, error.text, command_out);
+	return value;
+}
+
+/* What the terminal has said, and from where on it is news. */
+static struct {
+	char text[65536];
+	size_t length, at;
+} said;
+
+pid_t terminal_open(int *terminal)
+{
+	pid_t pid = forkpty(terminal, NULL, NULL, NULL);
+
+	ck_assert_works(pid);
+	if (!pid) {
+		execlp("bash", "bash", "--norc", "--noprofile", "-i", NULL);
+		_exit(127);
+	}
+	said.length = said.at = 0;
+	return pid;
+}
+
+void terminal_type(int terminal, const char *keys)
+{
+	ck_assert_int_eq(write(terminal, keys, strlen(keys)), strlen(keys));
+}
+
+void terminal_expect(int terminal, const char *text)
+{
+	char *found;
+
+	while (!(found = strstr(said.text + said.at, text))) {
+		ssize_t n = read(terminal, said.text + said.length, sizeof(said.text) - 1 - said.length);
+
+		ck_assert_msg(n > 0, "\"%s\" is not in: %s", text, said.text);
+		said.length += n;
+		said.text[said.length] = '\0';
+	}
+	said.at = found + strlen(text) - said.text;
+}
+
+void check_says(const char *text)
+{
+	ck_assert_msg(strstr(command_out, text), "\"%s\" is not in: %s", text, command_out);
+}
+
+void check_says_not(const char *text)
+{
+	ck_assert_msg(!strstr(command_out, text), "\"%s\" is in: %s", text, command_out);
+}
