@@ -79,29 +79,6 @@ static void memory_path(const char *bdf, char *path, size_t size)
 	snprintf(path, size, MEMORY "/%s", bdf);
 }
 
-/* Writes down what a function has, unless that is our own doing. */
-static int remember(const struct function *function)
-{
-	char path[64], text[128], override[64] = "";
-	FILE *file;
-
-	memory_path(function->bdf, path, sizeof(path));
-	if (!access(path, F_OK))
-		return 0;
-	mkdir("/run/vfio-dmabuf", 0755);
-	mkdir(MEMORY, 0755);
-	function_get(function->bdf, "driver_override", override, sizeof(override));
-	if (!strcmp(override, "(null)"))
-		override[0] = '\0';
-	snprintf(text, sizeof(text), "%s\n%s\n", function->driver[0] ? function->driver : "-",
-		 override[0] ? override : "-");
-	file = fopen(path, "we");
-	if (!file)
-		return -1;
-	fputs(text, file);
-	return fclose(file);
-}
-
 /* What it had; "" for none. */
 static bool recall(const char *bdf, char driver[64], char override[64])
 {
@@ -115,11 +92,13 @@ static bool recall(const char *bdf, char driver[64], char override[64])
 		return false;
 	ok = fscanf(file, "%63s %63s", driver, override) == 2;
 	fclose(file);
+	if (!ok)
+		return false;
 	if (!strcmp(driver, "-"))
 		driver[0] = '\0';
 	if (!strcmp(override, "-"))
 		override[0] = '\0';
-	return ok;
+	return true;
 }
 
 static void forget(const char *bdf)
@@ -128,6 +107,38 @@ static void forget(const char *bdf)
 
 	memory_path(bdf, path, sizeof(path));
 	unlink(path);
+}
+
+/*
+ * Writes down what a function has, unless that is our own doing: 1 if it has,
+ * 0 if it did not need to, -1 with errno.
+ */
+static int remember(const struct function *function)
+{
+	char path[64], driver[64], override[64] = "";
+	FILE *file;
+	int ret;
+
+	if (recall(function->bdf, driver, override))
+		return 0;
+	mkdir("/run/vfio-dmabuf", 0755);
+	mkdir(MEMORY, 0755);
+	function_get(function->bdf, "driver_override", override, sizeof(override));
+	if (!strcmp(override, "(null)"))
+		override[0] = '\0';
+	memory_path(function->bdf, path, sizeof(path));
+	file = fopen(path, "we");
+	if (!file)
+		return -1;
+	fprintf(file, "%s\n%s\n", function->driver[0] ? function->driver : "-", override[0] ? override : "-");
+	ret = fclose(file);
+	if (ret) {
+		int error = errno;
+
+		forget(function->bdf);
+		errno = error;
+	}
+	return ret ? -1 : 1;
 }
 
 static bool driver_loaded(const char *driver)
@@ -229,25 +240,27 @@ static int check_bind(const char *bdf)
 
 static int bind_one(const char *bdf)
 {
+	char override[64] = "", why[64] = "";
 	struct function function;
-	char override[64] = "";
+	int remembered;
 
 	function_read(bdf, &function);
 	if (!strcmp(function.driver, args.driver))
 		return 0;
 	function_get(bdf, "driver_override", override, sizeof(override));
-	if (remember(&function))
+	remembered = remember(&function);
+	if (remembered < 0)
 		return fail("%s: " MEMORY "/%s cannot be written: %s", bdf, bdf, strerror(errno));
-	if (rebind(bdf, args.driver) || !has_driver(bdf, args.driver)) {
-		int error = errno;
-
-		rebind(bdf, strcmp(override, "(null)") ? override : "");
+	if (rebind(bdf, args.driver))
+		snprintf(why, sizeof(why), "%s; ", strerror(errno));
+	else if (has_driver(bdf, args.driver))
+		return 0;
+	rebind(bdf, strcmp(override, "(null)") ? override : "");
+	if (remembered)
 		forget(bdf);
-		return fail("%s: %s does not take it (%s; the kernel's log may say more); %s", bdf, args.driver,
-			    strerror(error), has_driver(bdf, function.driver) ? "it has the driver again that it had" :
-			    "nor does its former driver");
-	}
-	return 0;
+	return fail("%s: %s does not take it (%sthe kernel's log may say why); %s", bdf, args.driver, why,
+		    has_driver(bdf, function.driver) ? "it has the driver again that it had" :
+		    "nor does its former driver");
 }
 
 static int report(int ret)
