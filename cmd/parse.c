@@ -70,10 +70,10 @@ static bool parse_ranges(const char *text, struct buffer *buffer)
 		int end = -1;
 
 		if (sscanf(text, "%" SCNx64 "+%" SCNx64 "%n", &offset, &length, &end) == 2 && end > 0) {
-			if (buffer->nr_ranges < 8) {
-				buffer->ranges[buffer->nr_ranges].offset = offset;
-				buffer->ranges[buffer->nr_ranges].length = length;
-			}
+			if (buffer->nr_known == MAX_RANGES)
+				return false;
+			buffer->ranges[buffer->nr_known].offset = offset;
+			buffer->ranges[buffer->nr_known++].length = length;
 			buffer->nr_ranges++;
 		} else if (sscanf(text, "+%zu%n", &more, &end) == 1 && end > 0) {
 			buffer->nr_ranges += more;
@@ -84,7 +84,7 @@ static bool parse_ranges(const char *text, struct buffer *buffer)
 		if (*text == ',')
 			text++;
 	}
-	return buffer->nr_ranges;
+	return buffer->nr_known;
 }
 
 bool parse_buffer(const char *line, struct buffer *buffer)
@@ -92,30 +92,32 @@ bool parse_buffer(const char *line, struct buffer *buffer)
 	char kind[8], mode[4], ranges[512];
 
 	*buffer = (struct buffer){ 0 };
-	if (sscanf(line, "%u %7s %15s %3s %d %" SCNx64 " %*s %511s %7s %d", &buffer->bar, kind,
+	if (sscanf(line, "%u %7s %15s %3s %d %" SCNx64 " %*s %511s %7s %d %" SCNu64, &buffer->bar, kind,
 		   buffer->state, mode, &buffer->mappings, &buffer->size, ranges,
-		   buffer->memattr, &buffer->importers) != 9)
+		   buffer->memattr, &buffer->importers, &buffer->inode) != 10)
 		return false;
 	buffer->slice = !strcmp(kind, "slice");
 	buffer->read_only = !strcmp(mode, "ro");
 	return parse_ranges(ranges, buffer);
 }
 
-bool parse_bar_mapping(const char *line, struct bar_mapping *mapping)
+bool parse_mapping(const char *line, struct mapping *mapping)
 {
 	unsigned long long start, end, offset;
 	char mode[5], name[64], bdf[16];
-	const char *file = strstr(line, " /dmabuf:vfio");
+	const char *file = strstr(line, " /dmabuf:");
 
-	if (!file || sscanf(line, "%llx-%llx %4s %llx", &start, &end, mode, &offset) != 4)
-		return false;
-	/* "vfio0:0000:01:00.0/2"; whoever has a slice's fd may have named it otherwise. */
-	if (sscanf(file, " /dmabuf:%31[a-z0-9]:%15[0-9a-f:.]/%u", name, bdf, &mapping->bar) != 3 ||
-	    mapping->bar >= VDB_BARS || !vdb_parse_bdf(bdf, mapping->bdf))
+	*mapping = (struct mapping){ 0 };
+	if (!file || sscanf(line, "%llx-%llx %4s %llx %*s %" SCNu64, &start, &end, mode, &offset,
+			    &mapping->inode) != 5)
 		return false;
 	mapping->offset = offset;
 	mapping->length = end - start;
 	mapping->writable = mode[1] == 'w';
+	/* "vfio0:0000:01:00.0/2" */
+	if (sscanf(file, " /dmabuf:%31[a-z0-9]:%15[0-9a-f:.]/%u", name, bdf, &mapping->bar) != 3 ||
+	    mapping->bar >= VDB_BARS || !vdb_parse_bdf(bdf, mapping->bdf))
+		mapping->bdf[0] = '\0';
 	return true;
 }
 

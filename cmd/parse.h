@@ -22,6 +22,8 @@ struct target {
 /* "0000:01:00.0/2" is BAR 2 of a function; "nic/doorbell" and "nic/doorbell[3]" slices. */
 bool parse_target(const char *text, struct target *target);
 
+#define MAX_RANGES	16
+
 /* A line of the module's list of buffers. */
 struct buffer {
 	unsigned int bar;
@@ -32,23 +34,25 @@ struct buffer {
 	uint64_t size;
 	char memattr[8];
 	int importers;
-	size_t nr_ranges;	/* of which at most 8 are known */
+	uint64_t inode;		/* of its mappings */
+	size_t nr_ranges, nr_known;	/* the first that the module shows */
 	struct {
 		uint64_t offset, length;
-	} ranges[8];
+	} ranges[MAX_RANGES];
 };
 
 bool parse_buffer(const char *line, struct buffer *buffer);
 
-/* A line of /proc/<pid>/maps that maps a part of a BAR. */
-struct bar_mapping {
-	char bdf[16];
-	unsigned int bar;
-	uint64_t offset, length;	/* in the BAR */
+/* A line of /proc/<pid>/maps that maps a DMABUF. */
+struct mapping {
+	uint64_t inode;
+	uint64_t offset, length;	/* the offset is in the BAR, if the DMABUF has one range of it */
 	bool writable;
+	char bdf[16];			/* by its name, which whoever has its fd can change; "" if it has another */
+	unsigned int bar;
 };
 
-bool parse_bar_mapping(const char *line, struct bar_mapping *mapping);
+bool parse_mapping(const char *line, struct mapping *mapping);
 
 /* Whether a line of /proc/self/mountinfo mounts the block device "sda1", "8:1". */
 bool mounts_block_device(const char *line, const char *name, const char *numbers);

@@ -3,20 +3,21 @@
  * vfio-dmabuf show: who holds which part of a function's BARs.
  *
  * Three sources that each know a part: the module's list of buffers (root
- * only), the memory maps of processes, and the broker's leases.
+ * only), the memory maps of processes, and the broker's leases.  The list says
+ * which mappings are of which buffer; without it there are only their names,
+ * which are their holders' to choose.
  */
-#include <dirent.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "buffers.h"
 #include "command.h"
 #include "output.h"
-#include "parse.h"
+#include "process.h"
 #include "sysfs.h"
-
-#define MAX_HOLDERS	256
 
 /* Somebody, and the part of a BAR that he has. */
 struct holder {
@@ -26,8 +27,11 @@ struct holder {
 };
 
 static const char *bdf_argument;
-static struct holder holders[MAX_HOLDERS];
-static size_t nr_holders, nr_left_out;
+static struct holder *holders;
+static size_t nr_holders;
+static struct buffers buffers;
+static bool listed;		/* whether these are known */
+static bool ranges_left_out;	/* a buffer has more than are listed */
 static char bdf[16];
 
 static error_t parse(int key, char *arg, struct argp_state *state)
@@ -49,94 +53,92 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	}
 }
 
-static struct holder *add(unsigned int bar, uint64_t offset, uint64_t length)
+__attribute__((format(printf, 4, 5)))
+static void add(unsigned int bar, uint64_t offset, uint64_t length, const char *format, ...)
 {
-	struct holder *holder = &holders[nr_holders];
+	struct holder *holder;
+	va_list args;
 
-	if (nr_holders == MAX_HOLDERS) {
-		nr_left_out++;
-		return NULL;
-	}
-	nr_holders++;
+	holders = reallocarray(holders, nr_holders + 1, sizeof(*holder));
+	if (!holders)
+		abort();
+	holder = &holders[nr_holders++];
 	*holder = (struct holder){ .bar = bar, .offset = offset, .length = length };
-	return holder;
+	va_start(args, format);
+	vsnprintf(holder->text, sizeof(holder->text), format, args);
+	va_end(args);
 }
 
 /* Slices only: BAR mappings are found with their processes. */
-static bool add_buffers(void)
+static void add_buffers(void)
 {
-	char path[128], line[1024];
-	struct buffer buffer;
-	FILE *file;
+	for (size_t i = 0; i < buffers.nr; i++) {
+		const struct buffer *buffer = &buffers.list[i];
+		char more[48] = "";
 
-	snprintf(path, sizeof(path), "/sys/kernel/debug/" DRIVER "/%s/buffers", bdf);
-	file = fopen(path, "re");
-	if (!file)
-		return false;
-	while (fgets(line, sizeof(line), file)) {
-		if (line[0] == '#' || !parse_buffer(line, &buffer) || !buffer.slice)
+		if (!buffer->slice)
 			continue;
-		for (size_t i = 0; i < buffer.nr_ranges && i < 8; i++) {
-			struct holder *holder = add(buffer.bar, buffer.ranges[i].offset, buffer.ranges[i].length);
-
-			if (holder)
-				snprintf(holder->text, sizeof(holder->text), "slice, %s, %s, mapped %d times%s",
-					 buffer.state, buffer.read_only ? "read-only" : "writable",
-					 buffer.mappings, strcmp(buffer.memattr, "wc") ? "" : ", write-combining");
+		if (buffer->nr_known < buffer->nr_ranges) {
+			ranges_left_out = true;
+			snprintf(more, sizeof(more), ", and %zu more ranges", buffer->nr_ranges - buffer->nr_known);
 		}
+		for (size_t j = 0; j < buffer->nr_known; j++)
+			add(buffer->bar, buffer->ranges[j].offset, buffer->ranges[j].length,
+			    "slice, %s, %s, mapped %d times%s%s", buffer->state,
+			    buffer->read_only ? "read-only" : "writable", buffer->mappings,
+			    strcmp(buffer->memattr, "wc") ? "" : ", write-combining", more);
 	}
-	fclose(file);
-	return true;
 }
 
-static void add_maps_of(const char *pid)
+/* A buffer's ranges are mapped one behind the other, the first at its place in the BAR. */
+static void add_parts(const struct buffer *buffer, const struct mapping *mapping, const char *text)
 {
-	char path[64], line[1024], name[32];
-	struct bar_mapping mapping;
-	FILE *file;
+	uint64_t begin = mapping->offset - buffer->ranges[0].offset, end = begin + mapping->length, at = 0;
 
-	snprintf(path, sizeof(path), "/proc/%.20s/comm", pid);
-	if (file_get(path, name, sizeof(name)))
-		return;
-	snprintf(path, sizeof(path), "/proc/%.20s/maps", pid);
-	file = fopen(path, "re");
-	while (file && fgets(line, sizeof(line), file)) {
-		struct holder *holder;
+	for (size_t i = 0; i < buffer->nr_known; i++) {
+		uint64_t next = at + buffer->ranges[i].length;
+		uint64_t from = begin > at ? begin : at, to = end < next ? end : next;
 
-		if (!parse_bar_mapping(line, &mapping) || strcmp(mapping.bdf, bdf))
-			continue;
-		holder = add(mapping.bar, mapping.offset, mapping.length);
-		if (holder)
-			snprintf(holder->text, sizeof(holder->text), "mapped by %s, pid %.20s, %s", name, pid,
-				 mapping.writable ? "writable" : "read-only");
+		if (from < to)
+			add(buffer->bar, buffer->ranges[i].offset + from - at, to - from, "%s", text);
+		at = next;
 	}
-	if (file)
-		fclose(file);
 }
 
-static void add_maps(void)
+static bool add_mapping(const char *line, void *data)
 {
-	DIR *dir = opendir("/proc");
-	struct dirent *entry;
+	const struct buffer *buffer;
+	struct mapping mapping;
+	const char *pid = data;
+	char name[32], text[96];
 
-	while (dir && (entry = readdir(dir)))
-		if (!entry->d_name[strspn(entry->d_name, "0123456789")])
-			add_maps_of(entry->d_name);
-	if (dir)
-		closedir(dir);
+	if (!parse_mapping(line, &mapping))
+		return false;
+	buffer = buffers_find(&buffers, mapping.inode);
+	if (listed ? !buffer : strcmp(mapping.bdf, bdf))
+		return false;
+	process_name(pid, name);
+	snprintf(text, sizeof(text), "mapped by %s, pid %.20s, %s", name, pid,
+		 mapping.writable ? "writable" : "read-only");
+	if (buffer)
+		add_parts(buffer, &mapping, text);
+	else
+		add(mapping.bar, mapping.offset, mapping.length, "%s", text);
+	return false;
+}
+
+static bool add_maps_of(const char *pid, void *unused)
+{
+	(void)unused;
+	return process_any_mapping(pid, add_mapping, (void *)pid);
 }
 
 static void add_lease(const struct vdb_lease_info *info, void *data)
 {
-	struct holder *holder;
-
 	(void)data;
-	if (strcmp(info->bdf, bdf))
-		return;
-	holder = add(info->bar, info->offset, info->length);
-	if (holder)
-		snprintf(holder->text, sizeof(holder->text), "lease %" PRIu64 " of %s[%u]: %.40s, pid %u, uid %u",
-			 info->id, info->name, info->index, info->client, info->pid, info->uid);
+	if (!strcmp(info->bdf, bdf))
+		add(info->bar, info->offset, info->length, "lease %" PRIu64 " of %s[%u]: %.40s, pid %u, uid %u",
+		    info->id, info->name, info->index, info->client, info->pid, info->uid);
 }
 
 static void add_leases(void)
@@ -211,8 +213,9 @@ static json_t *json_of(const struct function *function)
 		json_array_append_new(bars, json_pack("{s:i,s:I,s:o}", "index", i, "size",
 						      (json_int_t)function->bars[i].size, "holders", list));
 	}
-	return json_pack("{s:s,s:s,s:s,s:o}", "bdf", function->bdf, "name", function->name,
-			 "driver", function->driver, "bars", bars);
+	return json_pack("{s:s,s:s,s:s,s:o,s:b}", "bdf", function->bdf, "name", function->name,
+			 "driver", function->driver, "bars", bars,
+			 "complete", listed && !ranges_left_out);
 }
 
 int cmd_show(int argc, char **argv)
@@ -220,10 +223,9 @@ int cmd_show(int argc, char **argv)
 	static const struct argp argp = {
 		.parser = parse, .args_doc = "BDF", .children = common_options,
 		.doc = "Shows each BAR of a function, and who holds which part of it."
-		       "\vRoot sees everybody; others see their own processes and leases.",
+		       "\vRoot sees everybody; others see the mappings of their own processes.",
 	};
 	struct function function;
-	bool complete;
 
 	argp_parse(&argp, argc, argv, 0, NULL, NULL);
 	if (!vdb_parse_bdf(bdf_argument, bdf)) {
@@ -232,8 +234,9 @@ int cmd_show(int argc, char **argv)
 	}
 	if (!function_read(bdf, &function))
 		return fail("%s: there is no such function; vfio-dmabuf list shows which there are", bdf);
-	complete = add_buffers();
-	add_maps();
+	listed = buffers_read(bdf, &buffers);
+	add_buffers();
+	process_any(add_maps_of, NULL);
 	add_leases();
 	qsort(holders, nr_holders, sizeof(holders[0]), compare);
 
@@ -247,9 +250,9 @@ int cmd_show(int argc, char **argv)
 	for (unsigned int i = 0; i < VDB_BARS; i++)
 		if (function.bars[i].size)
 			print_bar(i, &function.bars[i]);
-	if (nr_left_out)
-		printf("and %zu more\n", nr_left_out);
-	if (!complete)
+	if (ranges_left_out)
+		printf("(some slices have more ranges than are listed)\n");
+	if (!listed)
 		printf("(slices that nobody here has mapped are seen by root only, with debugfs)\n");
 	return 0;
 }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "sysfs.h"
@@ -41,6 +42,16 @@ int file_put(const char *path, const char *text)
 	written = write(fd, text, strlen(text));
 	close(fd);
 	return written == (ssize_t)strlen(text) ? 0 : -1;
+}
+
+dev_t device_number(const char *path)
+{
+	unsigned int major, minor;
+	char text[32];
+
+	if (file_get(path, text, sizeof(text)) || sscanf(text, "%u:%u", &major, &minor) != 2)
+		return 0;
+	return makedev(major, minor);
 }
 
 void function_path(const char *bdf, const char *file, char *path, size_t size)

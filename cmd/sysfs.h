@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 #include <vfio-dmabuf.h>
 
 #define DRIVER	"dmabuf-vfio-pci"
@@ -29,6 +30,8 @@ bool function_is_bridge(const struct function *function);
 /* Files of sysfs and /proc: 0 or -1 with errno; text is cut to fit. */
 int file_get(const char *path, char *text, size_t size);
 int file_put(const char *path, const char *text);
+/* The number of a device whose file of sysfs "dev" this is; 0 if there is none. */
+dev_t device_number(const char *path);
 /* Of a function, "/sys/bus/pci/devices/<bdf>/<file>". */
 void function_path(const char *bdf, const char *file, char *path, size_t size);
 int function_get(const char *bdf, const char *file, char *text, size_t size);

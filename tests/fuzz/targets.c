@@ -145,7 +145,7 @@ int fuzz_pass(const uint8_t *data, size_t size)
 int fuzz_parse(const uint8_t *data, size_t size)
 {
 	char *text = malloc(size + 1);
-	struct bar_mapping mapping;
+	struct mapping mapping;
 	struct buffer buffer;
 	struct target target;
 	uint64_t number;
@@ -158,8 +158,9 @@ int fuzz_parse(const uint8_t *data, size_t size)
 	parse_number(text, &number);
 	if (parse_target(text, &target))
 		must(target.direct ? target.bar < VDB_BARS : strchr(target.slice, '/') != NULL);
-	parse_buffer(text, &buffer);
-	if (parse_bar_mapping(text, &mapping))
+	if (parse_buffer(text, &buffer))
+		must(buffer.nr_known && buffer.nr_known <= MAX_RANGES);
+	if (parse_mapping(text, &mapping) && mapping.bdf[0])
 		must(mapping.bar < VDB_BARS);
 	mounts_block_device(text, "sda1", "8:1");
 	free(text);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* What the command understands of people's and the kernel's writing. */
+#include <stdio.h>
 #include <string.h>
 #include <vfio-dmabuf.h>
 
@@ -47,8 +48,8 @@ START_TEST(buffers)
 {
 	struct buffer buffer;
 
-	ck_assert(!parse_buffer("# bar kind state mode mappings size name ranges memattr importers\n", &buffer));
-	ck_assert(parse_buffer("2 slice live ro 3 0x3000 vfio0:0000:00:05.0/2 0x1000+0x2000,0x5000+0x1000 wc 1\n",
+	ck_assert(!parse_buffer("# bar kind state mode mappings size name ranges memattr importers inode\n", &buffer));
+	ck_assert(parse_buffer("2 slice live ro 3 0x3000 vfio0:0000:00:05.0/2 0x1000+0x2000,0x5000+0x1000 wc 1 17\n",
 			       &buffer));
 	ck_assert_uint_eq(buffer.bar, 2);
 	ck_assert(buffer.slice && buffer.read_only);
@@ -59,31 +60,50 @@ START_TEST(buffers)
 	ck_assert_uint_eq(buffer.ranges[1].offset, 0x5000);
 	ck_assert_str_eq(buffer.memattr, "wc");
 	ck_assert_int_eq(buffer.importers, 1);
-	ck_assert(parse_buffer("0 bar suspended rw 1 0x9000 - 0x0+0x1000,0x2000+0x1000,+7 nc 0\n", &buffer));
+	ck_assert_uint_eq(buffer.inode, 17);
+	ck_assert(parse_buffer("0 bar suspended rw 1 0x9000 - 0x0+0x1000,0x2000+0x1000,+7 nc 0 4294967296\n", &buffer));
 	ck_assert_uint_eq(buffer.nr_ranges, 9);
-	ck_assert(!parse_buffer("0 bar live rw 1 0x9000 - nonsense nc 0\n", &buffer));
+	ck_assert_uint_eq(buffer.nr_known, 2);
+	ck_assert_uint_eq(buffer.inode, 1ULL << 32);
+	ck_assert(!parse_buffer("0 bar live rw 1 0x9000 - nonsense nc 0 1\n", &buffer));
+	ck_assert(!parse_buffer("0 bar live rw 1 0x9000 - +7 nc 0 1\n", &buffer));
+	ck_assert(!parse_buffer("0 bar live rw 1 0x9000 - 0x0+0x1000 nc 0\n", &buffer));
 	ck_assert(!parse_buffer("0 bar live rw\n", &buffer));
 }
 END_TEST
 
 START_TEST(maps)
 {
-	struct bar_mapping mapping;
+	struct mapping mapping;
 
-	ck_assert(parse_bar_mapping("7f7c094b7000-7f7c094b9000 rw-s 00001000 00:0e 2   "
-				    "/dmabuf:vfio8:0000:02:00.0/0\n", &mapping));
+	ck_assert(parse_mapping("7f7c094b7000-7f7c094b9000 rw-s 00001000 00:0e 2   /dmabuf:vfio8:0000:02:00.0/0\n",
+				&mapping));
 	ck_assert_str_eq(mapping.bdf, "0000:02:00.0");
+	ck_assert_uint_eq(mapping.inode, 2);
 	ck_assert_uint_eq(mapping.offset, 0x1000);
 	ck_assert_uint_eq(mapping.length, 0x2000);
 	ck_assert(mapping.writable);
-	ck_assert(parse_bar_mapping("7f7c094b7000-7f7c094b9000 r--s 00001000 00:0e 2 /dmabuf:vfio8:0000:02:00.0/5\n",
-				    &mapping));
+	ck_assert(parse_mapping("7f7c094b7000-7f7c094b9000 r--s 00001000 00:0e 2 /dmabuf:vfio8:0000:02:00.0/5\n",
+				&mapping));
 	ck_assert(!mapping.writable && mapping.bar == 5);
-	ck_assert(!parse_bar_mapping("7f7c094b7000-7f7c094b9000 r--s 00001000 00:0e 2 /dmabuf:\n", &mapping));
-	ck_assert(!parse_bar_mapping("7f7c094b7000-7f7c094b9000 r--s 00001000 00:0e 2 /dmabuf:vfio8:x/0\n", &mapping));
-	ck_assert(!parse_bar_mapping("7f7c094b7000-7f7c094b9000 r--s 0 00:0e 2 /dmabuf:vfio8:0000:02:00.0/6\n",
-				     &mapping));
-	ck_assert(!parse_bar_mapping("7f7c094b7000-7f7c094b9000 r--p 00001000 08:01 2 /usr/bin/x\n", &mapping));
+	ck_assert(!parse_mapping("7f7c094b7000-7f7c094b9000 r--p 00001000 08:01 2 /usr/bin/x\n", &mapping));
+	ck_assert(!parse_mapping("", &mapping));
+}
+END_TEST
+
+/* What its holders have named otherwise. */
+START_TEST(maps_without_a_name)
+{
+	static const char *const names[] = { "", "vfio8:x/0", "vfio8:0000:02:00.0/6", "vfio8:0000:02:00.0", "\\012" };
+	struct mapping mapping;
+	char line[128];
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		snprintf(line, sizeof(line), "7f7c094b7000-7f7c094b9000 r--s 00001000 00:0e 2 /dmabuf:%s\n", names[i]);
+		ck_assert_msg(parse_mapping(line, &mapping), "%s", line);
+		ck_assert_uint_eq(mapping.inode, 2);
+		ck_assert_str_eq(mapping.bdf, "");
+	}
 }
 END_TEST
 
@@ -111,6 +131,7 @@ Suite *suite(void)
 	tc = add_group(s, "kernel");
 	tcase_add_test(tc, buffers);
 	tcase_add_test(tc, maps);
+	tcase_add_test(tc, maps_without_a_name);
 	tcase_add_test(tc, mounts);
 	return s;
 }

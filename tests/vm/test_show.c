@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: MIT
+/* What is shown of those who hold parts of a function's BARs. */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/dma-buf.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "broker.h"
+#include "client.h"
+#include "command.h"
+#include "device.h"
+#include "manager.h"
+#include "slice.h"
+#include "suite.h"
+#include "sysfs.h"
+
+#define PAGE	0x1000UL
+#define MEM	2	/* ivshmem's BAR that is plain memory */
+#define S	"-S " MANAGER_SOCKET
+
+typedef struct vfio_region_dma_range range_t;
+
+/* How many holders of a BAR begin there, are so long and have this in their text. */
+static size_t count(json_t *shown, int bar, uint64_t offset, uint64_t length, const char *text)
+{
+	json_t *one, *holder;
+	size_t found = 0, i, j;
+
+	json_array_foreach(json_object_get(shown, "bars"), i, one) {
+		json_array_foreach(json_object_get(one, "holders"), j, holder) {
+			json_int_t at, size;
+			const char *who;
+
+			ck_assert_int_eq(json_unpack(holder, "{s:I,s:I,s:s!}", "offset", &at, "length", &size,
+						     "holder", &who), 0);
+			found += json_integer_value(json_object_get(one, "index")) == bar &&
+				 (uint64_t)at == offset && (uint64_t)size == length && strstr(who, text);
+		}
+	}
+	return found;
+}
+
+static json_t *show(const char *name)
+{
+	return vfio_dmabuf_json("show --json %s", lab_bdf(name));
+}
+
+static const char *mapped_by(pid_t pid)
+{
+	static char text[32];
+
+	snprintf(text, sizeof(text), ", pid %d, ", pid);
+	return text;
+}
+
+START_TEST(show_draws_who_has_what)
+{
+	static const char config[] =
+		"device \"edu\" {\n"
+		"	bdf = \"@EDU@\"\n"
+		"	reset = never\n"
+		"	slice \"array\" { length = 0x1000 offset = 0x8000 count = 8 users = { \"*\" } }\n"
+		"}\n";
+	struct vdb_client *client;
+	struct vdb_lease lease;
+	char text[64];
+	pid_t broker;
+	json_t *shown;
+
+	manager_init();
+	broker_configure(config);
+	broker = broker_start();
+	client = broker_connect();
+	lease = broker_acquire(client, "edu/array", 0);
+	ck_assert_ptr_nonnull(vdb_slice_map(lease.slice, 0, 0, PROT_READ));
+	ck_assert_runs("show " S " %s", lab_bdf("EDU"));
+	check_says("BAR 0  1 MiB, 32-bit memory");
+	check_says("[.#......................................] 0x8000+0x1000");
+	check_says("slice, live, writable, mapped 1 times");
+	snprintf(text, sizeof(text), "mapped by %.15s, pid %d, read-only", program_invocation_short_name, getpid());
+	check_says(text);
+	snprintf(text, sizeof(text), "lease %" PRIu64 " of edu/array[0]", lease.id);
+	check_says(text);
+
+	shown = vfio_dmabuf_json("show --json " S " %s", lab_bdf("EDU"));
+	ck_assert_str_eq(json_string_value(json_object_get(shown, "bdf")), lab_bdf("EDU"));
+	ck_assert_str_eq(json_string_value(json_object_get(shown, "driver")), DRIVER);
+	ck_assert(json_is_true(json_object_get(shown, "complete")));
+	ck_assert_uint_eq(count(shown, 0, 0x8000, 0x1000, ""), 3);
+	ck_assert_uint_eq(count(shown, 0, 0x8000, 0x1000, text), 1);
+	broker_stop(broker, SIGKILL);
+}
+END_TEST
+
+START_TEST(show_of_nobody)
+{
+	json_t *shown = show("IVSHMEM"), *one;
+	size_t i;
+
+	json_array_foreach(json_object_get(shown, "bars"), i, one)
+		ck_assert_uint_eq(json_array_size(json_object_get(one, "holders")), 0);
+	ck_assert_uint_ge(i, 2);
+}
+END_TEST
+
+/* What a process calls itself may do nothing to the terminal, nor to the JSON. */
+START_TEST(names_of_processes_are_made_harmless)
+{
+	struct device mem;
+
+	device_open(&mem, "IVSHMEM");
+	device_map(&mem, MEM, 0, PAGE);
+	prctl(PR_SET_NAME, "a\033[31m\200\377b");
+	ck_assert_runs("show %s", lab_bdf("IVSHMEM"));
+	check_says("mapped by a?[31m??b, pid ");
+	ck_assert_uint_eq(count(show("IVSHMEM"), MEM, 0, PAGE, "mapped by a?[31m??b, pid "), 1);
+	/* So does what refuses to bind it. */
+	ck_assert_int_eq(vfio_dmabuf("bind --driver vfio-pci %s", lab_bdf("IVSHMEM")), 1);
+	check_says("(a?[31m??b)");
+	device_close(&mem);
+}
+END_TEST
+
+/* Whoever has a slice's fd may name it as he likes. */
+START_TEST(clients_cannot_hide)
+{
+	struct device mem, edu;
+	struct client *client = client_start(CLIENT_NOBODY);
+	char name[64];
+	json_t *shown;
+	int fd;
+
+	device_open(&mem, "IVSHMEM");
+	device_open(&edu, "EDU");
+	fd = slice_new(&mem, MEM, PAGE, PAGE);
+	client_mmap(client, fd, 0, PAGE, PROT_READ);
+	ck_assert_works(ioctl(fd, DMA_BUF_SET_NAME, ""));
+	ck_assert_uint_eq(count(show("IVSHMEM"), MEM, PAGE, PAGE, mapped_by(client->pid)), 1);
+
+	snprintf(name, sizeof(name), "vfio0:%s/0", lab_bdf("EDU"));
+	ck_assert_works(ioctl(fd, DMA_BUF_SET_NAME, name));
+	ck_assert_uint_eq(count(show("IVSHMEM"), MEM, PAGE, PAGE, mapped_by(client->pid)), 1);
+	shown = show("EDU");
+	ck_assert_uint_eq(count(shown, 0, PAGE, PAGE, ""), 0);
+	client_end(client);
+}
+END_TEST
+
+START_TEST(slice_of_several_ranges)
+{
+	static const range_t ranges[] = { { 8 * PAGE, 2 * PAGE }, { 2 * PAGE, PAGE }, { 16 * PAGE, PAGE } };
+	struct device mem;
+	json_t *shown;
+	char *map;
+	int fd;
+
+	device_open(&mem, "IVSHMEM");
+	fd = slice_export(&mem, MEM, O_RDWR, ranges, 3);
+	ck_assert_works(fd);
+	map = slice_map(fd, 0, 4 * PAGE);
+	shown = show("IVSHMEM");
+	for (int i = 0; i < 3; i++) {
+		ck_assert_uint_eq(count(shown, MEM, ranges[i].offset, ranges[i].length, "slice, "), 1);
+		ck_assert_uint_eq(count(shown, MEM, ranges[i].offset, ranges[i].length, mapped_by(getpid())), 1);
+	}
+	/* From the middle of the first to the middle one. */
+	munmap(map, PAGE);
+	munmap(map + 3 * PAGE, PAGE);
+	shown = show("IVSHMEM");
+	ck_assert_uint_eq(count(shown, MEM, 9 * PAGE, PAGE, mapped_by(getpid())), 1);
+	ck_assert_uint_eq(count(shown, MEM, 2 * PAGE, PAGE, mapped_by(getpid())), 1);
+	ck_assert_uint_eq(count(shown, MEM, 16 * PAGE, PAGE, mapped_by(getpid())), 0);
+	ck_assert(json_is_true(json_object_get(shown, "complete")));
+}
+END_TEST
+
+START_TEST(what_is_left_out_is_said)
+{
+	range_t ranges[20];
+	struct device mem;
+	json_t *shown;
+	int fd;
+
+	for (int i = 0; i < 20; i++)
+		ranges[i] = (range_t){ 2 * i * PAGE, PAGE };
+	device_open(&mem, "IVSHMEM");
+	fd = slice_export(&mem, MEM, O_RDWR, ranges, 20);
+	ck_assert_works(fd);
+	slice_map(fd, 0, 20 * PAGE);
+	shown = show("IVSHMEM");
+	for (int i = 0; i < 16; i++) {
+		ck_assert_uint_eq(count(shown, MEM, ranges[i].offset, PAGE, "and 4 more ranges"), 1);
+		ck_assert_uint_eq(count(shown, MEM, ranges[i].offset, PAGE, mapped_by(getpid())), 1);
+	}
+	ck_assert(json_is_false(json_object_get(shown, "complete")));
+	ck_assert_runs("show %s", lab_bdf("IVSHMEM"));
+	check_says("(some slices have more ranges than are listed)");
+
+	/* An ordinary user is not told of slices. */
+	ck_assert_int_eq(shell("/usr/bin/setpriv --reuid 1000 --clear-groups vfio-dmabuf show --json %s", lab_bdf("IVSHMEM")), 0);
+	check_says("\"complete\": false");
+}
+END_TEST
+
+START_TEST(however_many_there_are)
+{
+	struct device mem;
+	json_t *shown;
+
+	device_open(&mem, "IVSHMEM");
+	for (unsigned int i = 0; i < 300; i++)
+		ck_assert_works(slice_new(&mem, MEM, 4 * i * PAGE, PAGE));
+	shown = show("IVSHMEM");
+	for (unsigned int i = 0; i < 300; i++)
+		ck_assert_uint_eq(count(shown, MEM, 4 * i * PAGE, PAGE, "slice, live"), 1);
+}
+END_TEST
+
+Suite *suite(void)
+{
+	Suite *s = suite_create("show");
+	TCase *tc = add_group(s, "show");
+
+	tcase_add_test(tc, show_draws_who_has_what);
+	tcase_add_test(tc, show_of_nobody);
+	tcase_add_test(tc, names_of_processes_are_made_harmless);
+	tcase_add_test(tc, clients_cannot_hide);
+	tcase_add_test(tc, slice_of_several_ranges);
+	tcase_add_test(tc, what_is_left_out_is_said);
+	tcase_add_test(tc, however_many_there_are);
+	return s;
+}
