@@ -1,201 +1,129 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Whether somebody would miss a PCI function.
- *
- * Disks and interfaces are found from the other side: everything in /sys/class
- * whose real path goes through the function belongs to it, however deep.
- */
+/* Whether somebody would miss a PCI function. */
+#include <errno.h>
 #include <dirent.h>
-#include <ifaddrs.h>
-#include <limits.h>
-#include <net/if.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "buffers.h"
 #include "in_use.h"
-#include "parse.h"
+#include "process.h"
 #include "sysfs.h"
 
-static bool belongs_to(const char *class_path, const char *bdf)
+/* Through what a function is open, if it is. */
+struct vfio {
+	const char *bdf;
+	char path[64];		/* of the group's file, "" if there is none */
+	dev_t group, device;	/* 0 if there is none */
+	struct buffers buffers;
+	char *why;
+	size_t size;
+};
+
+static void find_files(struct vfio *vfio)
 {
-	char real[PATH_MAX], part[32];
-
-	snprintf(part, sizeof(part), "/%s/", bdf);
-	return realpath(class_path, real) && strstr(real, part);
-}
-
-static bool is_mounted(const char *name, const char *numbers, char *why, size_t size)
-{
-	FILE *file = fopen("/proc/self/mountinfo", "re");
-	char line[4096], point[256];
-	bool found = false;
-
-	while (file && !found && fgets(line, sizeof(line), file)) {
-		found = mounts_block_device(line, name, numbers);
-		if (found && sscanf(line, "%*d %*d %*s %*s %255s", point) == 1)
-			snprintf(why, size, "its disk %s is mounted at %s; unmount it first", name, point);
-	}
-	if (file)
-		fclose(file);
-	return found;
-}
-
-static bool is_swap(const char *name, char *why, size_t size)
-{
-	FILE *file = fopen("/proc/swaps", "re");
-	char line[512], device[256];
-	bool found = false;
-
-	while (file && !found && fgets(line, sizeof(line), file))
-		found = sscanf(line, "/dev/%255s", device) == 1 && !strcmp(device, name);
-	if (file)
-		fclose(file);
-	if (found)
-		snprintf(why, size, "its disk %s is swap; swapoff it first", name);
-	return found;
-}
-
-static bool has_holder(const char *name, char *why, size_t size)
-{
-	char path[512];
+	char name[64], path[256];
 	struct dirent *entry;
-	bool found = false;
 	DIR *dir;
 
-	snprintf(path, sizeof(path), "/sys/class/block/%s/holders", name);
+	if (function_link(vfio->bdf, "iommu_group", name, sizeof(name))) {
+		static const char *const prefixes[] = { "", "noiommu-" };
+
+		for (int i = 0; i < 2 && !vfio->group; i++) {
+			snprintf(path, sizeof(path), "/sys/class/vfio/%s%s/dev", prefixes[i], name);
+			vfio->group = device_number(path);
+			snprintf(vfio->path, sizeof(vfio->path), "/dev/vfio/%s%.32s", prefixes[i], name);
+		}
+	}
+	function_path(vfio->bdf, "vfio-dev", path, sizeof(path));
 	dir = opendir(path);
-	while (dir && !found && (entry = readdir(dir))) {
+	while (dir && (entry = readdir(dir))) {
 		if (entry->d_name[0] == '.')
 			continue;
-		found = true;
-		snprintf(why, size, "its disk %.60s is part of %.60s; take that down first", name, entry->d_name);
+		snprintf(path, sizeof(path), "/sys/class/vfio-dev/%.64s/dev", entry->d_name);
+		vfio->device = device_number(path);
 	}
 	if (dir)
 		closedir(dir);
-	return found;
 }
 
-static bool disk_in_use(const char *bdf, char *why, size_t size)
+/* Whether a device fd, which has no name, is this device's; Linux 6.17 and later say it. */
+static bool is_device_fd(const struct open_file *opened, const char *bdf)
 {
-	DIR *dir = opendir("/sys/class/block");
-	struct dirent *entry;
-	bool used = false;
-
-	while (dir && !used && (entry = readdir(dir))) {
-		char path[512], numbers[32];
-
-		snprintf(path, sizeof(path), "/sys/class/block/%s", entry->d_name);
-		if (entry->d_name[0] == '.' || !belongs_to(path, bdf))
-			continue;
-		strcat(path, "/dev");
-		if (file_get(path, numbers, sizeof(numbers)))
-			continue;
-		used = is_mounted(entry->d_name, numbers, why, size) ||
-		       is_swap(entry->d_name, why, size) || has_holder(entry->d_name, why, size);
-	}
-	if (dir)
-		closedir(dir);
-	return used;
-}
-
-static bool network_in_use(const char *bdf, char *why, size_t size)
-{
-	struct ifaddrs *all, *one;
-	bool used = false;
-
-	if (getifaddrs(&all))
-		return false;
-	for (one = all; one && !used; one = one->ifa_next) {
-		char path[64];
-
-		if (!one->ifa_addr || !(one->ifa_flags & IFF_UP) ||
-		    (one->ifa_addr->sa_family != AF_INET && one->ifa_addr->sa_family != AF_INET6))
-			continue;
-		snprintf(path, sizeof(path), "/sys/class/net/%s/device/", one->ifa_name);
-		if (!belongs_to(path, bdf)) {
-			/* The link's end is the function itself. */
-			char real[PATH_MAX];
-
-			if (!realpath(path, real) || strcmp(strrchr(real, '/') + 1, bdf))
-				continue;
-		}
-		used = true;
-		snprintf(why, size, "its network interface %s is up and has an address; take it down first",
-			 one->ifa_name);
-	}
-	freeifaddrs(all);
-	return used;
-}
-
-/* Files of VFIO through which the function may be open. */
-static void vfio_files(const char *bdf, char group[64], char device[64])
-{
-	char name[32], path[64];
-	struct dirent *entry;
-	DIR *dir;
-
-	group[0] = device[0] = '\0';
-	if (function_link(bdf, "iommu_group", name, sizeof(name)))
-		snprintf(group, 64, "/dev/vfio/%s", name);
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/vfio-dev", bdf);
-	dir = opendir(path);
-	while (dir && (entry = readdir(dir)))
-		if (entry->d_name[0] != '.')
-			snprintf(device, 64, "/dev/vfio/devices/%.40s", entry->d_name);
-	if (dir)
-		closedir(dir);
-}
-
-static bool process_has_open(const char *pid, const char *group, const char *device)
-{
-	char path[64];
-	struct dirent *entry;
+	char path[64], line[512];
 	bool found = false;
-	DIR *dir;
+	FILE *file;
 
-	snprintf(path, sizeof(path), "/proc/%.20s/fd", pid);
-	dir = opendir(path);
-	while (dir && !found && (entry = readdir(dir))) {
-		char link[128], target[128];
-		ssize_t length;
-
-		snprintf(link, sizeof(link), "%s/%.20s", path, entry->d_name);
-		length = readlink(link, target, sizeof(target) - 1);
-		if (length < 0)
-			continue;
-		target[length] = '\0';
-		found = (group[0] && !strcmp(target, group)) || (device[0] && !strcmp(target, device));
+	snprintf(path, sizeof(path), "/proc/%.20s/fdinfo/%.20s", opened->pid, opened->fd);
+	file = fopen(path, "re");
+	while (file && !found && fgets(line, sizeof(line), file)) {
+		line[strcspn(line, "\n")] = '\0';
+		found = !strncmp(line, "vfio-device-syspath:", 20) && strrchr(line, '/') &&
+			!strcmp(strrchr(line, '/') + 1, bdf);
 	}
-	if (dir)
-		closedir(dir);
+	if (file)
+		fclose(file);
 	return found;
 }
 
-static bool vfio_in_use(const char *bdf, char *why, size_t size)
+static bool opens_it(const struct open_file *file, void *data)
 {
-	char group[64], device[64], path[64], name[32];
-	struct dirent *entry;
-	bool used = false;
-	DIR *dir;
+	const struct vfio *vfio = data;
 
-	vfio_files(bdf, group, device);
-	dir = opendir("/proc");
-	while (dir && !used && (entry = readdir(dir))) {
-		if (entry->d_name[strspn(entry->d_name, "0123456789")] ||
-		    !process_has_open(entry->d_name, group, device))
-			continue;
-		used = true;
-		snprintf(path, sizeof(path), "/proc/%.20s/comm", entry->d_name);
-		if (file_get(path, name, sizeof(name)))
-			strcpy(name, "?");
-		snprintf(why, size, "process %.20s (%s) has it, or its group, open; end that first",
-			 entry->d_name, name);
-	}
-	if (dir)
-		closedir(dir);
+	if (S_ISCHR(file->mode))
+		return file->number == vfio->group || file->number == vfio->device;
+	return !(file->mode & S_IFMT) && is_device_fd(file, vfio->bdf);
+}
+
+/* A mapping of a BAR keeps the device open, one of a slice does not. */
+static bool maps_it(const char *line, void *data)
+{
+	const struct vfio *vfio = data;
+	const struct buffer *buffer;
+	struct mapping mapping;
+
+	if (!parse_mapping(line, &mapping))
+		return false;
+	buffer = buffers_find(&vfio->buffers, mapping.inode);
+	return buffer && !buffer->slice;
+}
+
+static bool has_it(const char *pid, void *data)
+{
+	struct vfio *vfio = data;
+	char name[32];
+
+	if (!process_any_file(pid, opens_it, vfio) &&
+	    !(vfio->buffers.nr && process_any_mapping(pid, maps_it, vfio)))
+		return false;
+	process_name(pid, name);
+	snprintf(vfio->why, vfio->size, "process %.20s (%s) has it, or its group, open; end that first", pid, name);
+	return true;
+}
+
+bool vfio_in_use(const char *bdf, char *why, size_t size)
+{
+	struct vfio vfio = { .bdf = bdf, .why = why, .size = size };
+	bool used;
+	int fd;
+
+	find_files(&vfio);
+	buffers_read(bdf, &vfio.buffers);
+	used = process_any(has_it, &vfio);
+	buffers_free(&vfio.buffers);
+	if (used || !vfio.group)
+		return used;
+	/* The group knows it, whatever becomes of the fd by which it was opened. */
+	fd = open(vfio.path, O_RDWR | O_CLOEXEC);
+	used = fd < 0 && errno == EBUSY;
+	if (fd >= 0)
+		close(fd);
+	if (used)
+		snprintf(why, size, "somebody has it, or its group, open through VFIO (ls -l /proc/*/fd may show who has a vfio-device); end that first");
 	return used;
 }
 

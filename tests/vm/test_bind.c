@@ -1,0 +1,580 @@
+// SPDX-License-Identifier: MIT
+/* Functions are given to the driver and back, and not taken from somebody who uses them. */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <linux/dm-ioctl.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "command.h"
+#include "device.h"
+#include "kernel.h"
+#include "slice.h"
+#include "suite.h"
+#include "sysfs.h"
+
+#define DISK	"/dev/nvme0n1"
+#define MEMORY	"/run/vfio-dmabuf/bind"
+
+static bool has_driver(const char *name, const char *driver)
+{
+	char now[64] = "";
+
+	sysfs_link(lab_bdf(name), "driver", now, sizeof(now));
+	return !strcmp(now, driver);
+}
+
+/* As after a boot of a machine that has the function's own driver. */
+static void give_to(const char *name, const char *module)
+{
+	char command[64];
+
+	snprintf(command, sizeof(command), "modprobe %s", module);
+	ck_assert_int_eq(system(command), 0);
+	driver_unbind(lab_bdf(name));
+	ck_assert_works(sysfs_write(lab_bdf(name), "driver_override", "\n"));
+	ck_assert_works(file_write("/sys/bus/pci/drivers_probe", lab_bdf(name)));
+	ck_assert(has_driver(name, module));
+}
+
+/* A process of its own, which begins with @begin and ends with us or by end_child(). */
+static pid_t start_child(void (*begin)(void))
+{
+	int ready = eventfd(0, 0);
+	pid_t pid = fork();
+	eventfd_t value;
+
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		begin();
+		eventfd_write(ready, 1);
+		pause();
+	}
+	ck_assert_works(pid);
+	ck_assert_works(eventfd_read(ready, &value));
+	close(ready);
+	return pid;
+}
+
+static void end_child(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+}
+
+/* ---- there and back ---- */
+
+START_TEST(bind_and_back)
+{
+	json_t *list;
+	const char *bdf, *driver;
+
+	give_to("NVME", "nvme");
+	list = vfio_dmabuf_json("bind --json %s", lab_bdf("NVME"));
+	ck_assert_int_eq(json_array_size(list), 1);
+	ck_assert_int_eq(json_unpack(json_array_get(list, 0), "{s:s,s:s!}", "bdf", &bdf, "driver", &driver), 0);
+	ck_assert_str_eq(bdf, lab_bdf("NVME"));
+	ck_assert_str_eq(driver, DRIVER);
+	ck_assert(has_driver("NVME", DRIVER));
+	ck_assert_runs("bind %s", lab_bdf("NVME"));
+	list = vfio_dmabuf_json("unbind --json %s", lab_bdf("NVME"));
+	ck_assert_int_eq(json_unpack(json_array_get(list, 0), "{s:s,s:s!}", "bdf", &bdf, "driver", &driver), 0);
+	ck_assert_str_eq(driver, "nvme");
+	ck_assert(has_driver("NVME", "nvme"));
+	ck_assert_int_eq(vfio_dmabuf("unbind %s", lab_bdf("NVME")), 1);
+	check_says("was not bound by vfio-dmabuf bind");
+	driver_rebind(lab_bdf("NVME"));
+}
+END_TEST
+
+START_TEST(bind_of_a_function_without_driver)
+{
+	json_t *list, *driver;
+
+	ck_assert_works(driver_unbind(lab_bdf("EDU")));
+	ck_assert_works(sysfs_write(lab_bdf("EDU"), "driver_override", "\n"));
+	ck_assert_runs("bind %s", lab_bdf("EDU"));
+	ck_assert(has_driver("EDU", DRIVER));
+	list = vfio_dmabuf_json("unbind --json %s", lab_bdf("EDU"));
+	driver = json_object_get(json_array_get(list, 0), "driver");
+	ck_assert(json_is_null(driver));
+	ck_assert(has_driver("EDU", ""));
+	driver_rebind(lab_bdf("EDU"));
+}
+END_TEST
+
+START_TEST(drivers_that_are_not_there_or_not_for_this)
+{
+	char path[128], override[64];
+
+	give_to("NVME", "nvme");
+	ck_assert_int_eq(vfio_dmabuf("bind --driver e1000e %s", lab_bdf("NVME")), 2);
+	check_says("is no VFIO driver");
+	ck_assert_int_eq(vfio_dmabuf("bind --driver none-vfio-pci %s", lab_bdf("NVME")), 1);
+	check_says("module none-vfio-pci cannot be loaded");
+	ck_assert(has_driver("NVME", "nvme"));
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/driver_override", lab_bdf("NVME"));
+	ck_assert_works(file_read(path, override, sizeof(override)));
+	ck_assert_str_eq(override, "(null)\n");
+	driver_rebind(lab_bdf("NVME"));
+}
+END_TEST
+
+/* What it had at first is remembered over a second bind, and if that fails. */
+START_TEST(failed_bind_keeps_the_first_driver)
+{
+	give_to("NVME", "nvme");
+	ck_assert_runs("bind --driver vfio-pci %s", lab_bdf("NVME"));
+	/* A kernel that asks no driver. */
+	ck_assert_int_eq(system("touch /tmp/probe"), 0);
+	ck_assert_works(mount("/tmp/probe", "/sys/bus/pci/drivers_probe", NULL, MS_BIND, NULL));
+	ck_assert_int_eq(vfio_dmabuf("bind %s", lab_bdf("NVME")), 1);
+	ck_assert_works(umount("/sys/bus/pci/drivers_probe"));
+	check_says("does not take it");
+	check_says_not("No such file");
+	ck_assert_runs("unbind %s", lab_bdf("NVME"));
+	ck_assert(has_driver("NVME", "nvme"));
+	driver_rebind(lab_bdf("NVME"));
+}
+END_TEST
+
+/* Rather no bind than one that cannot be undone. */
+START_TEST(bind_without_room_to_remember)
+{
+	char path[128];
+
+	give_to("NVME", "nvme");
+	ck_assert_int_eq(system("mkdir -p " MEMORY), 0);
+	ck_assert_works(mount("none", MEMORY, "tmpfs", 0, "size=4k,nr_inodes=8"));
+	ck_assert_int_eq(system("head -c 4096 /dev/zero >" MEMORY "/full"), 0);
+	ck_assert_int_eq(vfio_dmabuf("bind %s", lab_bdf("NVME")), 1);
+	check_says("cannot be written: No space left on device");
+	ck_assert(has_driver("NVME", "nvme"));
+	ck_assert_works(unlink(MEMORY "/full"));
+	ck_assert_runs("bind %s", lab_bdf("NVME"));
+	ck_assert_runs("unbind %s", lab_bdf("NVME"));
+	ck_assert(has_driver("NVME", "nvme"));
+
+	/* Whatever has emptied it. */
+	snprintf(path, sizeof(path), MEMORY "/%s", lab_bdf("NVME"));
+	close(open(path, O_CREAT | O_WRONLY, 0644));
+	ck_assert_int_eq(vfio_dmabuf("unbind %s", lab_bdf("NVME")), 1);
+	check_says("was not bound by vfio-dmabuf bind");
+	ck_assert_runs("bind %s", lab_bdf("NVME"));
+	ck_assert_runs("unbind %s", lab_bdf("NVME"));
+	ck_assert(has_driver("NVME", "nvme"));
+	ck_assert_works(umount(MEMORY));
+	driver_rebind(lab_bdf("NVME"));
+}
+END_TEST
+
+/* One of two functions of a group may not be left with a driver of its own. */
+START_TEST(groups_go_together)
+{
+	char group[32], other[32], text[64];
+
+	sysfs_link(lab_bdf("HOT0"), "iommu_group", group, sizeof(group));
+	sysfs_link(lab_bdf("HOT1"), "iommu_group", other, sizeof(other));
+	ck_assert_str_eq(group, other);
+	ck_assert_int_eq(system("modprobe pci-stub"), 0);
+	driver_bind(lab_bdf("HOT1"), "pci-stub");
+	ck_assert_works(driver_unbind(lab_bdf("HOT0")));
+	ck_assert_int_eq(vfio_dmabuf("bind %s", lab_bdf("HOT0")), 1);
+	snprintf(text, sizeof(text), "others with drivers of their own: %s (pci-stub)", lab_bdf("HOT1"));
+	check_says(text);
+	ck_assert(has_driver("HOT0", ""));
+	ck_assert_runs("bind --group %s", lab_bdf("HOT0"));
+	ck_assert(has_driver("HOT1", DRIVER));
+	ck_assert_runs("unbind %s %s", lab_bdf("HOT0"), lab_bdf("HOT1"));
+	ck_assert(has_driver("HOT1", "pci-stub"));
+	driver_rebind(lab_bdf("HOT0"));
+	driver_rebind(lab_bdf("HOT1"));
+}
+END_TEST
+
+/* ---- disks ---- */
+
+static void take_disk(void)
+{
+	give_to("NVME", "nvme");
+	/* The driver looks for the disk after it is bound. */
+	for (int i = 0; i < 100 && access(DISK, F_OK); i++)
+		usleep(50000);
+}
+
+static void give_disk_back(void)
+{
+	driver_rebind(lab_bdf("NVME"));
+}
+
+static void check_refused(const char *name, const char *why)
+{
+	ck_assert_int_eq(vfio_dmabuf("bind %s", lab_bdf(name)), 1);
+	check_says(why);
+	ck_assert(!has_driver(name, DRIVER));
+}
+
+static void make_file_system(void)
+{
+	ck_assert_int_eq(system("modprobe -q crc32c_generic; modprobe ext4"), 0);
+	ck_assert_int_eq(system("mke2fs -q " DISK), 0);
+	mkdir("/tmp/disk", 0755);
+}
+
+static void mount_disk(void)
+{
+	ck_assert_works(mount(DISK, "/tmp/disk", "ext4", 0, NULL));
+}
+
+START_TEST(disk_that_is_mounted)
+{
+	make_file_system();
+	mount_disk();
+	check_refused("NVME", "its disk nvme0n1 is mounted at /tmp/disk; unmount it first");
+	ck_assert_works(umount("/tmp/disk"));
+
+	ck_assert_int_eq(system("mkswap " DISK " >/dev/null && swapon " DISK), 0);
+	check_refused("NVME", "its disk nvme0n1 is swap");
+	ck_assert_int_eq(system("swapoff " DISK), 0);
+
+	ck_assert_runs("bind %s", lab_bdf("NVME"));
+	ck_assert_runs("unbind %s", lab_bdf("NVME"));
+}
+END_TEST
+
+static void mount_for_itself(void)
+{
+	ck_assert_works(unshare(CLONE_NEWNS));
+	ck_assert_works(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL));
+	mount_disk();
+}
+
+START_TEST(disk_that_is_mounted_elsewhere)
+{
+	pid_t pid;
+
+	make_file_system();
+	pid = start_child(mount_for_itself);
+	check_refused("NVME", "its disk nvme0n1 is in use");
+	end_child(pid);
+	ck_assert_runs("bind %s", lab_bdf("NVME"));
+	ck_assert_runs("unbind %s", lab_bdf("NVME"));
+}
+END_TEST
+
+START_TEST(disk_that_a_process_has_open)
+{
+	int fd = open(DISK, O_RDWR | O_CLOEXEC);
+	char text[64];
+
+	ck_assert_works(fd);
+	snprintf(text, sizeof(text), "process %d (%.15s) has its disk nvme0n1 open", getpid(),
+		 program_invocation_short_name);
+	check_refused("NVME", text);
+	close(fd);
+	ck_assert_runs("bind %s", lab_bdf("NVME"));
+	ck_assert_runs("unbind %s", lab_bdf("NVME"));
+}
+END_TEST
+
+static int dm(int control, unsigned long request, const char *table)
+{
+	struct {
+		struct dm_ioctl head;
+		struct dm_target_spec spec;
+		char params[64];
+	} dm = {
+		.head = {
+			.version = { DM_VERSION_MAJOR }, .data_size = sizeof(dm),
+			.data_start = sizeof(dm.head), .name = "lab", .target_count = !!table,
+		},
+		.spec = { .length = 8, .target_type = "linear" },
+	};
+
+	if (table)
+		strcpy(dm.params, table);
+	return ioctl(control, request, &dm);
+}
+
+START_TEST(disk_that_is_part_of_another)
+{
+	int control;
+
+	ck_assert_int_eq(system("modprobe dm-mod"), 0);
+	control = open("/dev/mapper/control", O_RDWR | O_CLOEXEC);
+	ck_assert_works(control);
+	ck_assert_works(dm(control, DM_DEV_CREATE, NULL));
+	ck_assert_works(dm(control, DM_TABLE_LOAD, DISK " 0"));
+	check_refused("NVME", "its disk nvme0n1 is part of dm-0; take that down first");
+	ck_assert_works(dm(control, DM_DEV_REMOVE, NULL));
+	close(control);
+	ck_assert_runs("bind %s", lab_bdf("NVME"));
+	ck_assert_runs("unbind %s", lab_bdf("NVME"));
+}
+END_TEST
+
+static void load_nvme(const char *options)
+{
+	driver_unbind(lab_bdf("NVME"));
+	ck_assert_int_eq(shell("rmmod nvme && rmmod nvme_core && modprobe nvme_core %s", options), 0);
+	take_disk();
+}
+
+/* The disk then belongs to a subsystem, and no more to the function alone. */
+START_TEST(disk_with_several_paths)
+{
+	char real[256] = "";
+
+	load_nvme("multipath_always_on=Y");
+	ck_assert_works(readlink("/sys/class/block/nvme0n1", real, sizeof(real) - 1));
+	ck_assert_msg(strstr(real, "/nvme-subsystem/"), "%s", real);
+	make_file_system();
+	mount_disk();
+	check_refused("NVME", "its disk nvme0n1 is mounted at /tmp/disk; unmount it first");
+	ck_assert_works(umount("/tmp/disk"));
+	ck_assert_runs("bind %s", lab_bdf("NVME"));
+	ck_assert_runs("unbind %s", lab_bdf("NVME"));
+	load_nvme("");
+}
+END_TEST
+
+/* ---- networks ---- */
+
+static void take_network(void)
+{
+	/* With IPv6 it would have an address as soon as it is up. */
+	ck_assert_int_eq(system("echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6"), 0);
+	give_to("E1000E", "e1000e");
+}
+
+static void give_network_back(void)
+{
+	driver_rebind(lab_bdf("E1000E"));
+}
+
+START_TEST(network_that_is_up)
+{
+	ck_assert_int_eq(system("ip addr add 192.0.2.1/24 dev eth0 && ip link set eth0 up"), 0);
+	check_refused("E1000E", "its network interface eth0 is up");
+	ck_assert_int_eq(system("ip addr flush dev eth0"), 0);
+	check_refused("E1000E", "its network interface eth0 is up");
+	ck_assert_int_eq(system("ip link set eth0 down"), 0);
+	ck_assert_runs("bind %s", lab_bdf("E1000E"));
+	ck_assert_runs("unbind %s", lab_bdf("E1000E"));
+}
+END_TEST
+
+START_TEST(network_in_a_bridge)
+{
+	ck_assert_int_eq(system("modprobe bridge && ip link add br0 type bridge && ip link set eth0 master br0"), 0);
+	check_refused("E1000E", "its network interface eth0 is part of br0");
+	ck_assert_int_eq(system("ip link del br0"), 0);
+	ck_assert_runs("bind %s", lab_bdf("E1000E"));
+	ck_assert_runs("unbind %s", lab_bdf("E1000E"));
+}
+END_TEST
+
+static void leave_network(void)
+{
+	ck_assert_works(unshare(CLONE_NEWNET));
+}
+
+START_TEST(network_in_another_namespace)
+{
+	pid_t pid = start_child(leave_network);
+	char command[128], text[128];
+
+	snprintf(command, sizeof(command), "ip link set eth0 netns %d && nsenter -t %d -n ip link set eth0 up", pid, pid);
+	ck_assert_int_eq(system(command), 0);
+	snprintf(text, sizeof(text), "its network interface eth0 (in /proc/%d/ns/net) is up", pid);
+	check_refused("E1000E", text);
+	end_child(pid);
+	for (int i = 0; i < 100 && access("/sys/class/net/eth0", F_OK); i++)
+		usleep(50000);
+	ck_assert_runs("bind %s", lab_bdf("E1000E"));
+	ck_assert_runs("unbind %s", lab_bdf("E1000E"));
+}
+END_TEST
+
+/* ---- VFIO ---- */
+
+static void bind_edu(void)
+{
+	driver_unbind(lab_bdf("EDU"));
+	ck_assert_works(sysfs_write(lab_bdf("EDU"), "driver_override", "\n"));
+	ck_assert_runs("bind %s", lab_bdf("EDU"));
+}
+
+static void rebind_edu(void)
+{
+	shell("vfio-dmabuf unbind %s", lab_bdf("EDU"));
+	driver_rebind(lab_bdf("EDU"));
+}
+
+static void check_edu_is_not_given_back(const char *by)
+{
+	ck_assert_int_eq(shell("timeout 20 vfio-dmabuf unbind %s", lab_bdf("EDU")), 1);
+	check_says(by);
+	check_says(", or use --force");
+	ck_assert(has_driver("EDU", DRIVER));
+	ck_assert_int_eq(shell("timeout 20 vfio-dmabuf bind --driver vfio-pci %s", lab_bdf("EDU")), 1);
+	check_says(by);
+	ck_assert(has_driver("EDU", DRIVER));
+}
+
+static const char *this_process(void)
+{
+	static char text[32];
+
+	snprintf(text, sizeof(text), "process %d (", getpid());
+	return text;
+}
+
+START_TEST(function_whose_group_is_open)
+{
+	struct device edu;
+
+	device_open(&edu, "EDU");
+	check_edu_is_not_given_back(this_process());
+	device_close(&edu);
+	ck_assert_runs("unbind %s", lab_bdf("EDU"));
+}
+END_TEST
+
+START_TEST(function_of_which_only_the_device_is_open)
+{
+	struct device edu;
+
+	device_open(&edu, "EDU");
+	close(edu.group);
+	close(edu.container);
+	/* Only since 6.17 does an fd say which device it is. */
+	check_edu_is_not_given_back(kernel_is(6, 17) ? this_process() : "somebody has it, or its group, open");
+	close(edu.fd);
+	ck_assert_runs("unbind %s", lab_bdf("EDU"));
+}
+END_TEST
+
+START_TEST(function_of_which_only_a_mapping_is_left)
+{
+	struct device edu;
+
+	device_open(&edu, "EDU");
+	device_map(&edu, 0, 0, 0x1000);
+	device_close(&edu);
+	check_edu_is_not_given_back(this_process());
+}
+END_TEST
+
+/* A slice keeps nobody from anything. */
+START_TEST(function_of_which_only_a_slice_is_left)
+{
+	struct device edu;
+	int fd;
+
+	device_open(&edu, "EDU");
+	fd = slice_new(&edu, 0, 0, 0x1000);
+	slice_map(fd, 0, 0x1000);
+	device_close(&edu);
+	ck_assert_runs("unbind %s", lab_bdf("EDU"));
+}
+END_TEST
+
+/* Lets go of the device when the kernel asks for it. */
+static void let_go_when_asked(void)
+{
+	struct {
+		struct vfio_irq_set set;
+		int fd;
+	} irq = {
+		.set = {
+			.argsz = sizeof(irq), .index = VFIO_PCI_REQ_IRQ_INDEX, .count = 1,
+			.flags = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER,
+		},
+	};
+	struct device edu;
+
+	device_open(&edu, "EDU");
+	irq.fd = eventfd(0, EFD_CLOEXEC);
+	ck_assert_works(ioctl(edu.fd, VFIO_DEVICE_SET_IRQS, &irq));
+	if (!fork()) {
+		eventfd_t value;
+
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		eventfd_read(irq.fd, &value);
+		_exit(0);
+	}
+	device_close(&edu);
+}
+
+START_TEST(force_asks_to_let_go)
+{
+	pid_t pid = start_child(let_go_when_asked);
+
+	check_edu_is_not_given_back("process ");
+	ck_assert_runs("unbind --force %s", lab_bdf("EDU"));
+	ck_assert(has_driver("EDU", ""));
+	end_child(pid);
+}
+END_TEST
+
+START_TEST(what_is_never_bound)
+{
+	ck_assert_int_eq(vfio_dmabuf("bind %s", lab_bdf("PORT_NVME")), 1);
+	check_says("it is a bridge");
+	ck_assert_int_eq(shell("/usr/bin/setpriv --reuid 1000 --clear-groups vfio-dmabuf bind %s", lab_bdf("EDU")), 1);
+	check_says("only root binds");
+}
+END_TEST
+
+Suite *suite(void)
+{
+	Suite *s = suite_create("bind");
+	const char *debug = kernel_started_with("lab.kernel=debug") ? "the debug kernel has no such drivers" : NULL;
+	TCase *tc = add_group(s, "there and back");
+
+	add_test_or_skip(tc, bind_and_back, debug);
+	tcase_add_test(tc, bind_of_a_function_without_driver);
+	add_test_or_skip(tc, drivers_that_are_not_there_or_not_for_this, debug);
+	add_test_or_skip(tc, failed_bind_keeps_the_first_driver, debug);
+	add_test_or_skip(tc, bind_without_room_to_remember, debug);
+	add_test_or_skip(tc, groups_go_together, debug);
+	tcase_add_test(tc, what_is_never_bound);
+
+	tc = add_group(s, "disks");
+	if (!debug)
+		tcase_add_checked_fixture(tc, take_disk, give_disk_back);
+	add_test_or_skip(tc, disk_that_is_mounted, debug);
+	add_test_or_skip(tc, disk_that_is_mounted_elsewhere, debug);
+	add_test_or_skip(tc, disk_that_a_process_has_open, debug);
+	add_test_or_skip(tc, disk_that_is_part_of_another, debug);
+	add_test_or_skip(tc, disk_with_several_paths, debug ?: kernel_is(6, 16) ? NULL :
+			 "the kernel makes such disks only of several controllers");
+
+	tc = add_group(s, "networks");
+	if (!debug)
+		tcase_add_checked_fixture(tc, take_network, give_network_back);
+	add_test_or_skip(tc, network_that_is_up, debug);
+	add_test_or_skip(tc, network_in_a_bridge, debug);
+	add_test_or_skip(tc, network_in_another_namespace, debug);
+
+	tc = add_group(s, "VFIO");
+	tcase_add_checked_fixture(tc, bind_edu, rebind_edu);
+	tcase_add_test(tc, function_whose_group_is_open);
+	tcase_add_test(tc, function_of_which_only_the_device_is_open);
+	tcase_add_test(tc, function_of_which_only_a_mapping_is_left);
+	tcase_add_test(tc, function_of_which_only_a_slice_is_left);
+	tcase_add_test(tc, force_asks_to_let_go);
+	return s;
+}
