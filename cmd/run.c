@@ -15,7 +15,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/timerfd.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "command.h"
@@ -41,7 +43,7 @@ static struct vdb_lease leases[MAX];
 
 static const struct argp_option options[] = {
 	{ "slice", 's', "SLICE[,ro]", 0, "a slice to have: device/slice, device/slice[3]; may be repeated", 0 },
-	{ "time", 't', "SECONDS", 0, "how long to have them", 0 },
+	{ "time", 't', "SECONDS", 0, "how long to have them; else as long as the program runs", 0 },
 	{ 0 }
 };
 
@@ -122,16 +124,18 @@ static void set_environment(void)
 }
 
 /* The fds to where they belong; none of ours may be in the way. */
-static void place_fds(void)
+static int place_fds(void)
 {
-	int high[2 * MAX];
+	int high[2 * MAX], nr = 2 * args.nr;
 
 	for (int i = 0; i < args.nr; i++) {
-		high[2 * i] = fcntl(vdb_slice_fd(leases[i].slice), F_DUPFD_CLOEXEC, FIRST_FD + 2 * MAX);
-		high[2 * i + 1] = fcntl(vdb_slice_event_fd(leases[i].slice), F_DUPFD_CLOEXEC, FIRST_FD + 2 * MAX);
+		high[2 * i] = fcntl(vdb_slice_fd(leases[i].slice), F_DUPFD_CLOEXEC, FIRST_FD + nr);
+		high[2 * i + 1] = fcntl(vdb_slice_event_fd(leases[i].slice), F_DUPFD_CLOEXEC, FIRST_FD + nr);
 	}
-	for (int i = 0; i < 2 * args.nr; i++)
-		dup2(high[i], FIRST_FD + i);
+	for (int i = 0; i < nr; i++)
+		if (high[i] < 0 || dup2(high[i], FIRST_FD + i) < 0)
+			return fail("there is no room for %d fds from 3 on, and as many beside them; see ulimit -n", nr);
+	return 0;
 }
 
 static pid_t start(char **argv, const sigset_t *former)
@@ -142,7 +146,8 @@ static pid_t start(char **argv, const sigset_t *former)
 	if (pid)
 		return pid;
 	set_environment();
-	place_fds();
+	if (place_fds())
+		_exit(STATUS_FAILED);
 	sigprocmask(SIG_SETMASK, former, NULL);
 	execvp(argv[0], argv);
 	error = errno;
@@ -153,10 +158,11 @@ static pid_t start(char **argv, const sigset_t *former)
 static const char *const ends[] = { "?", "released", "its time is over", "revoked", "the device is lost",
 				    "the client is gone", "the broker was killed" };
 
-/* Whether a lease has ended by now, or there is nobody any more to tell. */
+static bool any_ended;
+
+/* False if there is nobody any more who tells. */
 static bool tell_events(struct vdb_client *client)
 {
-	static bool ended;
 	struct vdb_event event;
 	int ret;
 
@@ -165,12 +171,13 @@ static bool tell_events(struct vdb_client *client)
 			if (leases[i].id != event.lease || event.state != VDB_REVOKED)
 				continue;
 			fail("%s: the lease has ended: %s", args.slices[i].text, ends[event.end]);
-			ended = true;
+			any_ended = true;
+			leases[i].seconds = 0;
 		}
 	}
 	if (ret < 0)
 		fail("%s", vdb_client_error(client));
-	return ended || ret < 0;
+	return ret >= 0;
 }
 
 /* What a shell makes of its status. */
@@ -181,35 +188,64 @@ static int exit_status(int status, struct vdb_client *client)
 	if (!WIFSIGNALED(status))
 		return WEXITSTATUS(status);
 	/* The program dies of a revocation before the broker has told us of it. */
-	while (WTERMSIG(status) == SIGBUS && !tell_events(client) && poll(&p, 1, TOLD_MS) == 1)
+	while (WTERMSIG(status) == SIGBUS && tell_events(client) && !any_ended && poll(&p, 1, TOLD_MS) == 1)
 		;
 	return 128 + WTERMSIG(status);
 }
 
-/* Passes signals on until it has ended; its exit status. */
-static int supervise(pid_t pid, struct vdb_client *client, int signals)
+/* Has the leases last on, and sets the timer for the next time. */
+static void renew(struct vdb_client *client, int timer)
+{
+	struct itimerspec next = { 0 };
+	int64_t shortest = INT64_MAX;
+
+	for (int i = 0; i < args.nr; i++) {
+		int64_t seconds;
+
+		if (!leases[i].seconds)
+			continue;
+		/* If it has ended meanwhile its event will tell. */
+		seconds = vdb_client_renew(client, leases[i].id, 0);
+		leases[i].seconds = seconds > 0 ? seconds : 0;
+		if (leases[i].seconds && seconds < shortest)
+			shortest = seconds;
+	}
+	/* In half of the time, which may be half a second. */
+	if (shortest < INT64_MAX) {
+		next.it_value.tv_sec = shortest / 2;
+		next.it_value.tv_nsec = shortest % 2 * 500000000;
+	}
+	timerfd_settime(timer, 0, &next, NULL);
+}
+
+/* Passes signals on, and renews leases, until it has ended; its exit status. */
+static int supervise(pid_t pid, struct vdb_client *client, int signals, int timer)
 {
 	struct pollfd polls[] = {
 		{ .fd = signals, .events = POLLIN },
 		{ .fd = vdb_client_fd(client), .events = POLLIN },
+		{ .fd = timer, .events = POLLIN },
 	};
 	int status;
 
+	/* Who has said how long to have them has them no longer. */
+	if (!args.seconds)
+		renew(client, timer);
 	for (;;) {
 		struct signalfd_siginfo info;
 
 		if (waitpid(pid, &status, WNOHANG) == pid)
 			return exit_status(status, client);
-		poll(polls, 2, -1);
+		poll(polls, 3, -1);
+		/* What a terminal sends has come to the program as well. */
 		if (polls[0].revents && read(signals, &info, sizeof(info)) == sizeof(info) &&
-		    info.ssi_signo != SIGCHLD)
+		    info.ssi_signo != SIGCHLD && info.ssi_code != SI_KERNEL)
 			kill(pid, info.ssi_signo);
-		if (polls[1].revents) {
-			tell_events(client);
-			/* Gone for good: nothing more will come from there. */
-			if (vdb_client_next(client, &(struct vdb_event){ 0 }) < 0)
-				polls[1].fd = -1;
-		}
+		/* Gone for good: nothing more will come from there. */
+		if (polls[1].revents && !tell_events(client))
+			polls[1].fd = -1;
+		if (polls[2].revents)
+			renew(client, timer);
 	}
 }
 
@@ -232,7 +268,7 @@ static int block_signals(sigset_t *former)
 /* Acquires what was asked for and runs the program; its exit status. */
 static int run(struct vdb_client *client)
 {
-	int signals;
+	int signals, timer;
 	sigset_t former;
 	pid_t pid;
 
@@ -241,10 +277,13 @@ static int run(struct vdb_client *client)
 				       args.slices[i].flags, args.seconds, &leases[i]))
 			return fail("%s: %s", args.slices[i].text, vdb_client_error(client));
 	signals = block_signals(&former);
+	timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+	if (signals < 0 || timer < 0)
+		return fail("%s is not run: %s", args.program[0], strerror(errno));
 	pid = start(args.program, &former);
-	if (signals < 0 || pid < 0)
+	if (pid < 0)
 		return fail("%s: %s", args.program[0], strerror(errno));
-	return supervise(pid, client, signals);
+	return supervise(pid, client, signals, timer);
 }
 
 int cmd_run(int argc, char **argv)

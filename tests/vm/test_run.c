@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: MIT
+/* Programs that are run with slices. */
+#define _GNU_SOURCE
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "broker.h"
+#include "command.h"
+#include "manager.h"
+#include "suite.h"
+#include "sysfs.h"
+
+#define S	"-S " MANAGER_SOCKET
+
+static const char config[] =
+	"device \"edu\" {\n"
+	"	bdf = \"@EDU@\"\n"
+	"	reset = never\n"
+	"	slice \"page\" { length = 0x1000 users = { \"*\" } }\n"
+	"	slice \"short\" { length = 0x1000 offset = 0x4000 max_seconds = 2 users = { \"*\" } }\n"
+	"	slice \"array\" { length = 0x1000 offset = 0x8000 count = 8 users = { \"*\" } }\n"
+	"}\n";
+static pid_t broker;
+
+static void start_broker(void)
+{
+	unlink(BROKER_LOG);
+	manager_init();
+	broker_configure(config);
+	broker = broker_start();
+}
+
+static void stop_broker(void)
+{
+	broker_stop(broker, SIGKILL);
+}
+
+START_TEST(slices_are_passed)
+{
+	/* A shell has no mmap(); what it sees are the fds and the environment. */
+	ck_assert_runs("run " S " -s edu/page -s 'edu/array[5],ro' -- sh -c "
+		       "'readlink /proc/self/fd/3; readlink /proc/self/fd/5; ls /proc/self/fd | wc -l; "
+		       "echo $VFIO_DMABUF_FDS $VFIO_DMABUF_SLICES'");
+	check_says("/dmabuf:");
+	check_says("4 [{");
+	check_says("\"name\":\"edu/array\",\"index\":5,\"fd\":5,\"event_fd\":6");
+	check_says("\"read_only\":true");
+	/* The lease lasts as long as the program. */
+	ck_assert_runs("run " S " -s edu/page -- /usr/bin/vfio-dmabuf leases " S);
+	check_says("edu/page[0]");
+	ck_assert_runs("leases " S);
+	check_says_not("edu/page");
+}
+END_TEST
+
+START_TEST(environment_is_json)
+{
+	json_t *list, *one;
+	int fd, index;
+
+	ck_assert_runs("run " S " -s edu/page -s 'edu/array[5],ro' -- sh -c 'echo \"$VFIO_DMABUF_SLICES\"'");
+	list = json_loads(command_out, 0, NULL);
+	ck_assert_uint_eq(json_array_size(list), 2);
+	one = json_array_get(list, 1);
+	ck_assert_int_eq(json_unpack(one, "{s:i,s:i}", "index", &index, "fd", &fd), 0);
+	ck_assert_int_eq(index, 5);
+	ck_assert_int_eq(fd, 5);
+	ck_assert_uint_eq(json_object_size(one), 10);
+}
+END_TEST
+
+START_TEST(exit_statuses)
+{
+	ck_assert_int_eq(vfio_dmabuf("run " S " -s edu/page -- sh -c 'exit 7'"), 7);
+	ck_assert_int_eq(vfio_dmabuf("run " S " -s edu/page -- sh -c 'kill -TERM $$'"), 128 + SIGTERM);
+	ck_assert_int_eq(vfio_dmabuf("run " S " -s edu/page -- /nowhere/at/all"), 127);
+	ck_assert_int_eq(vfio_dmabuf("run " S " -s edu/page -- /etc/passwd"), 126);
+	ck_assert_int_eq(vfio_dmabuf("run " S " -s edu/nothing -- true"), 1);
+	check_says("there is no such slice for you");
+}
+END_TEST
+
+/* With few fds the slices are passed, and if there is no room for them no program is run. */
+START_TEST(few_file_descriptors)
+{
+	bool told = false;
+
+	ck_assert_int_eq(shell("ulimit -n 24; vfio-dmabuf run " S " -s edu/page -- readlink /proc/self/fd/3"), 0);
+	check_says("/dmabuf:");
+	for (int i = 9; i < 16; i++) {
+		int status = shell("ulimit -n %d; vfio-dmabuf run " S " -s edu/page -- readlink /proc/self/fd/3", i);
+
+		if (!status) {
+			check_says("/dmabuf:");
+		} else {
+			ck_assert_int_eq(status, 1);
+			check_says_not("/dmabuf:");
+			told |= !!strstr(command_out, "see ulimit -n");
+		}
+	}
+	ck_assert(told);
+}
+END_TEST
+
+START_TEST(time_ends)
+{
+	ck_assert_runs("run " S " -t 1 -s edu/page -- sleep 4");
+	check_says("edu/page: the lease has ended: its time is over");
+	ck_assert_int_eq(vfio_dmabuf("run " S " -t 3 -s edu/short -- true"), 1);
+	check_says("for 2 seconds at most");
+}
+END_TEST
+
+/* Lent until the program ends, also where no lease is that long. */
+START_TEST(leases_are_renewed)
+{
+	ck_assert_runs("run " S " -s edu/short -s edu/page -- sh -c 'sleep 6; vfio-dmabuf leases " S "'");
+	check_says("edu/short[0]");
+	check_says_not("ended");
+}
+END_TEST
+
+START_TEST(signals_are_passed_on)
+{
+	ck_assert_int_eq(vfio_dmabuf("run " S " -s edu/page -- sh -c "
+				     "'trap \"exit 9\" USR1; kill -USR1 $PPID; while :; do sleep 0.1; done'"), 9);
+	ck_assert_int_eq(vfio_dmabuf("run " S " -s edu/page -- sh -c "
+				     "'trap \"exit 8\" INT; kill -INT $PPID; while :; do sleep 0.1; done'"), 8);
+}
+END_TEST
+
+/* The terminal has given it to the program already. */
+START_TEST(interrupt_of_a_terminal_comes_once)
+{
+	int terminal;
+	pid_t pid = terminal_open(&terminal);
+
+	/* Under strace a sanitizer cannot look for leaks. */
+	terminal_type(terminal, "ASAN_OPTIONS=detect_leaks=0 exec strace -e trace=kill -o /tmp/strace.log vfio-dmabuf run " S " -s edu/page -- "
+		      "bash -c 'trap \"echo inter\"\"rupted\" INT; echo rea\"\"dy; read -t 2; read -t 2; exit 3'\n");
+	terminal_expect(terminal, "ready");
+	terminal_type(terminal, "\003");
+	terminal_expect(terminal, "interrupted");
+	ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+	ck_assert_int_eq(shell("cat /tmp/strace.log"), 0);
+	check_says("exited with 3");
+	check_says_not("kill(");
+}
+END_TEST
+
+START_TEST(revocation_of_each_is_told)
+{
+	ck_assert_runs("run " S " -s 'edu/array[1]' -s 'edu/array[2]' -- sh -c "
+		       "'vfio-dmabuf revoke " S " $(vfio-dmabuf leases " S " | grep -o \"^[0-9]*\"); sleep 1'");
+	check_says("edu/array[1]: the lease has ended: revoked");
+	check_says("edu/array[2]: the lease has ended: revoked");
+}
+END_TEST
+
+Suite *suite(void)
+{
+	Suite *s = suite_create("run");
+	TCase *tc = add_group(s, "run");
+
+	tcase_add_checked_fixture(tc, start_broker, stop_broker);
+	tcase_add_test(tc, slices_are_passed);
+	tcase_add_test(tc, environment_is_json);
+	tcase_add_test(tc, exit_statuses);
+	tcase_add_test(tc, few_file_descriptors);
+	tcase_add_test(tc, time_ends);
+	tcase_add_test(tc, leases_are_renewed);
+	tcase_add_test(tc, signals_are_passed_on);
+	tcase_add_test(tc, interrupt_of_a_terminal_comes_once);
+	tcase_add_test(tc, revocation_of_each_is_told);
+	return s;
+}
