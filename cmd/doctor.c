@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <stdarg.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #include "modprobe.h"
 #include "output.h"
 #include "sysfs.h"
+#include "target.h"
 
 enum verdict {
 	GOOD,
@@ -63,9 +65,9 @@ static void check_kernel(void)
 	uname(&name);
 	sscanf(name.release, "%u.%u", &major, &minor);
 	if (major * 1000 + minor < 6012)
-		say("kernel", BAD, "%s: the driver needs Linux 6.12 or later", name.release);
+		say("kernel", BAD, "%s: boot Linux 6.12 or later, which the driver needs", name.release);
 	else if (major * 1000 + minor > 7003)
-		say("kernel", WARNING, "%s: nobody has tried the driver on later ones than 7.3", name.release);
+		say("kernel", WARNING, "%s: nobody has tried the driver on later ones than 7.3; boot one of these if it fails", name.release);
 	else
 		say("kernel", GOOD, "%s", name.release);
 }
@@ -84,7 +86,7 @@ static void check_iommu(void)
 		    strstr(line, "intel_iommu=on") ? "" : ", and boot with intel_iommu=on on Intel's");
 	if (!file_get("/sys/module/vfio/parameters/enable_unsafe_noiommu_mode", unsafe, sizeof(unsafe)) &&
 	    unsafe[0] == 'Y')
-		say("noiommu", WARNING, "VFIO's unsafe mode is on: devices can write to all memory");
+		say("noiommu", WARNING, "VFIO's unsafe mode is on, devices can write to all memory; load vfio without enable_unsafe_noiommu_mode");
 }
 
 static void check_module(const char *what, const char *name, const char *loaded, const char *remedy)
@@ -99,28 +101,73 @@ static void check_module(const char *what, const char *name, const char *loaded,
 
 static void check_modules(void)
 {
-	check_module("vfio", "vfio-pci-core", "/sys/module/vfio_pci_core", "the kernel has been built without VFIO");
+	check_module("vfio", "vfio-pci-core", "/sys/module/vfio_pci_core", "boot a kernel with CONFIG_VFIO_PCI");
 	check_module("driver", DRIVER, "/sys/bus/pci/drivers/" DRIVER,
 		     "install dmabuf-vfio-pci-dkms, and the kernel's headers");
 	if (access("/dev/iommu", F_OK) && access("/dev/vfio/vfio", F_OK) && !module_known("vfio_iommu_type1"))
-		say("vfio", BAD, "neither /dev/iommu nor /dev/vfio/vfio is there");
+		say("vfio", BAD, "neither /dev/iommu nor /dev/vfio/vfio is there; boot a kernel with CONFIG_IOMMUFD or CONFIG_VFIO_IOMMU_TYPE1");
+}
+
+static bool may_open(const char *path)
+{
+	return !faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS);
+}
+
+/* The first of two files that this user may not open, or NULL. */
+static const char *closed(const char *first, const char *second)
+{
+	return !may_open(first) ? first : !may_open(second) ? second : NULL;
+}
+
+/* Whether this user may open a function, through its character device or its group. */
+static bool check_access(const struct function *function)
+{
+	char group[64], directory[64], device[300] = "";
+	const char *missing;
+	struct dirent *entry;
+	DIR *dir;
+
+	snprintf(directory, sizeof(directory), "/sys/bus/pci/devices/%s/vfio-dev", function->bdf);
+	dir = opendir(directory);
+	while (dir && (entry = readdir(dir)))
+		if (entry->d_name[0] != '.')
+			snprintf(device, sizeof(device), "/dev/vfio/devices/%s", entry->d_name);
+	if (dir)
+		closedir(dir);
+	snprintf(group, sizeof(group), "/dev/vfio/%s", function->group);
+	/* As the library chooses. */
+	if (!access(device, F_OK) && !access("/dev/iommu", F_OK))
+		missing = closed(device, "/dev/iommu");
+	else
+		missing = closed(group, "/dev/vfio/vfio");
+	if (missing && access(missing, F_OK))
+		say("access", WARNING, "%s: %s is not there; modprobe vfio_iommu_type1, and see whether udev runs",
+		    function->bdf, missing);
+	else if (missing)
+		say("access", WARNING, "%s: you may not open %s; have root chown it to you (a rule for udev lasts), or let the broker lend slices",
+		    function->bdf, missing);
+	return !missing;
 }
 
 static void check_bound(void)
 {
 	struct function *all;
-	size_t nr, bound = 0;
+	size_t nr, bound = 0, open = 0;
 
 	if (access("/sys/bus/pci/drivers/" DRIVER, F_OK))
 		return;
 	nr = function_all(&all);
 	for (size_t i = 0; i < nr; i++)
 		bound += !strcmp(all[i].driver, DRIVER);
-	free(all);
 	if (bound)
 		say("bound", GOOD, "%zu functions are bound to " DRIVER, bound);
 	else
 		say("bound", WARNING, "no function is bound; vfio-dmabuf bind BDF");
+	for (size_t i = 0; i < nr; i++)
+		open += !strcmp(all[i].driver, DRIVER) && check_access(&all[i]);
+	if (bound && open == bound)
+		say("access", GOOD, "you may open all functions that are bound");
+	free(all);
 }
 
 /* Each BAR mapping is of the device's memory and not locked; DMA buffers are. */
@@ -133,7 +180,8 @@ static void check_limits(void)
 		say("memlock", GOOD, "memory for DMA is not limited");
 	else
 		say("memlock", limit.rlim_cur < (64UL << 20) ? WARNING : GOOD,
-		    "memory for DMA is limited to %s; drivers may want more (ulimit -l)", human_size(limit.rlim_cur));
+		    "memory for DMA is limited to %s; if a driver wants more: ulimit -l, or LimitMEMLOCK= of its service",
+		    human_size(limit.rlim_cur));
 }
 
 static void check_broker(void)
@@ -149,7 +197,7 @@ static void check_broker(void)
 	if (client)
 		say("broker", GOOD, "it answers at %s", path);
 	else
-		say("broker", BAD, "%s: %s; see journalctl -u vfio-dmabufd", path, strerror(errno));
+		say("broker", BAD, "%s: %s; %s", path, strerror(errno), broker_advice(errno));
 	vdb_client_close(client);
 }
 

@@ -4,16 +4,54 @@
 #include <string.h>
 
 #include "command.h"
+#include "sysfs.h"
 #include "target.h"
+
+const char *broker_advice(int error)
+{
+	switch (error) {
+	case ENOENT:
+	case ECONNREFUSED:
+		return "is vfio-dmabufd.socket active?";
+	case EACCES:
+		return "its mode says who may connect (SocketMode= of vfio-dmabufd.socket)";
+	case EPROTONOSUPPORT:
+		return "vfio-dmabuf and vfio-dmabufd are of different versions, update both";
+	case EDQUOT:
+		return "you, or all, have as many connections as there may be; end some of their programs";
+	default:
+		return "see journalctl -u vfio-dmabufd";
+	}
+}
 
 struct vdb_client *connect_broker(void)
 {
 	struct vdb_client *client = vdb_client_connect(common.socket);
 
 	if (!client)
-		fail("no broker at %s: %s; is vfio-dmabufd.socket active?",
-		     common.socket ?: VDB_BROKER_SOCKET, strerror(errno));
+		fail("the broker at %s: %s; %s", common.socket ?: VDB_BROKER_SOCKET, strerror(errno),
+		     broker_advice(errno));
 	return client;
+}
+
+/* What to do if a device cannot be opened. */
+static int open_failed(const char *bdf, int error)
+{
+	char driver[64];
+
+	switch (error) {
+	case ENOENT:
+		if (!function_link(bdf, "subsystem", driver, sizeof(driver)))
+			return fail("%s: there is no such function; vfio-dmabuf list shows which there are", bdf);
+		return fail("%s: it has no VFIO driver; bind it first: vfio-dmabuf bind %s", bdf, bdf);
+	case EBUSY:
+		return fail("%s: somebody has it open (if the broker, name a slice), or others of its IOMMU group have drivers of their own (bind --group)",
+			    bdf);
+	case EACCES:
+		return fail("%s: %s; vfio-dmabuf doctor says what you may open", bdf, strerror(error));
+	default:
+		return fail("%s: %s", bdf, strerror(error));
+	}
 }
 
 static int open_direct(const struct target *target, unsigned int flags, struct opened *opened)
@@ -23,8 +61,7 @@ static int open_direct(const struct target *target, unsigned int flags, struct o
 
 	opened->device = vdb_device_open(target->bdf);
 	if (!opened->device)
-		return fail("%s: %s%s", target->bdf, strerror(errno),
-			    errno == EBUSY ? "; if the broker has it, name a slice" : "");
+		return open_failed(target->bdf, errno);
 	if (vdb_device_bar(opened->device, target->bar, &bar))
 		return fail("%s: BAR %u: %s", target->bdf, target->bar, strerror(errno));
 	if (!bar.mappable)

@@ -13,6 +13,8 @@ struct opened {
 	struct vdb_slice *slice;
 };
 
+/* What to do if the broker cannot be connected to for this errno. */
+const char *broker_advice(int error);
 /* The broker; NULL, and said why. */
 struct vdb_client *connect_broker(void);
 /* 0, or STATUS_FAILED and said why. */
