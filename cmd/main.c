@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* vfio-dmabuf: share slices of PCI devices; vfio-dmabuf(1). */
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -89,6 +90,14 @@ static void help(FILE *stream)
 	fputs("\nCOMMAND --help says more; so does vfio-dmabuf(1).\n", stream);
 }
 
+/* What could not be printed has not been done. */
+static int finish(int status)
+{
+	if (fflush(stdout) || ferror(stdout))
+		return fail("stdout: %s", strerror(errno));
+	return status;
+}
+
 int main(int argc, char **argv)
 {
 	argp_err_exit_status = STATUS_USAGE;
@@ -112,7 +121,7 @@ int main(int argc, char **argv)
 		/* What argp calls the program in its messages. */
 		snprintf(name, sizeof(name), "vfio-dmabuf %s", argv[1]);
 		argv[1] = name;
-		return commands[i].run(argc - 1, argv + 1);
+		return finish(commands[i].run(argc - 1, argv + 1));
 	}
 	fprintf(stderr, "vfio-dmabuf: there is no command \"%s\"; vfio-dmabuf --help lists them\n", argv[1]);
 	return STATUS_USAGE;
