@@ -54,15 +54,16 @@ static void parse_position(const char *arg, struct argp_state *state)
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	int wanted = *(int *)state->input;
+	uint64_t width;
 
 	switch (key) {
 	case ARGP_KEY_INIT:
 		state->child_inputs[0] = NULL;
 		return 0;
 	case 'w':
-		args.width = strtoul(arg, NULL, 10);
-		if (args.width != 8 && args.width != 16 && args.width != 32 && args.width != 64)
+		if (!parse_number(arg, &width) || (width != 8 && width != 16 && width != 32 && width != 64))
 			argp_error(state, "the width is 8, 16, 32 or 64, not \"%s\"", arg);
+		args.width = width;
 		return 0;
 	case 'n':
 		if (!parse_number(arg, &args.count) || !args.count || args.count > 4096)
