@@ -106,7 +106,8 @@ int cmd_leases(int argc, char **argv)
 {
 	static const struct argp argp = {
 		.parser = parse_nothing, .children = common_options,
-		.doc = "Lists leases: an administrator sees all, others those of their own connection.",
+		.doc = "Lists the leases of all clients, for administrators of the broker."
+		       "\vOthers would see those of their own connection, and this command has none.",
 	};
 
 	argp_parse(&argp, argc, argv, 0, NULL, NULL);
