@@ -43,7 +43,7 @@ comma := ,
 build/unit/vm/%: tests/vm/%.c $(wildcard tests/vm/support/*.[ch]) build/unit/lib/libvfio-dmabuf.a
 	@mkdir -p $(@D)
 	$(CC) $(GUEST_CPPFLAGS) $(filter-out -MMD -MP,$(CFLAGS)) -fsanitize=address,undefined -fno-sanitize-recover=all \
-		-o $@ $(filter %.c %.a,$^) $(CHECK_LIBS)
+		-o $@ $(filter %.c %.a,$^) $(TEST_LIBS)
 
 build/user/support/%.o: tests/vm/support/%.c
 	@mkdir -p $(@D)
