@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -19,22 +20,31 @@
 #define SO_PEERPIDFD	77
 #endif
 
+/*
+ * The line of cgroup v2.  Only whole lines count: names are the users' own, and
+ * what is inside one may look like another line's begin.
+ */
 static void read_cgroup(struct identity *who)
 {
-	char path[64], line[sizeof(who->cgroup) + 8];
+	char path[64], *line = NULL;
+	size_t size = 0;
+	ssize_t length;
 	FILE *file;
 
 	snprintf(path, sizeof(path), "/proc/%d/cgroup", who->pid);
 	file = fopen(path, "re");
 	if (!file)
 		return;
-	while (fgets(line, sizeof(line), file)) {
-		if (strncmp(line, "0::/", 4) || !strchr(line, '\n'))
+	while ((length = getline(&line, &size, file)) > 0) {
+		if (strncmp(line, "0::/", 4))
 			continue;
-		line[strcspn(line, "\n")] = '\0';
-		if (strlen(line + 3) < sizeof(who->cgroup))
+		if (line[length - 1] == '\n' && (size_t)length - 4 < sizeof(who->cgroup)) {
+			line[length - 1] = '\0';
 			strcpy(who->cgroup, line + 3);
+		}
+		break;
 	}
+	free(line);
 	fclose(file);
 }
 

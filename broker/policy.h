@@ -3,6 +3,7 @@
 #ifndef BROKER_POLICY_H
 #define BROKER_POLICY_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
@@ -18,7 +19,7 @@ struct identity {
 	gid_t gid;
 	gid_t groups[IDENTITY_MAX_GROUPS];
 	size_t nr_groups;
-	char cgroup[512];	/* "" if not known */
+	char cgroup[PATH_MAX];	/* the longest that the kernel tells; "" if not known */
 };
 
 bool policy_allows(const struct rule *rule, const struct identity *who);

@@ -283,7 +283,7 @@ END_TEST
 
 static void in_cgroup(const char *path, int expected)
 {
-	char file[128], number[16];
+	char file[1024], number[16];
 	struct vdb_lease lease;
 	int status;
 	pid_t pid = fork();
@@ -303,10 +303,37 @@ static void in_cgroup(const char *path, int expected)
 	ck_assert_int_eq(WEXITSTATUS(status), expected);
 }
 
-START_TEST(cgroups)
+/* The former test may have done it. */
+static void mount_cgroups(void)
 {
 	ck_assert_works(mount("cgroup2", "/sys/fs/cgroup", "cgroup2", 0, NULL));
 	mkdir("/sys/fs/cgroup/test", 0755);
+}
+
+/* A directory below another one; the path grows by it. */
+static void add_cgroup(char path[1024], const char *name)
+{
+	char directory[1100];
+
+	strcat(path, "/");
+	strcat(path, name);
+	snprintf(directory, sizeof(directory), "/sys/fs/cgroup%s", path);
+	ck_assert(!mkdir(directory, 0755) || errno == EEXIST);
+}
+
+static void add_long_cgroups(char path[1024])
+{
+	char name[255];
+
+	memset(name, 'a', sizeof(name));
+	name[sizeof(name) - 1] = '\0';
+	for (int i = 0; i < 2; i++)
+		add_cgroup(path, name);
+}
+
+START_TEST(cgroups)
+{
+	mount_cgroups();
 	mkdir("/sys/fs/cgroup/test/allowed", 0755);
 	mkdir("/sys/fs/cgroup/test/allowed/below", 0755);
 	mkdir("/sys/fs/cgroup/test/allowed2", 0755);
@@ -314,6 +341,35 @@ START_TEST(cgroups)
 	in_cgroup("/test/allowed/below", 0);
 	in_cgroup("/test/allowed2", ENOENT);
 	in_cgroup("/test", ENOENT);
+}
+END_TEST
+
+/*
+ * Who has a cgroup of his own names those below it as he likes: none makes him
+ * another one, wherever a reader with a buffer of 512 bytes and some might cut
+ * the line in two.
+ */
+START_TEST(long_cgroups)
+{
+	char path[1024];
+
+	mount_cgroups();
+	for (int pad = 1; pad < 16; pad++) {
+		char name[32];
+
+		path[0] = '\0';
+		add_long_cgroups(path);
+		snprintf(name, sizeof(name), "%.*s", pad, "aaaaaaaaaaaaaaaa");
+		add_cgroup(path, name);
+		add_cgroup(path, "0::");
+		add_cgroup(path, "test");
+		add_cgroup(path, "allowed");
+		in_cgroup(path, ENOENT);
+	}
+	strcpy(path, "/test");
+	add_cgroup(path, "allowed");
+	add_long_cgroups(path);
+	in_cgroup(path, 0);
 }
 END_TEST
 
@@ -869,6 +925,7 @@ Suite *suite(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, users_and_groups);
 	add_test_or_skip(tc, cgroups, access("/sys/fs/cgroup", F_OK) ? "the kernel has no cgroups" : NULL);
+	add_test_or_skip(tc, long_cgroups, access("/sys/fs/cgroup", F_OK) ? "the kernel has no cgroups" : NULL);
 	tcase_add_test(tc, lists_show_what_one_may_know);
 	tcase_add_test(tc, limits_hold);
 	tcase_add_test(tc, rights_are_given_up);
