@@ -40,7 +40,7 @@ static void setup(void)
 
 static void teardown(void)
 {
-	broker_stop(broker, SIGKILL);
+	broker_stop(broker, SIGTERM);
 }
 
 /*

@@ -71,7 +71,7 @@ static void setup(void)
 
 static void teardown(void)
 {
-	broker_stop(broker, SIGKILL);
+	broker_stop(broker, SIGTERM);
 }
 
 static int acquire_error(struct vdb_client *client, const char *name, uint32_t index,
@@ -626,10 +626,8 @@ START_TEST(suspension_is_told)
 	struct vdb_client *client = broker_connect();
 	struct vdb_lease lease = broker_acquire(client, "nvme/registers", 0);
 	struct device raw = { .bdf = lab_bdf("NVME") };
-	char name[64];
 
-	snprintf(name, sizeof(name), "device-%.4s_%.2s_%s", raw.bdf, raw.bdf + 5, raw.bdf + 8);
-	raw.fd = manager_fd(name);
+	raw.fd = manager_fd(broker_name_of_device("NVME"));
 	ck_assert_works(raw.fd);
 	device_set_memory(&raw, false);
 	broker_expect(client, lease.id, VDB_SUSPENDED, VDB_END_NONE);

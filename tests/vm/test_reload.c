@@ -49,7 +49,7 @@ static void setup(void)
 
 static void teardown(void)
 {
-	broker_stop(broker, SIGKILL);
+	broker_stop(broker, SIGTERM);
 }
 
 START_TEST(time_is_limited_from_now_on)

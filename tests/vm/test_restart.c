@@ -50,7 +50,7 @@ static void setup(void)
 
 static void teardown(void)
 {
-	broker_stop(broker, SIGKILL);
+	broker_stop(broker, SIGTERM);
 }
 
 static void restart(int number)
@@ -221,13 +221,11 @@ START_TEST(resumption_meanwhile_is_told)
 	struct vdb_client *client;
 	struct vdb_lease lease;
 	struct device raw = { .bdf = lab_bdf("EDU") };
-	char name[64];
 
 	broker = broker_start();
 	client = broker_connect();
 	lease = broker_acquire(client, "edu/page", 0);
-	snprintf(name, sizeof(name), "device-%.4s_%.2s_%s", raw.bdf, raw.bdf + 5, raw.bdf + 8);
-	raw.fd = manager_fd(name);
+	raw.fd = manager_fd(broker_name_of_device("EDU"));
 	ck_assert_works(raw.fd);
 	device_set_memory(&raw, false);
 	broker_expect(client, lease.id, VDB_SUSPENDED, VDB_END_NONE);

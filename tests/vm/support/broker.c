@@ -99,13 +99,27 @@ void broker_start_fails(void)
 	ck_assert_int_eq(start(argv), 0);
 }
 
+void broker_check_sanitizers(void)
+{
+	static const char *const words[] = {
+		"runtime error: ", "ERROR: AddressSanitizer", "ERROR: LeakSanitizer",
+	};
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		if (!broker_logged(words[i]))
+			continue;
+		show_log();
+		ck_abort_msg("a sanitizer has found something in the broker");
+	}
+}
+
 void broker_stop(pid_t pid, int number)
 {
 	int status;
 
 	kill(pid, number);
 	status = manager_wait(pid);
-	/* A sanitizer with something to say makes it another one. */
+	broker_check_sanitizers();
 	if (number == SIGTERM && status) {
 		show_log();
 		ck_abort_msg("the broker ended with %x", status);
@@ -134,6 +148,15 @@ void broker_wait_log(const char *text)
 	while (!broker_logged(text))
 		ck_assert_works(read(watch, event, sizeof(event)));
 	close(watch);
+}
+
+const char *broker_name_of_device(const char *name)
+{
+	static char stored[64];
+	const char *bdf = lab_bdf(name);
+
+	snprintf(stored, sizeof(stored), "device-%.4s_%.2s_%s", bdf, bdf + 5, bdf + 8);
+	return stored;
 }
 
 struct vdb_client *broker_connect(void)

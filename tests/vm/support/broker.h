@@ -22,12 +22,20 @@ pid_t broker_start(void);
 pid_t broker_start_traced(const char *options);
 /* Starts it though it should refuse; what it logged is in BROKER_LOG. */
 void broker_start_fails(void);
-/* Ends it with a signal and waits for that. */
+/*
+ * Ends it with a signal and waits for that.  The test fails if it does not end as
+ * it should, or a sanitizer has had something to say.
+ */
 void broker_stop(pid_t pid, int number);
+/* What broker_stop() does of a broker that has ended by itself. */
+void broker_check_sanitizers(void);
 /* Whether its log has this text. */
 bool broker_logged(const char *text);
 /* Waits until its log has it, as long as the test may. */
 void broker_wait_log(const char *text);
+
+/* The name by which the manager keeps a device of the lab; the buffer is static. */
+const char *broker_name_of_device(const char *name);
 
 /* A connection of this process; the test fails if there is none. */
 struct vdb_client *broker_connect(void);

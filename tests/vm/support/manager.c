@@ -30,8 +30,9 @@ struct stored {
 };
 
 static struct stored store[MAX_STORED];
-static unsigned int nr_stored;
+static unsigned int nr_stored, nr_messages;
 static bool keeping;
+static const char *refused;
 static int listening, notify, ready[2];
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t kept = PTHREAD_COND_INITIALIZER;
@@ -65,7 +66,8 @@ static void keep(const char *name, int fd)
 			return;
 		}
 	}
-	if (!keeping || nr_stored == MAX_STORED) {
+	if (!keeping || nr_stored == MAX_STORED ||
+	    (refused && !strncmp(name, refused, strlen(refused)))) {
 		close(fd);
 		return;
 	}
@@ -101,6 +103,7 @@ static void understand(char *text, int fd)
 			name = line + 7;
 	}
 	pthread_mutex_lock(&lock);
+	nr_messages++;
 	if (remove)
 		forget(name, true);
 	if (to_store && fd >= 0)
@@ -170,6 +173,7 @@ void manager_init(void)
 
 	end_former();
 	keeping = true;
+	refused = NULL;
 	manager_forget("");
 	if (listening)
 		return;
@@ -183,6 +187,53 @@ void manager_init(void)
 void manager_keep(bool keep_them)
 {
 	keeping = keep_them;
+}
+
+void manager_refuse(const char *prefix)
+{
+	pthread_mutex_lock(&lock);
+	refused = prefix;
+	pthread_mutex_unlock(&lock);
+}
+
+unsigned int manager_messages(void)
+{
+	unsigned int count;
+
+	pthread_mutex_lock(&lock);
+	count = nr_messages;
+	pthread_mutex_unlock(&lock);
+	return count;
+}
+
+/* Until all that a service has sent is understood, as systemd before it sees that one end. */
+static void settle(void)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = NOTIFY };
+	union {
+		struct cmsghdr align;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control = { 0 };
+	struct iovec iov = { "BARRIER=1", 9 };
+	struct msghdr message = {
+		.msg_name = &address, .msg_namelen = sizeof(address),
+		.msg_iov = &iov, .msg_iovlen = 1,
+		.msg_control = &control, .msg_controllen = sizeof(control),
+	};
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0), ends[2];
+	char byte;
+
+	ck_assert_works(fd);
+	ck_assert_works(pipe2(ends, O_CLOEXEC));
+	*CMSG_FIRSTHDR(&message) = (struct cmsghdr){
+		.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS,
+	};
+	memcpy(CMSG_DATA(CMSG_FIRSTHDR(&message)), &ends[1], sizeof(int));
+	ck_assert_works(sendmsg(fd, &message, 0));
+	close(ends[1]);
+	ck_assert_int_eq(read(ends[0], &byte, 1), 0);
+	close(ends[0]);
+	close(fd);
 }
 
 /* In the child: the fds in their places, and the environment. */
@@ -217,6 +268,7 @@ pid_t manager_start(char *const argv[], int *status)
 {
 	pid_t pid;
 
+	settle();
 	pthread_mutex_lock(&lock);
 	pid = fork();
 	if (!pid)

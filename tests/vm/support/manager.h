@@ -29,8 +29,12 @@ unsigned int manager_count(const char *prefix);
 void manager_wait_kept(const char *prefix);
 /* An fd of the store, for a test to look at or to spoil; -1 if there is none. */
 int manager_fd(const char *name);
-/* Forgets an fd, as a manager does whose store is full. */
+/* Forgets an fd. */
 void manager_forget(const char *prefix);
+/* Keeps none whose name begins so from now on, as a manager whose store is full; NULL: all. */
+void manager_refuse(const char *prefix);
+/* How many messages the service has sent. */
+unsigned int manager_messages(void);
 /* Whether there is a store at all; there is at first. */
 void manager_keep(bool keep);
 
