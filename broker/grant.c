@@ -3,8 +3,8 @@
  * Lending a slice.
  *
  * The order keeps a crash at any point from lending one slice twice: before
- * the client has the fd, the state says "granting" and the store has the fd, so
- * whoever starts next can revoke it.
+ * the client has the fd, the store has it and the state says "sent", so whoever
+ * starts next can revoke it, or sees that the store has not kept it.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -165,6 +165,8 @@ static enum handled lend(struct lease *lease)
 		return request_error(client, serial, VDP_ERROR_INTERNAL,
 				     "the service manager does not keep the slice; see the broker's log");
 	}
+	lease->phase = LEASE_SENT;
+	broker_save(client->broker);
 	sent = send_answer(lease, client_events);
 	close(client_events);
 	if (!sent) {

@@ -5,7 +5,8 @@
  * Every fd there is found again in the state or taken back: a lease that the
  * state does not have is revoked, one that was being granted as well, and a
  * device of which a lease cannot be revoked any more is closed, which revokes
- * them all.  What is in doubt is ended, never lent on.
+ * them all; without the state, all devices are.  What is in doubt is ended, never
+ * lent on.
  *
  * This may be killed as well.  All records become leases before the first one is
  * looked at closely, so what is saved meanwhile has those that are yet to come.
@@ -68,6 +69,21 @@ static void take_listening(struct broker *broker, struct stored *stored)
 	}
 }
 
+/*
+ * Without its state nobody knows what a former process has lent, and not all of
+ * it need be in the store.
+ */
+static void close_devices(struct stored *stored)
+{
+	for (int i = 0; i < stored->nr; i++) {
+		if (stored->fds[i] < 0 || !store_is_device(stored->names[i]))
+			continue;
+		close(stored->fds[i]);
+		stored->fds[i] = -1;
+		store_remove_now(stored->names[i]);
+	}
+}
+
 static int take_state(struct broker *broker, struct stored *stored)
 {
 	int fd = take(stored, STORE_NAME_OF_STATE);
@@ -77,10 +93,12 @@ static int take_state(struct broker *broker, struct stored *stored)
 		if (!broker->state) {
 			log_line(LOG_ERR, "the state that was left is damaged or another version's: all leases end");
 			close(fd);
-			store_remove(STORE_NAME_OF_STATE);
 		}
 	}
 	if (!broker->state) {
+		/* First, or whoever comes next would trust the new state. */
+		close_devices(stored);
+		store_remove(STORE_NAME_OF_STATE);
 		broker->state = state_new();
 		if (!broker->state)
 			return -1;
@@ -115,7 +133,7 @@ static bool all_leases_stored(const struct state_data *data, const char *bdf,
 		const char *name = store_name_of_lease(data->leases[i].id);
 		bool found = false;
 
-		/* One that was being granted may not have come so far: nobody has it. */
+		/* One that was not sent may not have come so far: nobody has it. */
 		if (strcmp(data->leases[i].bdf, bdf) || data->leases[i].end ||
 		    data->leases[i].phase == LEASE_GRANTING)
 			continue;
@@ -207,6 +225,8 @@ static enum vdp_end resume(struct lease *lease, int fd)
 {
 	enum vdp_state state;
 
+	if (fd < 0 && lease->phase == LEASE_GRANTING)
+		return VDP_END_BROKER;
 	if (!lease->device || !lease->device->vdb || fd < 0) {
 		if (fd >= 0)
 			close(fd);
@@ -222,7 +242,7 @@ static enum vdp_end resume(struct lease *lease, int fd)
 		return VDP_END_DEVICE;
 	if (!lease->client)
 		return VDP_END_CLIENT;
-	if (lease->phase == LEASE_GRANTING)
+	if (lease->phase != LEASE_GRANTED)
 		return VDP_END_BROKER;
 	state = (enum vdp_state)vdb_slice_state(lease->slice, NULL);
 	/* Its end had begun. */
@@ -260,7 +280,7 @@ static void take_lease(struct lease *lease, int fd)
 		return;
 	}
 	end = resume(lease, fd);
-	if (lease->phase == LEASE_GRANTING && lease->client)
+	if (lease->phase != LEASE_GRANTED && lease->client)
 		answer_interrupted(lease->client, lease->serial);
 	if (!end) {
 		log_line(LOG_INFO, "lease %" PRIu64 " of %s[%u] goes on", lease->id,
@@ -268,9 +288,9 @@ static void take_lease(struct lease *lease, int fd)
 		if (lease->tell)
 			client_wake(lease->client);
 	} else if (!lease->slice) {
-		/* There is nothing to take back: its device is closed, or was. */
-		log_line(LOG_NOTICE, "lease %" PRIu64 " of %s[%u] is lost with its device", lease->id,
-			 lease->slice_name, lease->index);
+		/* There is nothing to take back: nobody has had it, or its device is closed, or was. */
+		log_line(LOG_NOTICE, "lease %" PRIu64 " of %s[%u] is lost%s", lease->id, lease->slice_name,
+			 lease->index, end == VDP_END_DEVICE ? " with its device" : "");
 		tell_end(lease, end);
 	} else {
 		lease_end(lease, end);

@@ -10,7 +10,7 @@
 #include "state.h"
 
 #define MAGIC	0x766d6264u
-#define VERSION	1
+#define VERSION	2
 
 struct copy {
 	uint64_t generation;	/* the greater one counts */

@@ -16,8 +16,9 @@
 #include "config.h"
 
 enum lease_phase {
-	LEASE_GRANTING = 1,	/* exported, but nobody knows whether the client has it */
-	LEASE_GRANTED = 2,
+	LEASE_GRANTING = 1,	/* exported; the client does not have it yet */
+	LEASE_SENT = 2,		/* the client has it, or is just about to */
+	LEASE_GRANTED = 3,
 };
 
 struct state_client {

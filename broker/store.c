@@ -69,6 +69,11 @@ const char *store_name_of_device(const char *bdf)
 	return name;
 }
 
+bool store_is_device(const char *name)
+{
+	return !strncmp(name, "device-", 7);
+}
+
 const char *store_name_of_client(uint64_t cookie)
 {
 	static char name[64];

@@ -21,6 +21,7 @@ void store_remove_now(const char *name);
 const char *store_name_of_device(const char *bdf);
 const char *store_name_of_client(uint64_t cookie);
 const char *store_name_of_lease(uint64_t id);
+bool store_is_device(const char *name);
 #define STORE_NAME_OF_STATE	"state"
 
 #endif

@@ -17,9 +17,9 @@
 #include <unistd.h>
 
 #include "broker.h"
+#include "crash.h"
 #include "device.h"
 #include "edu.h"
-#include "kernel.h"
 #include "manager.h"
 #include "memory.h"
 #include "suite.h"
@@ -296,6 +296,32 @@ START_TEST(damaged_state_ends_everything)
 }
 END_TEST
 
+/* What is not in the store, either, can only be taken back by closing the device. */
+START_TEST(damaged_state_and_lease_that_was_not_kept)
+{
+	struct vdb_client *client, *other;
+	struct vdb_lease lease;
+	char *map;
+
+	broker = broker_start();
+	client = broker_connect();
+	manager_refuse("lease-");
+	lease = broker_acquire(client, "edu/page", 0);
+	map = vdb_slice_map(lease.slice, 0, 0, RW);
+	ck_assert_works(vdb_guard_enable());
+	broker_stop(broker, SIGKILL);
+	if (_i)
+		manager_forget("state");
+	else
+		ck_assert_int_eq(pwrite(manager_fd("state"), "x", 1, 0), 1);
+	broker = broker_start();
+	other = broker_connect();
+	ck_assert_fails(vdb_try_read32(map, &(uint32_t){ 0 }), EFAULT);
+	manager_refuse(NULL);
+	broker_acquire(other, "edu/page", 0);
+}
+END_TEST
+
 /* The manager's store may be full; what it has not kept cannot be revoked. */
 START_TEST(lease_that_was_not_kept)
 {
@@ -426,54 +452,20 @@ static int live(void)
 	return 0;
 }
 
-/* With KASAN and ASan, of every call one in five; all of them on the stock kernels. */
-static int stride(void)
-{
-	return kernel_started_with("lab.kernel=debug") ? 5 : 1;
-}
-
 /* Kills the broker at the @nth call of it; false if it did not come so far. */
 static bool killed_at(const char *call, int nth)
 {
-	char options[128];
-	struct vdb_client *survivor;
-	int status, deaths = 0;
+	bool died, stop = false;
 	pid_t client;
 
-	snprintf(options, sizeof(options), "-e trace=%s -e inject=%s:signal=KILL:when=%d", call, call, nth);
 	setup();
-	broker = broker_start_traced(options);
-	if (!broker)
-		deaths++, broker = broker_start();
+	broker = crash_start(call, nth, &died);
 	client = fork();
 	if (!client)
 		_exit(live());
-	/* Whenever it dies it comes back, as the service manager would do. */
-	for (;;) {
-		pid_t pid = waitpid(-1, &status, 0);
-
-		if (pid == client)
-			break;
-		if (pid == broker) {
-			deaths++;
-			broker = broker_start();
-		}
-		ck_assert_works(pid);
-	}
-	ck_assert_msg(WIFEXITED(status) && !WEXITSTATUS(status),
-		      "%s %d: the client ended with %x after %d deaths of the broker",
-		      call, nth, status, deaths);
-
-	/* Everything is as after a peaceful life, whether it has died by now or not. */
-	broker_stop(broker, SIGKILL);
-	broker = broker_start();
-	ck_assert_uint_eq(manager_count("client-"), 0);
-	ck_assert_uint_eq(manager_count("lease-"), 0);
-	survivor = broker_connect();
-	broker_acquire(survivor, "edu/page", 0);
-	vdb_client_close(survivor);
-	broker_stop(broker, SIGKILL);
-	return deaths;
+	died |= crash_revive(&broker, &client, 1, &stop);
+	crash_check_peace(broker, "edu/page");
+	return died;
 }
 
 static const char *const calls[] = {
@@ -485,7 +477,7 @@ START_TEST(killed_at_every_call)
 	int nth = 1;
 
 	while (killed_at(calls[_i], nth))
-		nth += stride();
+		nth += crash_stride();
 	/* Enough to have been in the middle of things. */
 	ck_assert_int_gt(nth, 3);
 }
@@ -556,7 +548,7 @@ START_TEST(killed_while_it_takes_over)
 	int nth = 1;
 
 	while (killed_in_takeover(takeover_calls[_i], nth))
-		nth += stride();
+		nth += crash_stride();
 	ck_assert_int_gt(nth, 2);
 }
 END_TEST
@@ -579,6 +571,7 @@ Suite *suite(void)
 	tc = add_group(s, "damage");
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, damaged_state_ends_everything, 0, 2);
+	tcase_add_loop_test(tc, damaged_state_and_lease_that_was_not_kept, 0, 2);
 	tcase_add_test(tc, lease_that_was_not_kept);
 	tcase_add_test(tc, device_that_was_not_kept);
 	tcase_add_loop_test(tc, without_a_store_it_all_ends, 0, 2);

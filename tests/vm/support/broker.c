@@ -88,7 +88,7 @@ pid_t broker_start_traced(const char *options)
 	char *argv[] = { "/usr/bin/sh", "-c", command, NULL };
 
 	snprintf(command, sizeof(command),
-		 "exec strace -D -f -o /tmp/strace.log %s " BROKER " -c " CONFIG " -d /nowhere", options);
+		 "exec strace -D -f -o " BROKER_TRACE " %s " BROKER " -c " CONFIG " -d /nowhere", options);
 	return start(argv);
 }
 

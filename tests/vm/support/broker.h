@@ -10,6 +10,7 @@
 #include <vfio-dmabuf-protocol.h>
 
 #define BROKER_LOG	"/tmp/broker.log"
+#define BROKER_TRACE	"/tmp/strace.log"
 
 /*
  * Writes the configuration: @EDU@, @NVME@ and so on stand for the address of the

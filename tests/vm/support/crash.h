@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/* The broker, killed at one of its calls, and brought back as a service manager would. */
+#ifndef TESTS_CRASH_H
+#define TESTS_CRASH_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+/* From one call at which it is killed to the next: with KASAN and ASan only some are tried. */
+int crash_stride(void);
+/*
+ * Starts one that is killed at the @nth call of it; what runs in the end.  @died:
+ * that was at the start already.
+ */
+pid_t crash_start(const char *call, int nth, bool *died);
+/* Which call of a broker is the first from where it sends a slice on: it starts one, and ends it. */
+int crash_find_answer(const char *call, const char *slice);
+/*
+ * Waits for the test's clients, which must end well; the end of one tells the others
+ * to stop.  Whether the broker has died, and was brought back, meanwhile.
+ */
+bool crash_revive(pid_t *broker, const pid_t *clients, unsigned int nr, volatile bool *stop);
+/* Ends it.  All is as after a peaceful life: nobody has anything, the slice can be lent. */
+void crash_check_peace(pid_t broker, const char *slice);
+
+#endif

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: MIT
+/* Two clients want the same slice for themselves, and the broker is killed meanwhile. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "broker.h"
+#include "crash.h"
+#include "manager.h"
+#include "suite.h"
+
+#define PAGE	0x1000UL
+#define RW	(PROT_READ | PROT_WRITE)
+
+static const char config[] =
+	"user = \"client\"\n"
+	"device \"edu\" { bdf = \"@EDU@\" reset = never\n"
+	"	slice \"page\" { length = 0x1000 users = { \"*\" } } }\n";
+
+static pid_t broker;
+
+static void ignore(const struct vdb_lease_info *info, void *data)
+{
+	(void)info, (void)data;
+}
+
+/*
+ * One of two that want a slice for themselves.  Who has it writes his number to a
+ * register; as long as he can read that, it must be there.  The list is for the
+ * broker to come back if it was killed, and to serve the other one meanwhile.
+ */
+static int compete(uint32_t number, const volatile bool *stop, uint32_t rounds)
+{
+	struct vdb_client *client = NULL;
+
+	vdb_guard_enable();
+	while (rounds && !*stop) {
+		struct vdb_lease lease;
+		uint32_t value;
+		char *map;
+
+		if (!client && !(client = vdb_client_connect(MANAGER_SOCKET)))
+			continue;
+		if (vdb_client_acquire(client, "edu/page", 0, 0, 0, &lease)) {
+			if (errno != EBUSY && errno != EIO)
+				return 2;
+			usleep(1000);
+			continue;
+		}
+		map = vdb_slice_map(lease.slice, 0, 0, RW);
+		if (map && !vdb_try_write32(map + 4, number)) {
+			if (vdb_client_leases(client, ignore, NULL))
+				return 5;
+			/* The edu inverts it. */
+			for (int i = 0; i < 20; i++)
+				if (!vdb_try_read32(map + 4, &value) && value != ~number)
+					return 8;
+		}
+		if (vdb_client_release(client, lease.id) && errno != ENOENT)
+			return 6;
+		if (map)
+			vdb_slice_unmap(map, PAGE);
+		vdb_slice_free(lease.slice);
+		rounds--;
+	}
+	vdb_client_close(client);
+	return 0;
+}
+
+static void prepare(void)
+{
+	unlink(BROKER_LOG);
+	manager_init();
+	broker_configure(config);
+}
+
+static bool killed_at(const char *call, int nth, bool full)
+{
+	volatile bool *stop = mmap(NULL, PAGE, RW, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	pid_t clients[2];
+	bool died;
+
+	prepare();
+	broker = crash_start(call, nth, &died);
+	ck_assert_ptr_ne((void *)stop, MAP_FAILED);
+	if (full)
+		manager_refuse("lease-");
+	for (int i = 0; i < 2; i++) {
+		clients[i] = fork();
+		if (clients[i])
+			continue;
+		/* The manager's among them, which would keep the device open. */
+		close_range(3, ~0u, 0);
+		_exit(compete(0x11111111 << i, stop, i ? UINT32_MAX : 2));
+	}
+	died |= crash_revive(&broker, clients, 2, stop);
+	munmap((void *)stop, PAGE);
+	crash_check_peace(broker, "edu/page");
+	return died;
+}
+
+static const char *const calls[] = { "sendmsg", "close" };
+
+/*
+ * The broker is killed before it says something, to a client or the service manager,
+ * and when it has just done that and goes on to close something: never do both have
+ * the slice, not even if the store does not keep what is lent.
+ */
+START_TEST(killed_around_the_answer)
+{
+	const char *call = calls[_i / 2];
+	int first, deaths = 0;
+
+	prepare();
+	first = crash_find_answer(call, "edu/page");
+	for (int nth = first - 1; nth < first + 5; nth += crash_stride())
+		deaths += killed_at(call, nth, _i % 2);
+	ck_assert_int_gt(deaths, 0);
+}
+END_TEST
+
+Suite *suite(void)
+{
+	Suite *s = suite_create("rivals");
+	TCase *tc = add_group(s, "rivals");
+
+	tcase_set_timeout(tc, 100);
+	tcase_add_loop_test(tc, killed_around_the_answer, 0, 4);
+	return s;
+}
