@@ -43,6 +43,7 @@ static void record_lease(struct state_lease *record, const struct lease *lease)
 		.state = lease->state,
 		.end = lease->end,
 		.tell = lease->tell,
+		.hooks = lease->hooks,
 	};
 	if (lease->device)
 		strcpy(record->bdf, lease->device->bdf);
@@ -58,10 +59,10 @@ void broker_save(struct broker *broker)
 	data->nr_clients = 0;
 	data->nr_leases = 0;
 	for (const struct client *client = broker->clients; client; client = client->next)
-		if (data->nr_clients < CONFIG_MAX_CLIENTS)
+		if (data->nr_clients < STATE_MAX_CLIENTS)
 			record_client(&data->clients[data->nr_clients++], client);
 	for (const struct lease *lease = broker->leases; lease; lease = lease->next)
-		if ((!lease->end || lease->tell) && data->nr_leases < CONFIG_MAX_LEASES)
+		if ((!lease->end || lease->tell) && data->nr_leases < STATE_MAX_LEASES)
 			record_lease(&data->leases[data->nr_leases++], lease);
 	state_save(broker->state);
 }

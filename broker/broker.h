@@ -69,6 +69,7 @@ struct lease {
 	uint64_t length;
 	uint32_t index;
 	uint64_t expires;		/* CLOCK_BOOTTIME in microseconds, 0: never */
+	struct hooks hooks;		/* of the configuration by which it was lent */
 	enum lease_phase phase;
 	uint32_t serial;		/* of the request that was granted */
 	struct vdb_slice *slice;
@@ -169,7 +170,10 @@ void leases_end_forbidden(struct broker *broker);
 /* Tells the client what it does not know yet; false if not all went out. */
 bool leases_tell(struct client *client);
 
-/* release.c: what is done to the device when a lease ends. */
+/*
+ * release.c: what is done to the device when a lease ends.  A device that cannot
+ * be put in order is closed.
+ */
 void release_actions(const struct lease *lease);
 
 /* restore.c: takes over what a former process has left in the store. */

@@ -241,7 +241,7 @@ static bool is_unsigned(const char *text, uint64_t *number)
 static int add_quiesce(cfg_t *cfg, struct slice_config *slice, const char *text)
 {
 	char offset[32], value[32];
-	struct quiesce q;
+	struct quiesce q = { 0 };
 	int end = -1;
 
 	if (sscanf(text, "%31[0-9a-fA-Fx]:%u=%31[0-9a-fA-Fx]%n", offset, &q.width, value, &end) != 3 ||
@@ -261,8 +261,11 @@ static int add_quiesce(cfg_t *cfg, struct slice_config *slice, const char *text)
 		cfg_error(cfg, "\"%s\": the value has more than %u bits", text, q.width);
 		return -1;
 	}
-	slice->quiesce = grow(slice->quiesce, slice->nr_quiesce, sizeof(*slice->quiesce));
-	slice->quiesce[slice->nr_quiesce++] = q;
+	if (slice->hooks.nr_quiesce == CONFIG_MAX_QUIESCE) {
+		cfg_error(cfg, "slice %s: quiesce has more than %d registers", slice->name, CONFIG_MAX_QUIESCE);
+		return -1;
+	}
+	slice->hooks.quiesce[slice->hooks.nr_quiesce++] = q;
 	return 0;
 }
 
@@ -334,8 +337,10 @@ static int read_device(cfg_t *cfg, struct device_config *device)
 	device->slices = calloc(device->nr_slices + 1, sizeof(*device->slices));
 	if (!device->slices)
 		abort();
-	for (size_t i = 0; i < device->nr_slices; i++)
+	for (size_t i = 0; i < device->nr_slices; i++) {
+		device->slices[i].hooks.reset = device->reset;
 		ret |= read_slice(cfg_getnsec(cfg, "slice", i), &device->slices[i], device->name);
+	}
 	return ret;
 }
 
@@ -540,10 +545,8 @@ void config_free(struct config *config)
 	for (size_t i = 0; i < config->nr_devices; i++) {
 		struct device_config *device = &config->devices[i];
 
-		for (size_t j = 0; j < device->nr_slices; j++) {
+		for (size_t j = 0; j < device->nr_slices; j++)
 			free_rule(&device->slices[j].rule);
-			free(device->slices[j].quiesce);
-		}
 		free(device->slices);
 	}
 	free_rule(&config->admins);

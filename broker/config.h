@@ -10,7 +10,9 @@
 
 #define CONFIG_MAX_CLIENTS	256
 #define CONFIG_MAX_LEASES	1024	/* of all clients together */
+#define CONFIG_RESERVED		4	/* of both, beyond all limits, for administrators */
 #define CONFIG_MAX_COUNT	4096	/* slices of an array */
+#define CONFIG_MAX_QUIESCE	16	/* registers of a slice */
 
 /* Who may have a slice, or be an administrator: whom any of it fits. */
 struct rule {
@@ -28,14 +30,22 @@ struct rule {
 /* A register to write when a lease ends. */
 struct quiesce {
 	uint64_t offset;	/* in the slice */
-	unsigned int width;	/* bits */
 	uint64_t value;
+	uint32_t width;		/* bits */
+	uint32_t reserved;
 };
 
 enum reset_policy {
 	RESET_NEVER,
 	RESET_IDLE,	/* when the last lease of the device has ended */
 	RESET_ALWAYS,	/* whenever one has; others are suspended meanwhile */
+};
+
+/* What is done to the device when a lease has ended. */
+struct hooks {
+	uint32_t reset;		/* enum reset_policy */
+	uint32_t nr_quiesce;
+	struct quiesce quiesce[CONFIG_MAX_QUIESCE];
 };
 
 struct slice_config {
@@ -48,8 +58,7 @@ struct slice_config {
 	bool exclusive;
 	uint32_t max_seconds;	/* 0: no limit */
 	struct rule rule;
-	struct quiesce *quiesce;
-	size_t nr_quiesce;
+	struct hooks hooks;
 };
 
 struct device_config {

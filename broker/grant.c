@@ -108,6 +108,7 @@ static struct lease *prepare(struct client *client, const struct vdp_acquire *re
 	lease->offset = slice->offset + index * slice->length;
 	lease->length = slice->length;
 	lease->index = index;
+	lease->hooks = slice->hooks;
 	lease->serial = request->header.serial;
 	lease->phase = LEASE_GRANTING;
 	lease_set_time(lease, seconds);

@@ -211,6 +211,7 @@ static struct lease *lease_of(struct broker *broker, const struct state_lease *r
 	lease->offset = record->offset;
 	lease->length = record->length;
 	lease->index = record->index;
+	lease->hooks = record->hooks;
 	lease->expires = record->expires;
 	lease->phase = (enum lease_phase)record->phase;
 	lease->serial = record->serial;

@@ -53,11 +53,34 @@ static void copy_data(struct state_data *to, const struct state_data *from)
 	memcpy(to->leases, from->leases, from->nr_leases * sizeof(from->leases[0]));
 }
 
+/* A register that is written at the end of a lease lies in its pages. */
+static bool is_sane(const struct state_lease *lease)
+{
+	if (lease->hooks.nr_quiesce > CONFIG_MAX_QUIESCE)
+		return false;
+	for (uint32_t i = 0; i < lease->hooks.nr_quiesce; i++) {
+		const struct quiesce *q = &lease->hooks.quiesce[i];
+
+		if ((q->width != 8 && q->width != 16 && q->width != 32 && q->width != 64) ||
+		    q->offset >= lease->length || lease->length - q->offset < q->width / 8)
+			return false;
+	}
+	return memchr(lease->bdf, '\0', sizeof(lease->bdf)) &&
+	       memchr(lease->slice, '\0', sizeof(lease->slice));
+}
+
 static bool is_whole(const struct copy *copy)
 {
-	return copy->data.nr_clients <= CONFIG_MAX_CLIENTS &&
-	       copy->data.nr_leases <= CONFIG_MAX_LEASES &&
-	       copy->generation && copy->checksum == checksum(copy);
+	if (copy->data.nr_clients > STATE_MAX_CLIENTS || copy->data.nr_leases > STATE_MAX_LEASES ||
+	    !copy->generation || copy->checksum != checksum(copy))
+		return false;
+	for (uint32_t i = 0; i < copy->data.nr_clients; i++)
+		if (!memchr(copy->data.clients[i].name, '\0', sizeof(copy->data.clients[i].name)))
+			return false;
+	for (uint32_t i = 0; i < copy->data.nr_leases; i++)
+		if (!is_sane(&copy->data.leases[i]))
+			return false;
+	return true;
 }
 
 /* The one that counts, NULL if both are damaged. */

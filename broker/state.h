@@ -44,14 +44,18 @@ struct state_lease {
 	uint32_t tell;
 	char bdf[16];
 	char slice[64];
+	struct hooks hooks;	/* of the configuration by which it was lent */
 };
+
+#define STATE_MAX_CLIENTS	(CONFIG_MAX_CLIENTS + CONFIG_RESERVED)
+#define STATE_MAX_LEASES	(CONFIG_MAX_LEASES + CONFIG_RESERVED)
 
 struct state_data {
 	uint64_t next_id;
 	uint32_t nr_clients;
 	uint32_t nr_leases;
-	struct state_client clients[CONFIG_MAX_CLIENTS];
-	struct state_lease leases[CONFIG_MAX_LEASES];
+	struct state_client clients[STATE_MAX_CLIENTS];
+	struct state_lease leases[STATE_MAX_LEASES];
 };
 
 struct state {

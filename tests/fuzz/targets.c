@@ -2,6 +2,7 @@
 /* What is fuzzed, with what must hold for any input. */
 #include <fcntl.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +35,11 @@ int fuzz_message(const uint8_t *data, size_t size)
 	}
 	memcpy(request, data, size);
 	must(!message_check(request, size, &why) == !why);
+	/* What is to be read as text ends. */
+	if (!why && request->header.type == VDP_HELLO)
+		must(memchr(request->hello.name, '\0', VDP_NAME));
+	if (!why && request->header.type == VDP_ACQUIRE)
+		must(memchr(request->acquire.name, '\0', VDP_NAME));
 	free(request);
 	return 0;
 }
@@ -73,25 +79,84 @@ int fuzz_config(const uint8_t *data, size_t size)
 	return 0;
 }
 
+#define STATE_HEADER	16	/* of the file, and of each of the two copies in it */
+
+static uint64_t hash(uint64_t sum, const void *data, size_t size)
+{
+	const uint8_t *bytes = data;
+
+	for (size_t i = 0; i < size; i++)
+		sum = (sum ^ bytes[i]) * 0x100000001b3;
+	return sum;
+}
+
+/* As state.c does it, so that what is changed does not stop at the checksum. */
+static void sum_anew(uint8_t *copy)
+{
+	const struct state_data *d = (void *)(copy + STATE_HEADER);
+	uint64_t sum = hash(0xcbf29ce484222325, copy, sizeof(sum));
+
+	if (d->nr_clients > STATE_MAX_CLIENTS || d->nr_leases > STATE_MAX_LEASES)
+		return;
+	sum = hash(sum, d, offsetof(struct state_data, clients));
+	sum = hash(sum, d->clients, d->nr_clients * sizeof(d->clients[0]));
+	sum = hash(sum, d->leases, d->nr_leases * sizeof(d->leases[0]));
+	memcpy(copy + sizeof(sum), &sum, sizeof(sum));
+}
+
+static void check_state(const struct state_data *d)
+{
+	must(d->nr_clients <= STATE_MAX_CLIENTS && d->nr_leases <= STATE_MAX_LEASES);
+	for (uint32_t i = 0; i < d->nr_clients; i++)
+		must(memchr(d->clients[i].name, '\0', sizeof(d->clients[i].name)));
+	for (uint32_t i = 0; i < d->nr_leases; i++) {
+		const struct state_lease *lease = &d->leases[i];
+
+		must(memchr(lease->bdf, '\0', sizeof(lease->bdf)));
+		must(memchr(lease->slice, '\0', sizeof(lease->slice)));
+		must(lease->hooks.nr_quiesce <= CONFIG_MAX_QUIESCE);
+		/* Nothing is written outside the lease. */
+		for (uint32_t j = 0; j < lease->hooks.nr_quiesce; j++) {
+			const struct quiesce *q = &lease->hooks.quiesce[j];
+
+			must(q->offset < lease->length && lease->length - q->offset >= q->width / 8);
+		}
+	}
+}
+
 /* The bytes are laid over a good state, at a place that the first two say. */
 int fuzz_state(const uint8_t *data, size_t size)
 {
+	const size_t of_copy = STATE_HEADER + sizeof(struct state_data);
 	struct state *state, *next;
+	uint8_t *file;
 	size_t at;
 
 	if (size < 2)
 		return 0;
 	state = state_new();
 	must(state != NULL);
+	state->data.nr_clients = 1;
 	state->data.nr_leases = 2;
-	state_save(state);
+	for (int i = 0; i < 2; i++) {
+		state->data.leases[i].length = 0x1000;
+		state->data.leases[i].hooks.nr_quiesce = 1;
+		state->data.leases[i].hooks.quiesce[0].width = 32;
+	}
+	/* The newest is in front then. */
+	for (int i = 0; i < 2; i++)
+		state_save(state);
 	at = (data[0] | data[1] << 8) * 8;
 	must(pwrite(state->fd, data + 2, size - 2, at) == (ssize_t)size - 2);
+	file = mmap(NULL, STATE_HEADER + 2 * of_copy, PROT_READ | PROT_WRITE, MAP_SHARED, state->fd, 0);
+	must(file != MAP_FAILED);
+	sum_anew(file + STATE_HEADER);
+	sum_anew(file + STATE_HEADER + of_copy);
+	munmap(file, STATE_HEADER + 2 * of_copy);
 	/* One that has grown is another version's. */
 	next = state_load(dup(state->fd));
 	if (next) {
-		must(next->data.nr_leases <= CONFIG_MAX_LEASES);
-		must(next->data.nr_clients <= CONFIG_MAX_CLIENTS);
+		check_state(&next->data);
 		state_free(next);
 	}
 	state_free(state);

@@ -75,8 +75,10 @@ START_TEST(everything_is_understood)
 	ck_assert_uint_eq(slice->offset, 0x10000);
 	ck_assert_uint_eq(slice->count, 64);
 	ck_assert_uint_eq(slice->flags, VDB_READ_ONLY | VDB_WC);
+	ck_assert_uint_eq(slice->hooks.nr_quiesce, 2);
+	ck_assert_uint_eq(slice->hooks.reset, RESET_ALWAYS);
 	ck_assert(!slice->exclusive && slice->rule.everybody);
-	ck_assert_uint_eq(slice->quiesce[1].value, UINT64_MAX);
+	ck_assert_uint_eq(slice->hooks.quiesce[1].value, UINT64_MAX);
 	slice = config_find_slice(config, "nic/other", NULL);
 	ck_assert(slice->exclusive && !slice->flags && slice->count == 1 && !slice->rule.everybody);
 	ck_assert_ptr_null(config_find_slice(config, "nic/none", NULL));
@@ -110,6 +112,9 @@ END_TEST
 
 #define DEVICE(slice) "device \"d\" {\n bdf = \"0000:00:01.0\"\n slice \"s\" {\n" slice "\n}\n}\n"
 
+#define EIGHT(x)	x "," x "," x "," x "," x "," x "," x "," x
+#define SEVENTEEN(x)	EIGHT(x) "," EIGHT(x) "," x
+
 START_TEST(mistakes_are_named)
 {
 	static const struct {
@@ -142,6 +147,7 @@ START_TEST(mistakes_are_named)
 		{ DEVICE("length = 0x1000 quiesce = { \"2:32=0\" }"), "aligned to the width" },
 		{ DEVICE("length = 0x1000 quiesce = { \"0x1000:32=0\" }"), "lie in the slice" },
 		{ DEVICE("length = 0x1000 quiesce = { \"0:8=256\" }"), "has more than 8 bits" },
+		{ DEVICE("length = 0x1000 quiesce = { " SEVENTEEN("\"0:8=0\"") " }"), "has more than 16 registers" },
 		{ DEVICE("length = 0x1000"  "\n}\n slice \"s\" { length = 0x1000"), "found duplicate title 's'" },
 		{ "device \"d\" {\n", "the file ends within a section" },
 	};
@@ -205,7 +211,7 @@ Suite *suite(void)
 	tcase_add_checked_fixture(tc, setup, NULL);
 	tcase_add_test(tc, everything_is_understood);
 	tcase_add_test(tc, directory_adds_files);
-	tcase_add_loop_test(tc, mistakes_are_named, 0, 29);
+	tcase_add_loop_test(tc, mistakes_are_named, 0, 30);
 	tcase_add_test(tc, rules_fit_whom_they_name);
 	tcase_add_test(tc, example_is_right);
 	return s;

@@ -54,9 +54,9 @@ END_TEST
 
 START_TEST(most_that_it_can_hold)
 {
-	struct state *state = fill(CONFIG_MAX_LEASES), *next = reload(state);
+	struct state *state = fill(STATE_MAX_LEASES), *next = reload(state);
 
-	ck_assert_uint_eq(next->data.leases[CONFIG_MAX_LEASES - 1].id, CONFIG_MAX_LEASES);
+	ck_assert_uint_eq(next->data.leases[STATE_MAX_LEASES - 1].id, STATE_MAX_LEASES);
 	state_free(state);
 	state_free(next);
 }
