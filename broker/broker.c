@@ -77,8 +77,10 @@ int broker_start(struct broker *broker)
 	if (broker->config->user[0] && privileges_drop(broker->config->user))
 		return -1;
 	broker_save(broker);
-	log_line(LOG_INFO, "ready: %zu devices", broker->config->nr_devices);
-	sd_notifyf(0, "READY=1\nSTATUS=Lending slices of %zu devices", broker->config->nr_devices);
+	log_line(LOG_INFO, "ready: %u of %zu devices", devices_count_open(broker),
+		 broker->config->nr_devices);
+	sd_notifyf(0, "READY=1\nSTATUS=Lending slices of %u of %zu devices",
+		   devices_count_open(broker), broker->config->nr_devices);
 	return 0;
 }
 

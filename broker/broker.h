@@ -104,6 +104,7 @@ void broker_end(struct broker *broker);
 
 /* device.c */
 int devices_open(struct broker *broker);
+unsigned int devices_count_open(const struct broker *broker);
 struct device *device_add(struct broker *broker, const struct device_config *config);
 /* Opens it, or takes a stored fd over, if that is not -1. */
 int device_open(struct device *device, int fd);
@@ -112,7 +113,7 @@ struct device *device_find(struct broker *broker, const char *bdf);
 void device_close(struct device *device);
 /* Ends its leases, and closes it. */
 void device_lose(struct device *device, const char *why);
-/* Whether the slices of a configuration lie in the BARs of the devices that are open. */
+/* Whether a configuration asks nothing of the devices that are open that they do not have. */
 bool devices_fit(const struct broker *broker, const struct config *config);
 /* Closes what the new configuration has no longer, and opens what is new. */
 void devices_reload(struct broker *broker);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Devices: opened at the start, kept until the kernel wants one back or the
- * configuration has it no longer.
+ * configuration has it no longer.  One that is lost does not keep the others
+ * from being lent.
  */
 #include <errno.h>
 #include <linux/vfio.h>
@@ -71,8 +72,16 @@ static int watch_requests(struct device *device)
 			       device->request_fd, EPOLLIN, on_request, device) < 0 ? -1 : 0;
 }
 
-/* Whether every slice of the configuration lies in its BAR. */
-static bool check_slices(const struct device *device, const struct device_config *config)
+static bool can_be_reset(const struct device *device)
+{
+	struct vfio_device_info info = { .argsz = sizeof(info) };
+
+	return !ioctl(vdb_device_fd(device->vdb), VFIO_DEVICE_GET_INFO, &info) &&
+	       info.flags & VFIO_DEVICE_FLAGS_RESET;
+}
+
+/* Whether every slice lies in its BAR, and the device can be reset if it is to be. */
+static bool fits(const struct device *device, const struct device_config *config)
 {
 	for (size_t i = 0; i < config->nr_slices; i++) {
 		const struct slice_config *slice = &config->slices[i];
@@ -90,6 +99,11 @@ static bool check_slices(const struct device *device, const struct device_config
 			return false;
 		}
 	}
+	if (config->reset != RESET_NEVER && !can_be_reset(device)) {
+		log_line(LOG_ERR, "device %s: %s cannot be reset alone; write reset = never, and quiesce registers instead",
+			 config->name, device->bdf);
+		return false;
+	}
 	return true;
 }
 
@@ -98,54 +112,75 @@ bool devices_fit(const struct broker *broker, const struct config *config)
 	for (const struct device *device = broker->devices; device; device = device->next) {
 		const struct device_config *found = config_find_device(config, device->name);
 
-		if (device->vdb && found && !strcmp(found->bdf, device->bdf) &&
-		    !check_slices(device, found))
+		if (device->vdb && found && !strcmp(found->bdf, device->bdf) && !fits(device, found))
 			return false;
 	}
 	return true;
 }
 
+static int lost(const struct device *device, const char *why)
+{
+	log_line(LOG_ERR, "device %s (%s) is lost: %s", device->name, device->bdf, why);
+	return -1;
+}
+
+static const char *why_not_open(int error)
+{
+	switch (error) {
+	case ENOENT:
+		return "it is not there or not bound; vfio-dmabuf bind it, and restart the broker";
+	case EBUSY:
+		return "somebody else has it open; restart the broker when it is free";
+	case EACCES:
+	case EPERM:
+		return "the broker may not open it; if it has given up root's rights, restart it";
+	default:
+		return strerror(error);
+	}
+}
+
 int device_open(struct device *device, int fd)
 {
-	const struct device_config *config =
-		config_find_device(device->broker->config, device->name);
 	const unsigned int needed = VDB_CAN_EXPORT | VDB_CAN_EVENTS;
 
 	device->vdb = fd >= 0 ? vdb_device_from_fd(fd) : vdb_device_open(device->bdf);
 	if (!device->vdb) {
-		log_line(LOG_ERR, "%s (%s) cannot be opened: %s", device->name, device->bdf, strerror(errno));
+		lost(device, why_not_open(errno));
 		if (fd >= 0)
 			close(fd);
 		return -1;
 	}
 	device->stored = fd >= 0;
 	if ((vdb_device_abilities(device->vdb) & needed) != needed) {
-		log_line(LOG_ERR, "%s (%s) is not bound to dmabuf-vfio-pci: vfio-dmabuf bind %s",
-			 device->name, device->bdf, device->bdf);
-		goto close;
+		device_close(device);
+		return lost(device, "its driver is not dmabuf-vfio-pci; vfio-dmabuf bind it, and restart the broker");
 	}
-	if (!check_slices(device, config))
-		goto close;
 	if (watch_requests(device)) {
-		log_line(LOG_ERR, "%s (%s): requests of the kernel cannot be watched: %s",
-			 device->name, device->bdf, strerror(errno));
-		goto close;
+		lost(device, strerror(errno));
+		device_close(device);
+		return -1;
 	}
 	store_put(store_name_of_device(device->bdf), vdb_device_fd(device->vdb));
 	log_line(LOG_INFO, "device %s (%s) is %s", device->name, device->bdf,
 		 device->stored ? "still open" : "open");
 	return 0;
-close:
-	device_close(device);
-	return -1;
 }
 
 int devices_open(struct broker *broker)
 {
 	for (struct device *device = broker->devices; device; device = device->next)
-		if (!device->vdb && device_open(device, -1))
-			return -1;
-	return 0;
+		if (!device->vdb)
+			device_open(device, -1);
+	return devices_fit(broker, broker->config) ? 0 : -1;
+}
+
+unsigned int devices_count_open(const struct broker *broker)
+{
+	unsigned int count = 0;
+
+	for (const struct device *device = broker->devices; device; device = device->next)
+		count += device->vdb != NULL;
+	return count;
 }
 
 void device_close(struct device *device)
@@ -214,8 +249,7 @@ void devices_reload(struct broker *broker)
 		device = device_find(broker, config->bdf);
 		if (!device)
 			device = device_add(broker, config);
-		if (device && !device->vdb && device_open(device, -1))
-			log_line(LOG_WARNING, "device %s: it may take a restart, as the broker has given up root's rights",
-				 config->name);
+		if (device && !device->vdb && !device_open(device, -1) && !fits(device, config))
+			device_close(device);
 	}
 }

@@ -198,7 +198,8 @@ enum handled grant(struct client *client, const struct vdp_acquire *request)
 				     "there is no such slice for you; list the slices to see which there are");
 	if (!device || !device->vdb)
 		return request_error(client, serial, VDP_ERROR_DEVICE,
-				     "the broker has lost the device of %s", slice->name);
+				     "the device of %s is lost; the broker opens it when it is restarted",
+				     slice->name);
 	if (request->flags & ~VDP_READ_ONLY)
 		return request_error(client, serial, VDP_ERROR_INVALID,
 				     "flags has other bits than VDP_READ_ONLY");

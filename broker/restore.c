@@ -370,6 +370,9 @@ int restore(struct broker *broker)
 		return -1;
 	*data = broker->state->data;
 	take_devices(broker, data, &stored);
+	/* Before anything is done to the leases: a better one may follow. */
+	if (!devices_fit(broker, broker->config))
+		return -1;
 	take_clients(broker, data, &stored);
 	take_leases(broker, data, &stored);
 	free(data);

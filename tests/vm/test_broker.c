@@ -55,6 +55,7 @@ static const char config[] =
 	"	slice \"registers\" { length = 0x1000 sharing = shared users = { \"*\" } }\n"
 	"}\n"
 	"device \"mem\" {\n"
+	"	reset = never\n"
 	"	bdf = \"@IVSHMEM@\"\n"
 	"	slice \"wc\" { bar = 2 length = 0x200000 memory = \"write-combining\" users = { \"*\" } }\n"
 	"}\n";
@@ -636,6 +637,33 @@ START_TEST(suspension_is_told)
 }
 END_TEST
 
+/*
+ * A register that cannot be written, as the device's memory is off, does not make
+ * the slice free as it is.
+ */
+START_TEST(device_that_cannot_be_put_in_order)
+{
+	struct vdb_client *client = broker_connect(), *other = broker_connect();
+	struct vdb_lease lease = broker_acquire(client, "edu/page", 0);
+	struct vdb_lease beside = broker_acquire(other, "edu/array", 0);
+	struct device raw = { .bdf = lab_bdf("EDU") };
+
+	raw.fd = manager_fd(broker_name_of_device("EDU"));
+	ck_assert_works(raw.fd);
+	device_set_memory(&raw, false);
+	broker_expect(other, beside.id, VDB_SUSPENDED, VDB_END_NONE);
+	ck_assert_works(vdb_client_release(client, lease.id));
+	ck_assert(broker_logged("cannot be put in order"));
+	broker_expect(other, beside.id, VDB_REVOKED, VDB_END_DEVICE);
+	ck_assert_int_eq(acquire_error(other, "edu/page", 0, 0, 0), ENODEV);
+	broker_acquire(client, "nvme/registers", 0);
+
+	broker_stop(broker, SIGTERM);
+	broker = broker_start();
+	broker_acquire(other, "edu/page", 0);
+}
+END_TEST
+
 START_TEST(device_goes_back_to_the_kernel)
 {
 	struct vdb_client *client = broker_connect();
@@ -878,6 +906,7 @@ START_TEST(impossible_slices_are_refused_at_the_start)
 	} cases[] = {
 		{ "slice \"x\" { length = 0x200000 }", "ends at 0x200000, BAR 0" },
 		{ "slice \"x\" { length = 0x1000 bar = 3 }", "cannot be mapped" },
+		{ "reset = idle slice \"x\" { length = 0x1000 }", "cannot be reset alone" },
 	};
 	char text[512];
 
@@ -940,6 +969,7 @@ Suite *suite(void)
 	tcase_add_test(tc, registers_are_written_at_the_end);
 	tcase_add_test(tc, device_is_reset_at_the_end);
 	tcase_add_test(tc, suspension_is_told);
+	tcase_add_test(tc, device_that_cannot_be_put_in_order);
 	tcase_add_test(tc, device_goes_back_to_the_kernel);
 
 	tc = add_group(s, "protocol");
@@ -954,6 +984,6 @@ Suite *suite(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, reload_ends_what_is_no_longer_allowed);
 	tcase_add_test(tc, bad_reload_changes_nothing);
-	tcase_add_loop_test(tc, impossible_slices_are_refused_at_the_start, 0, 2);
+	tcase_add_loop_test(tc, impossible_slices_are_refused_at_the_start, 0, 3);
 	return s;
 }

@@ -365,6 +365,44 @@ START_TEST(device_that_was_not_kept)
 }
 END_TEST
 
+/* A device that is not there when the broker comes back ends nobody's leases but its own. */
+START_TEST(device_that_is_missing)
+{
+	static const char both[] =
+		"user = \"client\"\n"
+		"device \"nvme\" { bdf = \"@NVME@\" slice \"a\" { length = 0x1000 users = { \"*\" } } }\n"
+		"device \"edu\" { bdf = \"@EDU@\" reset = never\n"
+		"	slice \"page\" { length = 0x1000 users = { \"*\" } } }\n";
+	struct vdb_client *client;
+	struct vdb_lease lease, gone;
+	char *map;
+
+	broker_configure(both);
+	broker = broker_start();
+	client = broker_connect();
+	lease = broker_acquire(client, "edu/page", 0);
+	gone = broker_acquire(client, "nvme/a", 0);
+	map = vdb_slice_map(lease.slice, 0, 0, RW);
+	broker_stop(broker, SIGTERM);
+	manager_forget(broker_name_of_device("NVME"));
+	ck_assert_works(driver_unbind(lab_bdf("NVME")));
+
+	broker = broker_start();
+	ck_assert(broker_logged("is lost: it is not there or not bound; vfio-dmabuf bind it"));
+	broker_expect(client, gone.id, VDB_REVOKED, VDB_END_DEVICE);
+	ck_assert_uint_eq(vdb_read32(map), EDU_ID_VALUE);
+	ck_assert_int_eq(vdb_slice_state(lease.slice, NULL), VDB_LIVE);
+	ck_assert_fails(vdb_client_acquire(client, "nvme/a", 0, 0, 0, &gone), ENODEV);
+	ck_assert_ptr_nonnull(strstr(vdb_client_error(client), "opens it when it is restarted"));
+
+	driver_rebind(lab_bdf("NVME"));
+	ck_assert_fails(vdb_client_acquire(client, "nvme/a", 0, 0, 0, &gone), ENODEV);
+	restart(SIGTERM);
+	broker_acquire(client, "nvme/a", 0);
+	ck_assert_works(vdb_client_release(client, lease.id));
+}
+END_TEST
+
 START_TEST(without_a_store_it_all_ends)
 {
 	struct vdb_client *client;
@@ -574,6 +612,7 @@ Suite *suite(void)
 	tcase_add_loop_test(tc, damaged_state_and_lease_that_was_not_kept, 0, 2);
 	tcase_add_test(tc, lease_that_was_not_kept);
 	tcase_add_test(tc, device_that_was_not_kept);
+	tcase_add_test(tc, device_that_is_missing);
 	tcase_add_loop_test(tc, without_a_store_it_all_ends, 0, 2);
 
 	tc = add_group(s, "crash");
