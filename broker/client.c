@@ -76,6 +76,7 @@ void client_drop(struct client *client, const char *why)
 		close(client->pidfd);
 	broker_save(broker);
 	store_remove(store_name_of_client(client->cookie));
+	identity_free(&client->who);
 	free(client);
 }
 

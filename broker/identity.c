@@ -55,34 +55,57 @@ static bool is_alive(int pidfd)
 	return poll(&p, 1, 0) == 0;
 }
 
-int identity_of_peer(int socket, struct identity *who, int *pidfd)
+static int read_groups(int socket, struct identity *who)
+{
+	socklen_t size = 0;
+
+	/* The first time the kernel says how much room it takes. */
+	if (!getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, NULL, &size))
+		return 0;
+	if (errno != ERANGE)
+		return -1;
+	who->groups = malloc(size);
+	if (!who->groups || getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, who->groups, &size))
+		return -1;
+	who->nr_groups = size / sizeof(gid_t);
+	return 0;
+}
+
+static int read_identity(int socket, struct identity *who, int *pidfd)
 {
 	struct ucred credentials;
 	socklen_t size = sizeof(credentials);
 
-	*who = (struct identity){ 0 };
-	*pidfd = -1;
 	if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &credentials, &size))
 		return -1;
 	who->pid = credentials.pid;
 	who->uid = credentials.uid;
 	who->gid = credentials.gid;
-
-	size = sizeof(who->groups);
-	if (!getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, who->groups, &size))
-		who->nr_groups = size / sizeof(gid_t);
-
 	size = sizeof(*pidfd);
-	if (getsockopt(socket, SOL_SOCKET, SO_PEERPIDFD, pidfd, &size)) {
-		*pidfd = -1;
+	if (read_groups(socket, who) || getsockopt(socket, SOL_SOCKET, SO_PEERPIDFD, pidfd, &size))
 		return -1;
-	}
 	read_cgroup(who);
-	if (!is_alive(*pidfd)) {
+	if (is_alive(*pidfd))
+		return 0;
+	errno = ESRCH;
+	return -1;
+}
+
+int identity_of_peer(int socket, struct identity *who, int *pidfd)
+{
+	*who = (struct identity){ 0 };
+	*pidfd = -1;
+	if (!read_identity(socket, who, pidfd))
+		return 0;
+	if (*pidfd >= 0)
 		close(*pidfd);
-		*pidfd = -1;
-		errno = ESRCH;
-		return -1;
-	}
-	return 0;
+	*pidfd = -1;
+	identity_free(who);
+	return -1;
+}
+
+void identity_free(struct identity *who)
+{
+	free(who->groups);
+	who->groups = NULL;
 }

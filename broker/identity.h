@@ -6,9 +6,10 @@
 #include "policy.h"
 
 /*
- * Who connected.  @pidfd is theirs, for the caller to close.  -1 with errno:
+ * Who connected, to be freed; @pidfd is theirs, for the caller to close.  -1 with errno:
  * ESRCH if the process is gone already.
  */
 int identity_of_peer(int socket, struct identity *who, int *pidfd);
+void identity_free(struct identity *who);
 
 #endif

@@ -10,14 +10,12 @@
 
 struct rule;
 
-#define IDENTITY_MAX_GROUPS	256
-
 /* Who a client is: as it was when it connected, in the kernel's words. */
 struct identity {
 	pid_t pid;
 	uid_t uid;
 	gid_t gid;
-	gid_t groups[IDENTITY_MAX_GROUPS];
+	gid_t *groups;
 	size_t nr_groups;
 	char cgroup[PATH_MAX];	/* the longest that the kernel tells; "" if not known */
 };

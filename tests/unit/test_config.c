@@ -169,8 +169,8 @@ START_TEST(rules_fit_whom_they_name)
 	} cases[] = {
 		{ { .uid = 1000 }, true },
 		{ { .uid = 1001, .gid = 2000 }, true },
-		{ { .uid = 1001, .groups = { 5, 2000 }, .nr_groups = 2 }, true },
-		{ { .uid = 1001, .groups = { 5, 2000 }, .nr_groups = 1 }, false },
+		{ { .uid = 1001, .groups = (gid_t []){ 5, 2000 }, .nr_groups = 2 }, true },
+		{ { .uid = 1001, .groups = (gid_t []){ 5, 2000 }, .nr_groups = 1 }, false },
 		{ { .uid = 0 }, false },
 		{ { .uid = 1, .cgroup = "/system.slice/a.service" }, true },
 		{ { .uid = 1, .cgroup = "/system.slice/system-b.slice/a.service" }, true },

@@ -282,6 +282,27 @@ START_TEST(users_and_groups)
 }
 END_TEST
 
+/* However many groups a client is in, all of them count. */
+START_TEST(many_groups)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (!pid) {
+		gid_t groups[1000];
+
+		for (int i = 0; i < 1000; i++)
+			groups[i] = 1001 + i;
+		if (setgroups(1000, groups) || setgid(3000) || setuid(3000))
+			_exit(99);
+		as_member();
+		_exit(0);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
+}
+END_TEST
+
 static void in_cgroup(const char *path, int expected)
 {
 	char file[1024], number[16];
@@ -954,6 +975,7 @@ Suite *suite(void)
 	add_test_or_skip(tc, cgroups, access("/sys/fs/cgroup", F_OK) ? "the kernel has no cgroups" : NULL);
 	add_test_or_skip(tc, long_cgroups, access("/sys/fs/cgroup", F_OK) ? "the kernel has no cgroups" : NULL);
 	tcase_add_test(tc, lists_show_what_one_may_know);
+	tcase_add_test(tc, many_groups);
 	tcase_add_test(tc, limits_hold);
 	tcase_add_test(tc, rights_are_given_up);
 
