@@ -107,7 +107,7 @@ bool client_send(struct client *client, const void *data, size_t size,
 	 * The loop need not be told of that: the socket of a client that has
 	 * only shut down its receiving side stays writable.
 	 */
-	client->lost = errno != EAGAIN && errno != EINTR;
+	client->lost = errno == EPIPE || errno == ECONNRESET || errno == ENOTCONN;
 	return false;
 }
 

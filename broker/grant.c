@@ -169,10 +169,15 @@ static enum handled lend(struct lease *lease)
 	lease->phase = LEASE_SENT;
 	broker_save(client->broker);
 	sent = send_answer(lease, client_events);
+	error = errno;
 	close(client_events);
 	if (!sent) {
 		undo(lease);
-		return HANDLED_LATER;
+		if (client->lost || error == EAGAIN || error == EINTR)
+			return HANDLED_LATER;
+		/* Fds can be refused where plain answers are not. */
+		return request_error(client, serial, VDP_ERROR_INTERNAL,
+				     "the slice cannot be sent: %s; ask again", strerror(error));
 	}
 	lease->phase = LEASE_GRANTED;
 	/* Or the next process would grant it once more. */

@@ -19,6 +19,7 @@
 
 #include "broker.h"
 #include "client.h"
+#include "crash.h"
 #include "device.h"
 #include "edu.h"
 #include "manager.h"
@@ -862,6 +863,25 @@ START_TEST(slow_reader_holds_up_nobody)
 }
 END_TEST
 
+/* The kernel may have no room for fds in flight just now: nobody loses anything. */
+START_TEST(slice_that_cannot_be_sent)
+{
+	struct vdb_client *client;
+	char options[128];
+	int nth;
+
+	broker_stop(broker, SIGTERM);
+	manager_forget("");
+	nth = crash_find_answer("sendmsg", "edu/array");
+	manager_forget("");
+	snprintf(options, sizeof(options), "-e trace=sendmsg -e inject=sendmsg:error=ETOOMANYREFS:when=%d", nth);
+	broker = broker_start_traced(options);
+	client = broker_connect();
+	ck_assert_int_eq(acquire_error(client, "edu/array", 0, 0, 0), EIO);
+	broker_acquire(client, "edu/array", 0);
+}
+END_TEST
+
 /* ---- configuration ---- */
 
 static const char smaller[] =
@@ -1001,6 +1021,7 @@ Suite *suite(void)
 	tcase_add_test(tc, client_in_python);
 	tcase_add_test(tc, fds_in_requests_are_not_taken);
 	tcase_add_test(tc, slow_reader_holds_up_nobody);
+	tcase_add_test(tc, slice_that_cannot_be_sent);
 
 	tc = add_group(s, "configuration");
 	tcase_add_checked_fixture(tc, setup, teardown);
