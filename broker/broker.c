@@ -128,8 +128,10 @@ void broker_end(struct broker *broker)
 	sd_notify(0, "STOPPING=1");
 	if (broker->listening >= 0 && broker->socket_path)
 		unlink(broker->socket_path);
-	if (store_exists())
+	if (store_exists()) {
+		clients_keep(broker);
 		return;
+	}
 	while (broker->clients)
 		client_drop(broker->clients, "the broker ends");
 	for (struct device *device = broker->devices; device; device = device->next)

@@ -48,12 +48,13 @@ struct client {
 	uint64_t cookie;
 	struct identity who;
 	bool greeted;
+	bool stored;			/* it outlives this process */
 	bool admin;
 	bool lost;			/* nothing can be sent to it any more */
 	uint32_t answered;		/* serial of a request that is still in the socket, or 0 */
 	char name[VDP_NAME];		/* printable */
 	struct cursor list;
-	sd_event_source *source, *pid_source;
+	sd_event_source *source, *pid_source, *timer;
 };
 
 struct lease {
@@ -103,6 +104,7 @@ void broker_reload(struct broker *broker);
 void broker_end(struct broker *broker);
 
 /* device.c */
+/* One that does not open is lost; -1 if the configuration does not fit one that does. */
 int devices_open(struct broker *broker);
 unsigned int devices_count_open(const struct broker *broker);
 struct device *device_add(struct broker *broker, const struct device_config *config);
@@ -123,6 +125,12 @@ int clients_listen(struct broker *broker);
 /* Takes a connection over; NULL, and closed, if it cannot be served. */
 struct client *client_add(struct broker *broker, int fd);
 void client_drop(struct client *client, const char *why);
+/* Gives it to the service manager, that the connection outlives this process. */
+void client_keep(struct client *client);
+/* The same for all of them, and waits until they are there. */
+void clients_keep(struct broker *broker);
+/* It has said hello; until then its time is limited. */
+void client_set_greeted(struct client *client);
 /* True if sent.  False if not, now: the request stays where it is. */
 bool client_send(struct client *client, const void *message, size_t size,
 		 const int *fds, unsigned int nr);
@@ -130,7 +138,6 @@ bool client_can_send(const struct client *client);
 /* Has the client be served soon, as there is something to tell. */
 void client_wake(struct client *client);
 struct client *client_find(struct broker *broker, uint64_t cookie);
-unsigned int client_count_leases(const struct client *client);
 
 /* request.c */
 enum handled {

@@ -23,7 +23,8 @@
 #include "message.h"
 #include "store.h"
 
-#define MAX_FDS	2
+#define MAX_FDS		2
+#define HELLO_USEC	(10 * 1000000ULL)
 
 struct client *client_find(struct broker *broker, uint64_t cookie)
 {
@@ -53,10 +54,11 @@ void client_drop(struct client *client, const char *why)
 {
 	struct client **link = &client->broker->clients;
 	struct broker *broker = client->broker;
+	static struct log_limit limit;
 	struct lease *lease, *next;
 
-	log_line(LOG_INFO, "client %s, pid %d, uid %u goes: %s", client->name,
-		 client->who.pid, client->who.uid, why);
+	log_limited(&limit, LOG_INFO, "client %s, pid %d, uid %u goes: %s", client->name,
+		    client->who.pid, client->who.uid, why);
 	for (lease = broker->leases; lease; lease = next) {
 		next = lease->next;
 		if (lease->client != client)
@@ -71,11 +73,14 @@ void client_drop(struct client *client, const char *why)
 	*link = client->next;
 	sd_event_source_disable_unref(client->source);
 	sd_event_source_disable_unref(client->pid_source);
+	sd_event_source_disable_unref(client->timer);
 	hang_up(client);
 	if (client->pidfd >= 0)
 		close(client->pidfd);
-	broker_save(broker);
-	store_remove(store_name_of_client(client->cookie));
+	if (client->stored) {
+		broker_save(broker);
+		store_remove(store_name_of_client(client->cookie));
+	}
 	identity_free(&client->who);
 	free(client);
 }
@@ -221,13 +226,33 @@ static int on_death(sd_event_source *source, int fd, uint32_t events, void *data
 	return 0;
 }
 
-unsigned int client_count_leases(const struct client *client)
+static int on_silence(sd_event_source *source, uint64_t usec, void *data)
 {
-	unsigned int count = 0;
+	(void)source, (void)usec;
+	client_drop(data, "it says no hello");
+	return 0;
+}
 
-	for (const struct lease *lease = client->broker->leases; lease; lease = lease->next)
-		count += lease->client == client && !lease->end;
-	return count;
+void client_set_greeted(struct client *client)
+{
+	client->greeted = true;
+	client->timer = sd_event_source_disable_unref(client->timer);
+}
+
+/* One that is in the store and not written down would be taken for nobody's. */
+void client_keep(struct client *client)
+{
+	if (client->stored)
+		return;
+	broker_save(client->broker);
+	client->stored = store_offer(store_name_of_client(client->cookie), client->fd);
+}
+
+void clients_keep(struct broker *broker)
+{
+	for (struct client *client = broker->clients; client; client = client->next)
+		client_keep(client);
+	store_wait();
 }
 
 static struct client *client_new(struct broker *broker, int fd)
@@ -256,7 +281,9 @@ static bool watch(struct client *client)
 	return sd_event_add_io(client->broker->event, &client->source, client->fd,
 			       EPOLLIN, on_socket, client) >= 0 &&
 	       sd_event_add_io(client->broker->event, &client->pid_source, client->pidfd,
-			       EPOLLIN, on_death, client) >= 0;
+			       EPOLLIN, on_death, client) >= 0 &&
+	       sd_event_add_time_relative(client->broker->event, &client->timer, CLOCK_MONOTONIC,
+					  HELLO_USEC, 0, on_silence, client) >= 0;
 }
 
 struct client *client_add(struct broker *broker, int fd)
@@ -277,17 +304,22 @@ struct client *client_add(struct broker *broker, int fd)
 	return client;
 }
 
-/* Whether there is room for one more, beside the one that is counted already. */
+/*
+ * Whether there is room for one more, beside the one that is counted already.
+ * However many others there are, administrators can see and end what they have.
+ */
 static bool too_many(const struct client *new)
 {
 	const struct config *config = new->broker->config;
+	unsigned int reserved = new->admin ? CONFIG_RESERVED : 0;
 	unsigned int all = 0, of_user = 0;
 
 	for (const struct client *client = new->broker->clients; client; client = client->next) {
 		all++;
 		of_user += client->who.uid == new->who.uid;
 	}
-	return all > config->max_clients || of_user > config->max_clients_per_user;
+	return all > config->max_clients + reserved ||
+	       of_user > config->max_clients_per_user + reserved;
 }
 
 static int on_connection(sd_event_source *source, int fd, uint32_t events, void *data)
@@ -300,18 +332,11 @@ static int on_connection(sd_event_source *source, int fd, uint32_t events, void 
 	if (connection < 0)
 		return 0;
 	client = client_add(broker, connection);
-	if (!client)
+	if (!client || !too_many(client))
 		return 0;
-	if (too_many(client)) {
-		request_error(client, 0, VDP_ERROR_LIMIT,
-			      "there are as many connections as there may be, of you or of all");
-		client_drop(client, "there are too many");
-		return 0;
-	}
-	/* One that is in the store and not written down would be taken for nobody's. */
-	broker_save(broker);
-	if (!store_put(store_name_of_client(client->cookie), client->fd))
-		client_drop(client, "its socket is not kept");
+	request_error(client, 0, VDP_ERROR_LIMIT,
+		      "there are as many connections as there may be, of you or of all");
+	client_drop(client, "there are too many");
 	return 0;
 }
 

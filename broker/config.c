@@ -369,6 +369,7 @@ static int read_all(cfg_t *cfg, struct config *config)
 	}
 	config->max_clients = cfg_getint(cfg, "max_clients");
 	config->max_clients_per_user = cfg_getint(cfg, "max_clients_per_user");
+	config->max_leases = cfg_getint(cfg, "max_leases");
 	config->max_leases_per_client = cfg_getint(cfg, "max_leases_per_client");
 	config->max_leases_per_user = cfg_getint(cfg, "max_leases_per_user");
 	ret = add_all(cfg, &config->admins, "admin_users", add_user) |
@@ -490,6 +491,7 @@ struct config *config_read(const char *file, const char *directory,
 		CFG_STR("user", "", CFGF_NONE),
 		CFG_INT("max_clients", 64, CFGF_NONE),
 		CFG_INT("max_clients_per_user", 16, CFGF_NONE),
+		CFG_INT("max_leases", CONFIG_MAX_LEASES, CFGF_NONE),
 		CFG_INT("max_leases_per_client", 16, CFGF_NONE),
 		CFG_INT("max_leases_per_user", 64, CFGF_NONE),
 		CFG_STR_LIST("admin_users", "{}", CFGF_NONE),
@@ -507,6 +509,7 @@ struct config *config_read(const char *file, const char *directory,
 	cfg_set_error_function(cfg, on_error);
 	cfg_set_validate_func(cfg, "max_clients", check_clients);
 	cfg_set_validate_func(cfg, "max_clients_per_user", check_clients);
+	cfg_set_validate_func(cfg, "max_leases", check_leases);
 	cfg_set_validate_func(cfg, "max_leases_per_client", check_leases);
 	cfg_set_validate_func(cfg, "max_leases_per_user", check_leases);
 	cfg_set_validate_func(cfg, "device|reset", check_reset);

@@ -73,6 +73,7 @@ struct config {
 	char user[64];		/* to become after the devices are open; "": stay */
 	uint32_t max_clients;
 	uint32_t max_clients_per_user;
+	uint32_t max_leases;
 	uint32_t max_leases_per_client;
 	uint32_t max_leases_per_user;
 	struct rule admins;	/* beside root */

@@ -216,7 +216,7 @@ enum handled grant(struct client *client, const struct vdp_acquire *request)
 				     "%s is lent for %u seconds at most", slice->name, slice->max_seconds);
 	if (count_leases(client, false) >= config->max_leases_per_client ||
 	    count_leases(client, true) >= config->max_leases_per_user ||
-	    count_all(client->broker) >= CONFIG_MAX_LEASES)
+	    count_all(client->broker) >= config->max_leases + (client->admin ? CONFIG_RESERVED : 0))
 		return request_error(client, serial, VDP_ERROR_LIMIT,
 				     "you have as many leases as you may, or there are as many as there may be; release one");
 	index = choose_index(client, device, slice, request->index);

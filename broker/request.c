@@ -4,7 +4,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "broker.h"
 #include "escape.h"
@@ -37,23 +36,12 @@ enum handled request_done(struct client *client, uint16_t type, uint32_t serial)
 	return client_send(client, &done, sizeof(done), NULL, 0) ? HANDLED_DONE : HANDLED_LATER;
 }
 
-/* A client can break the protocol as often as it likes; the log is told of some. */
 static void log_malformed(const struct client *client, const char *why)
 {
-	static struct timespec begin;
-	static unsigned int lines;
-	struct timespec t;
+	static struct log_limit limit;
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	if (t.tv_sec >= begin.tv_sec + 60) {
-		if (lines > 10)
-			log_line(LOG_WARNING, "%u more malformed messages", lines - 10);
-		begin = t;
-		lines = 0;
-	}
-	if (++lines <= 10)
-		log_line(LOG_WARNING, "malformed message of %s, pid %d, uid %u: %s",
-			 client->name, client->who.pid, client->who.uid, why);
+	log_limited(&limit, LOG_WARNING, "malformed message of %s, pid %d, uid %u: %s",
+		    client->name, client->who.pid, client->who.uid, why);
 }
 
 static enum handled hello(struct client *client, const struct vdp_hello *hello)
@@ -70,9 +58,11 @@ static enum handled hello(struct client *client, const struct vdp_hello *hello)
 	if (hello->min_version > VDP_VERSION || hello->max_version < VDP_VERSION)
 		return request_error(client, hello->header.serial, VDP_ERROR_VERSION,
 				     "this broker speaks version %d only", VDP_VERSION);
+	/* Who has this answer is connected, and stays so over a restart. */
+	client_keep(client);
 	if (!client_send(client, &answer, sizeof(answer), NULL, 0))
 		return HANDLED_LATER;
-	client->greeted = true;
+	client_set_greeted(client);
 	client->answered = hello->header.serial;
 	escape(client->name, sizeof(client->name), hello->name, sizeof(hello->name));
 	broker_save(client->broker);

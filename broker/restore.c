@@ -120,7 +120,9 @@ static void take_clients(struct broker *broker, const struct state_data *data,
 			store_remove(store_name_of_client(record->cookie));
 			continue;
 		}
-		client->greeted = record->greeted;
+		client->stored = true;
+		if (record->greeted)
+			client_set_greeted(client);
 		client->answered = record->answered;
 		snprintf(client->name, sizeof(client->name), "%s", record->name);
 	}

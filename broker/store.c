@@ -25,23 +25,39 @@ bool store_exists(void)
 	return getenv("NOTIFY_SOCKET") && max && strcmp(max, "0");
 }
 
-bool store_put(const char *name, int fd)
+/* @ret: what sd_notify() and its like say. */
+static bool is_sent(const char *name, int ret)
+{
+	static struct log_limit limit;
+
+	if (ret <= 0)
+		log_limited(&limit, LOG_ERR, "the service manager does not keep %s: %s", name,
+			    ret ? strerror(-ret) : "no notification socket");
+	return ret > 0;
+}
+
+bool store_offer(const char *name, int fd)
 {
 	char message[128];
-	int ret;
 
 	if (!store_exists())
 		return true;
 	snprintf(message, sizeof(message), "FDSTORE=1\nFDNAME=%s\nFDPOLL=0", name);
-	ret = sd_pid_notify_with_fds(0, 0, message, &fd, 1);
-	/* Only when the manager has read all that we sent is it safe. */
-	if (ret > 0)
-		ret = sd_notify_barrier(0, BARRIER_USEC);
-	if (ret > 0)
+	return is_sent(name, sd_pid_notify_with_fds(0, 0, message, &fd, 1));
+}
+
+bool store_put(const char *name, int fd)
+{
+	if (!store_exists())
 		return true;
-	log_line(LOG_ERR, "the service manager does not keep %s: %s", name,
-		 ret ? strerror(-ret) : "no notification socket");
-	return false;
+	/* Only when the manager has read all that we sent is it safe. */
+	return store_offer(name, fd) && is_sent(name, sd_notify_barrier(0, BARRIER_USEC));
+}
+
+void store_wait(void)
+{
+	if (store_exists())
+		sd_notify_barrier(0, BARRIER_USEC);
 }
 
 void store_remove(const char *name)
@@ -53,8 +69,7 @@ void store_remove(const char *name)
 void store_remove_now(const char *name)
 {
 	store_remove(name);
-	if (store_exists())
-		sd_notify_barrier(0, BARRIER_USEC);
+	store_wait();
 }
 
 /* ':' separates names in the environment. */

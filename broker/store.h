@@ -13,6 +13,13 @@ bool store_exists(void);
  * kept; true where there is no store.
  */
 bool store_put(const char *name, int fd);
+/*
+ * The same without certainty, but nobody has to wait.  The manager reads it before
+ * it sees that we have ended.
+ */
+bool store_offer(const char *name, int fd);
+/* Waits until the manager has read all that was sent. */
+void store_wait(void);
 void store_remove(const char *name);
 /* The same, and waits until the store has closed it. */
 void store_remove_now(const char *name);
