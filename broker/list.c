@@ -2,7 +2,8 @@
 /*
  * Lists: sent item by item, as the client reads them, with a place to go on
  * from.  The place is a position in the configuration, or the id of a lease:
- * ids only grow, so whatever comes and goes meanwhile, nothing is told twice.
+ * ids only grow, so whatever comes and goes meanwhile, nothing is told twice, unless
+ * the list begins anew: with a new configuration, or another process.
  */
 #include <string.h>
 

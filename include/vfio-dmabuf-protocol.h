@@ -12,7 +12,8 @@
  * answer of its own type with VDP_ANSWER added, or VDP_ERROR; the requests that
  * list have any number of VDP_ITEM answers before it.  Answers carry the
  * request's serial.  VDP_EVENT comes at any time after the hello, with serial 0,
- * and VDP_ERROR with serial 0 where a connection is one too many, which it ends.
+ * which VDP_ERROR has as well where it answers no request: if there are too many
+ * connections, or the message had no serial.
  */
 #ifndef VFIO_DMABUF_PROTOCOL_H
 #define VFIO_DMABUF_PROTOCOL_H
@@ -163,7 +164,7 @@ enum vdp_end {
 	VDP_END_NONE = 0,
 	VDP_END_RELEASED = 1,
 	VDP_END_EXPIRED = 2,
-	VDP_END_REVOKED = 3,	/* by an administrator */
+	VDP_END_REVOKED = 3,	/* by an administrator, or a new configuration */
 	VDP_END_DEVICE = 4,	/* the broker has lost the device */
 	VDP_END_CLIENT = 5,	/* the client is gone (in logs only) */
 	VDP_END_BROKER = 6,	/* the broker was killed while it lent the slice */
@@ -181,8 +182,8 @@ struct vdp_event {
 };
 
 /*
- * After VDP_ERROR_MALFORMED, VDP_ERROR_NO_HELLO and VDP_ERROR_VERSION the
- * broker closes the connection.
+ * After VDP_ERROR_MALFORMED, VDP_ERROR_NO_HELLO and VDP_ERROR_VERSION, and after
+ * VDP_ERROR_LIMIT with serial 0, the broker closes the connection.
  */
 enum vdp_error_code {
 	VDP_ERROR_MALFORMED = 1,	/* size, reserved field or text is wrong */
