@@ -54,10 +54,12 @@ static int compete(uint32_t number, const volatile bool *stop, uint32_t rounds)
 		if (map && !vdb_try_write32(map + 4, number)) {
 			if (vdb_client_leases(client, ignore, NULL))
 				return 5;
-			/* The edu inverts it. */
-			for (int i = 0; i < 20; i++)
+			/* For a while, in which the other one asks again.  The edu inverts it. */
+			for (int i = 0; i < 20; i++) {
 				if (!vdb_try_read32(map + 4, &value) && value != ~number)
 					return 8;
+				usleep(2000);
+			}
 		}
 		if (vdb_client_release(client, lease.id) && errno != ENOENT)
 			return 6;
