@@ -1048,6 +1048,8 @@ START_TEST(slice_that_cannot_be_sent)
 	client = broker_connect();
 	ck_assert_int_eq(acquire_error(client, "edu/array", 0, 0, 0), EIO);
 	broker_acquire(client, "edu/array", 0);
+	broker_stop(broker, SIGKILL);
+	broker = broker_start();
 }
 END_TEST
 
