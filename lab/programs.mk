@@ -7,8 +7,8 @@
 # examples/*.c		one program each, in build/user/programs
 # lab/guest/runner.c	what runs them
 #
-# tests/vm/test_library.c	once more, with sanitizers in it and in the library,
-#			in build/unit/vm: what the debug kernel's guest gets
+# tests/vm/test_library.c, test_passing.c	once more, with sanitizers in them and in
+#			the library, in build/unit/vm: what the debug kernel's guest gets
 # Library, command and broker are built by meson in build/meson, and once more
 # with sanitizers, and with the unit tests of tests/unit, in build/unit.
 
@@ -34,7 +34,7 @@ meson = @[ -e $(1)/build.ninja ] || meson setup --prefix=/usr $(2) $(1) >$(1).lo
 $(library): FORCE
 	@mkdir -p build
 	$(call meson,build/meson)
-unit: build/unit/vm/test_library
+unit: build/unit/vm/test_library build/unit/vm/test_passing
 build/unit/lib/libvfio-dmabuf.a: FORCE
 	@mkdir -p build
 	$(call meson,build/unit,-Dtests=true -Db_sanitize=address$(comma)undefined -Db_lundef=false)
@@ -57,9 +57,9 @@ build/user/bench-support/%.o: bench/support/%.c
 	@mkdir -p $(@D)
 	$(CC) $(GUEST_CPPFLAGS) -Ibench/support $(CFLAGS) -c -o $@ $<
 
-build/user/bench/%: bench/vm/%.c $(bench_support) $(support)
+build/user/bench/%: bench/vm/%.c $(bench_support) $(support) $(library)
 	@mkdir -p $(@D)
-	$(CC) $(GUEST_CPPFLAGS) -Ibench/support $(CFLAGS) -o $@ $< $(bench_support) $(support) $(TEST_LIBS)
+	$(CC) $(GUEST_CPPFLAGS) -Ibench/support $(CFLAGS) -o $@ $< $(bench_support) $(support) $(library) $(TEST_LIBS)
 
 build/user/programs/%: examples/%.c $(library)
 	@mkdir -p $(@D)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The library against the real module: owner, client, guard, events, passing. */
+/* The library against the real module: devices, slices, guard, events. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -10,16 +10,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <vfio-dmabuf.h>
 
-#include "client.h"
 #include "device.h"
 #include "edu.h"
 #include "kernel.h"
+#include "owner.h"
 #include "pagetable.h"
 #include "policy.h"
 #include "slice.h"
@@ -32,47 +31,6 @@
 #define GIB	(1UL << 30)
 #define RW	(PROT_READ | PROT_WRITE)
 
-static struct vdb_device *dev;
-
-static struct vdb_slice *export(unsigned int bar, uint64_t offset, uint64_t length,
-				unsigned int flags)
-{
-	const struct vdb_range range = { offset, length };
-	struct vdb_slice *slice = vdb_slice_export(dev, bar, &range, 1, flags);
-
-	ck_assert_msg(slice, "export: %s", strerrorname_np(errno));
-	return slice;
-}
-
-static void *map(const struct vdb_slice *slice, int prot)
-{
-	void *address = vdb_slice_map(slice, 0, 0, prot);
-
-	ck_assert_msg(address, "map: %s", strerrorname_np(errno));
-	return address;
-}
-
-static void open_device(const char *name)
-{
-	dev = vdb_device_open(lab_bdf(name));
-	ck_assert_msg(dev, "%s: %s", name, strerrorname_np(errno));
-}
-
-static void open_edu(void)
-{
-	open_device("EDU");
-}
-
-static void open_nvme(void)
-{
-	open_device("NVME");
-}
-
-static void open_ivshmem(void)
-{
-	open_device("IVSHMEM");
-}
-
 /* ---- devices ---- */
 
 /* start, end and flags of each BAR, as the kernel has them. */
@@ -82,7 +40,7 @@ START_TEST(bars_are_those_of_the_kernel)
 	char path[128];
 	FILE *file;
 
-	open_device(names[_i]);
+	owner_open(names[_i]);
 	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/resource", lab_bdf(names[_i]));
 	file = fopen(path, "r");
 	ck_assert_ptr_nonnull(file);
@@ -91,7 +49,7 @@ START_TEST(bars_are_those_of_the_kernel)
 		struct vdb_bar bar;
 
 		ck_assert_int_eq(fscanf(file, "%llx %llx %llx", &start, &end, &flags), 3);
-		ck_assert_works(vdb_device_bar(dev, i, &bar));
+		ck_assert_works(vdb_device_bar(owner, i, &bar));
 		ck_assert_uint_eq(bar.size, start ? end - start + 1 : 0);
 		if (!bar.size)
 			continue;
@@ -102,7 +60,7 @@ START_TEST(bars_are_those_of_the_kernel)
 		ck_assert_uint_eq(bar.mappable, bar.memory);
 	}
 	fclose(file);
-	ck_assert_fails(vdb_device_bar(dev, VDB_BARS, &(struct vdb_bar){ 0 }), EINVAL);
+	ck_assert_fails(vdb_device_bar(owner, VDB_BARS, &(struct vdb_bar){ 0 }), EINVAL);
 }
 END_TEST
 
@@ -113,12 +71,12 @@ START_TEST(what_cannot_be_opened)
 	ck_assert_int_eq(errno, EINVAL);
 	ck_assert_ptr_null(vdb_device_open("0000:7f:00.0"));
 	ck_assert_int_eq(errno, ENOENT);
-	open_edu();
+	owner_open_edu();
 	ck_assert_ptr_null(vdb_device_open(lab_bdf("EDU")));
 	ck_assert_int_eq(errno, EBUSY);
 	ck_assert_ptr_null(vdb_device_from_fd(-1));
 	ck_assert_int_eq(errno, EBADF);
-	ck_assert_ptr_null(vdb_device_from_fd(vdb_device_iommu_fd(dev)));
+	ck_assert_ptr_null(vdb_device_from_fd(vdb_device_iommu_fd(owner)));
 	ck_assert_int_eq(errno, ENOTTY);
 }
 END_TEST
@@ -141,13 +99,13 @@ int access(const char *path, int mode)
 START_TEST(opened_through_the_group)
 {
 	no_iommufd = true;
-	open_device("HOT0");
+	owner_open("HOT0");
 	for (int i = 0; i < 2; i++) {
 		errno = 0;
 		ck_assert_ptr_null(vdb_device_open(lab_bdf(i ? "HOT1" : "HOT0")));
 		ck_assert_int_eq(errno, EBUSY);
 	}
-	map(export(2, 0, PAGE, 0), PROT_READ);
+	owner_map(owner_export(2, 0, PAGE, 0), PROT_READ);
 }
 END_TEST
 
@@ -160,14 +118,14 @@ START_TEST(group_that_is_not_viable)
 	for (int i = 0; i < 2; i++) {
 		no_iommufd = i;
 		errno = 0;
-		dev = vdb_device_open(lab_bdf("HOT0"));
-		errors[i] = dev ? 0 : errno;
-		vdb_device_close(dev);
+		owner = vdb_device_open(lab_bdf("HOT0"));
+		errors[i] = owner ? 0 : errno;
+		vdb_device_close(owner);
 	}
 	driver_rebind(lab_bdf("HOT1"));
 	ck_assert_int_eq(errors[0], EPERM);
 	ck_assert_int_eq(errors[1], EPERM);
-	open_device("HOT0");
+	owner_open("HOT0");
 }
 END_TEST
 
@@ -178,10 +136,10 @@ START_TEST(closing_closes_everything)
 
 	close(before);
 	for (int i = 0; i < 3; i++) {
-		open_edu();
-		ck_assert_uint_eq(vdb_device_abilities(dev),
+		owner_open_edu();
+		ck_assert_uint_eq(vdb_device_abilities(owner),
 				  VDB_CAN_EXPORT | VDB_CAN_WC | VDB_CAN_EVENTS);
-		vdb_device_close(dev);
+		vdb_device_close(owner);
 		ck_assert_int_eq(dup(0), before);
 		close(before);
 	}
@@ -195,11 +153,11 @@ START_TEST(fd_of_the_caller)
 	struct vdb_slice *slice;
 
 	device_open(&raw, "EDU");
-	dev = vdb_device_from_fd(raw.fd);
-	ck_assert_ptr_nonnull(dev);
-	slice = export(0, 0, PAGE, 0);
-	ck_assert_uint_eq(vdb_read32(map(slice, PROT_READ)), EDU_ID_VALUE);
-	vdb_device_close(dev);
+	owner = vdb_device_from_fd(raw.fd);
+	ck_assert_ptr_nonnull(owner);
+	slice = owner_export(0, 0, PAGE, 0);
+	ck_assert_uint_eq(vdb_read32(owner_map(slice, PROT_READ)), EDU_ID_VALUE);
+	vdb_device_close(owner);
 	ck_assert_uint_eq(device_bar_size(&raw, 0), 1 << 20);
 }
 END_TEST
@@ -209,13 +167,13 @@ START_TEST(cdev_and_iommufd)
 	char link[300], path[64];
 	ssize_t length;
 
-	open_edu();
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", vdb_device_fd(dev));
+	owner_open_edu();
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", vdb_device_fd(owner));
 	length = readlink(path, link, sizeof(link) - 1);
 	ck_assert_works(length);
 	link[length] = '\0';
 	ck_assert_msg(strstr(link, "/dev/vfio/devices/"), "%s", link);
-	ck_assert_uint_eq(vdb_read32(map(export(0, 0, PAGE, 0), PROT_READ)), EDU_ID_VALUE);
+	ck_assert_uint_eq(vdb_read32(owner_map(owner_export(0, 0, PAGE, 0), PROT_READ)), EDU_ID_VALUE);
 }
 END_TEST
 
@@ -225,12 +183,12 @@ START_TEST(stock_driver_offers_nothing)
 
 	ck_assert_int_eq(system("modprobe vfio-pci"), 0);
 	driver_bind(lab_bdf("EDU2"), "vfio-pci");
-	open_device("EDU2");
-	ck_assert_uint_eq(vdb_device_abilities(dev), 0);
+	owner_open("EDU2");
+	ck_assert_uint_eq(vdb_device_abilities(owner), 0);
 	errno = 0;
-	ck_assert_ptr_null(vdb_slice_export(dev, 0, &range, 1, 0));
+	ck_assert_ptr_null(vdb_slice_export(owner, 0, &range, 1, 0));
 	ck_assert_int_eq(errno, ENOTTY);
-	vdb_device_close(dev);
+	vdb_device_close(owner);
 	driver_rebind(lab_bdf("EDU2"));
 }
 END_TEST
@@ -241,20 +199,20 @@ START_TEST(core_export_offers_nothing)
 	const struct vdb_range range = { 0, PAGE };
 	int error[2], before, after;
 
-	open_edu();
+	owner_open_edu();
 	ck_assert_works(sysfs_write(lab_bdf("EDU"), "vfio_dmabuf/core_export", "1"));
 	before = dup(0);
 	close(before);
 	for (int i = 0; i < 2; i++) {
 		errno = 0;
-		error[i] = vdb_slice_export(dev, 0, &range, 1, i ? VDB_WC : 0) ? 0 : errno;
+		error[i] = vdb_slice_export(owner, 0, &range, 1, i ? VDB_WC : 0) ? 0 : errno;
 	}
 	after = dup(0);
 	ck_assert_works(sysfs_write(lab_bdf("EDU"), "vfio_dmabuf/core_export", "0"));
 	ck_assert_int_eq(error[0], EOPNOTSUPP);
 	ck_assert_int_eq(error[1], EOPNOTSUPP);
 	ck_assert_int_eq(after, before);
-	ck_assert_uint_eq(vdb_read32(map(export(0, 0, PAGE, 0), PROT_READ)), EDU_ID_VALUE);
+	ck_assert_uint_eq(vdb_read32(owner_map(owner_export(0, 0, PAGE, 0), PROT_READ)), EDU_ID_VALUE);
 }
 END_TEST
 
@@ -263,7 +221,7 @@ END_TEST
 START_TEST(slice_knows_what_it_is)
 {
 	const struct vdb_range ranges[] = { { 3 * PAGE, PAGE }, { PAGE, 2 * PAGE } };
-	struct vdb_slice *slice = vdb_slice_export(dev, 0, ranges, 2, VDB_READ_ONLY);
+	struct vdb_slice *slice = vdb_slice_export(owner, 0, ranges, 2, VDB_READ_ONLY);
 
 	ck_assert_ptr_nonnull(slice);
 	ck_assert_uint_eq(vdb_slice_bar(slice), 0);
@@ -278,7 +236,7 @@ START_TEST(slice_knows_what_it_is)
 	errno = 0;
 	ck_assert_ptr_null(vdb_slice_map(slice, 0, 0, RW));
 	ck_assert_int_eq(errno, EACCES);
-	map(slice, PROT_READ);
+	owner_map(slice, PROT_READ);
 	vdb_slice_free(slice);
 }
 END_TEST
@@ -300,10 +258,10 @@ START_TEST(bad_exports)
 	};
 
 	errno = 0;
-	ck_assert_ptr_null(vdb_slice_export(dev, cases[_i].bar, &cases[_i].range, 1,
+	ck_assert_ptr_null(vdb_slice_export(owner, cases[_i].bar, &cases[_i].range, 1,
 					    cases[_i].flags));
 	ck_assert_int_eq(errno, cases[_i].error);
-	ck_assert_ptr_null(vdb_slice_export(dev, 0, &cases[_i].range, 0, 0));
+	ck_assert_ptr_null(vdb_slice_export(owner, 0, &cases[_i].range, 0, 0));
 	ck_assert_int_eq(errno, EINVAL);
 }
 END_TEST
@@ -317,7 +275,7 @@ START_TEST(bad_mappings)
 		{ 2 * PAGE, 0 }, { 0, 3 * PAGE }, { PAGE, 2 * PAGE }, { 1, PAGE },
 		{ 0, 1 }, { UINT64_MAX - PAGE + 1, PAGE },
 	};
-	struct vdb_slice *slice = export(0, 0, 2 * PAGE, 0);
+	struct vdb_slice *slice = owner_export(0, 0, 2 * PAGE, 0);
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		errno = 0;
@@ -329,7 +287,7 @@ END_TEST
 
 START_TEST(part_of_a_slice)
 {
-	struct vdb_slice *slice = export(0, 0, 2 * PAGE, 0);
+	struct vdb_slice *slice = owner_export(0, 0, 2 * PAGE, 0);
 	char *second = vdb_slice_map(slice, PAGE, 0, RW);
 	char *first = vdb_slice_map(slice, 0, PAGE, RW);
 
@@ -345,8 +303,8 @@ END_TEST
 /* Of 8 MiB that begin in the middle of a block, all whole blocks are huge. */
 START_TEST(huge_pages_fit)
 {
-	struct vdb_slice *slice = export(2, 5 * PAGE, 4 * MIB2, 0);
-	char *address = map(slice, RW);
+	struct vdb_slice *slice = owner_export(2, 5 * PAGE, 4 * MIB2, 0);
+	char *address = owner_map(slice, RW);
 
 	ck_assert_uint_eq((uintptr_t)address % MIB2, 5 * PAGE);
 	trace_start();
@@ -363,9 +321,9 @@ START_TEST(gigabyte_page_fits)
 	struct vdb_slice *slice;
 	char *address;
 
-	open_device("IVSHMEM_BIG");
-	slice = export(2, 5 * PAGE, 2 * GIB - 5 * PAGE, 0);
-	address = map(slice, RW);
+	owner_open("IVSHMEM_BIG");
+	slice = owner_export(2, 5 * PAGE, 2 * GIB - 5 * PAGE, 0);
+	address = owner_map(slice, RW);
 	ck_assert_uint_eq((uintptr_t)address % GIB, 5 * PAGE);
 	address += GIB - 5 * PAGE;
 	(void)vdb_read32(address);
@@ -399,10 +357,10 @@ void *mmap64(void *address, size_t length, int prot, int flags, int fd, off64_t 
 
 START_TEST(failed_map_unmaps_nothing_of_others)
 {
-	struct vdb_slice *slice = export(2, 0, 2 * MIB2, 0);
+	struct vdb_slice *slice = owner_export(2, 0, 2 * MIB2, 0);
 	unsigned char resident;
 
-	ck_assert_works(vdb_slice_revoke(dev, slice));
+	ck_assert_works(vdb_slice_revoke(owner, slice));
 	intrude = true;
 	errno = 0;
 	ck_assert_ptr_null(vdb_slice_map(slice, 0, 0, RW));
@@ -415,8 +373,8 @@ END_TEST
 
 START_TEST(write_combining)
 {
-	struct vdb_slice *wc = export(2, 0, PAGE, VDB_WC), *nc = export(2, 0, PAGE, 0);
-	char *wc_map = map(wc, RW), *nc_map = map(nc, RW);
+	struct vdb_slice *wc = owner_export(2, 0, PAGE, VDB_WC), *nc = owner_export(2, 0, PAGE, 0);
+	char *wc_map = owner_map(wc, RW), *nc_map = owner_map(nc, RW);
 
 	ck_assert_uint_eq(vdb_slice_flags(wc), VDB_WC);
 	vdb_write32(wc_map, 0x12345678);
@@ -429,7 +387,7 @@ END_TEST
 
 START_TEST(accessors_have_their_width)
 {
-	char *memory = map(export(2, 0, PAGE, 0), RW);
+	char *memory = owner_map(owner_export(2, 0, PAGE, 0), RW);
 	uint8_t byte;
 	uint16_t word;
 	uint32_t dword;
@@ -480,17 +438,17 @@ static void check_try_fails(char *address)
 
 START_TEST(revoked_slice_is_an_error)
 {
-	struct vdb_slice *slice = export(0, 0, PAGE, 0);
-	char *address = map(slice, RW);
+	struct vdb_slice *slice = owner_export(0, 0, PAGE, 0);
+	char *address = owner_map(slice, RW);
 	uint32_t value;
 
 	ck_assert_works(vdb_guard_enable());
 	ck_assert_works(vdb_guard_enable());
 	ck_assert_works(vdb_try_read32(address, &value));
 	ck_assert_uint_eq(value, EDU_ID_VALUE);
-	ck_assert_works(vdb_slice_revoke(dev, slice));
+	ck_assert_works(vdb_slice_revoke(owner, slice));
 	check_try_fails(address);
-	ck_assert_fails(vdb_slice_revoke(dev, slice), EBADFD);
+	ck_assert_fails(vdb_slice_revoke(owner, slice), EBADFD);
 	errno = 0;
 	ck_assert_ptr_null(vdb_slice_map(slice, 0, 0, RW));
 	ck_assert_int_eq(errno, ENODEV);
@@ -555,11 +513,11 @@ static void former_handler(char *address)
 
 START_TEST(foreign_faults_are_not_ours)
 {
-	struct vdb_slice *slice = export(0, 0, PAGE, 0);
-	char *address = map(slice, RW);
+	struct vdb_slice *slice = owner_export(0, 0, PAGE, 0);
+	char *address = owner_map(slice, RW);
 	int status;
 
-	ck_assert_works(vdb_slice_revoke(dev, slice));
+	ck_assert_works(vdb_slice_revoke(owner, slice));
 	status = status_of_child(own_handler, address);
 	ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 42);
 	status = status_of_child(former_handler, address);
@@ -592,12 +550,12 @@ START_TEST(threads_are_told_apart)
 
 	ck_assert_works(vdb_guard_enable());
 	for (int i = 0; i < THREADS; i++) {
-		slices[i] = export(0, 0, PAGE, 0);
+		slices[i] = owner_export(0, 0, PAGE, 0);
 		ck_assert_int_eq(pthread_create(&threads[i], NULL, read_until_revoked,
-						map(slices[i], RW)), 0);
+						owner_map(slices[i], RW)), 0);
 	}
 	for (int i = THREADS - 1; i >= 0; i--) {
-		ck_assert_works(vdb_slice_revoke(dev, slices[i]));
+		ck_assert_works(vdb_slice_revoke(owner, slices[i]));
 		ck_assert_int_eq(pthread_join(threads[i], &reads), 0);
 		ck_assert_int_ge((long)reads, 0);
 	}
@@ -608,13 +566,13 @@ static void *reset_often(void *unused)
 {
 	(void)unused;
 	for (int i = 0; i < 10; i++)
-		ck_assert_works(vdb_device_reset(dev));
+		ck_assert_works(vdb_device_reset(owner));
 	return NULL;
 }
 
 START_TEST(reset_is_waited_for)
 {
-	char *address = map(export(0, 0, PAGE, 0), RW);
+	char *address = owner_map(owner_export(0, 0, PAGE, 0), RW);
 	uint32_t expected = vdb_read32(address + 8), value;
 	pthread_t thread;
 
@@ -629,357 +587,51 @@ END_TEST
 
 /* ---- events ---- */
 
-static bool readable(const struct vdb_slice *slice, int *revents)
-{
-	struct pollfd p = { .fd = vdb_slice_event_fd(slice), .events = POLLIN };
-	int ret = poll(&p, 1, 0);
-
-	ck_assert_works(ret);
-	*revents = p.revents;
-	return ret;
-}
-
-static struct vdb_slice *watched(void)
-{
-	struct vdb_slice *slice = export(0, 0, PAGE, 0);
-	int revents;
-
-	ck_assert_works(vdb_slice_watch(dev, slice));
-	ck_assert(readable(slice, &revents));
-	ck_assert_int_eq(vdb_slice_state(slice, NULL), VDB_LIVE);
-	ck_assert(!readable(slice, &revents));
-	return slice;
-}
-
 START_TEST(state_follows_the_device)
 {
-	struct vdb_slice *slice = watched();
-	struct device raw = { .fd = vdb_device_fd(dev) };
+	struct vdb_slice *slice = owner_export_watched();
+	struct device raw = { .fd = vdb_device_fd(owner) };
 	uint64_t before, changes;
 	int revents;
 
 	vdb_slice_state(slice, &before);
 	device_set_memory(&raw, false);
-	ck_assert(readable(slice, &revents));
+	ck_assert(event_readable(slice, &revents));
 	ck_assert_int_eq(vdb_slice_state(slice, NULL), VDB_SUSPENDED);
 	ck_assert_int_eq(vdb_slice_state(slice, NULL), VDB_SUSPENDED);
 	device_set_memory(&raw, true);
 	ck_assert_int_eq(vdb_slice_state(slice, NULL), VDB_LIVE);
-	ck_assert_works(vdb_device_reset(dev));
+	ck_assert_works(vdb_device_reset(owner));
 	ck_assert_int_eq(vdb_slice_state(slice, &changes), VDB_LIVE);
 	ck_assert_uint_eq(changes, before + 4);
 	ck_assert_works(sysfs_write(vdb_slice_bdf(slice), "reset", "1"));
 	ck_assert_int_eq(vdb_slice_state(slice, &changes), VDB_LIVE);
 	ck_assert_uint_eq(changes, before + 6);
-	ck_assert(!readable(slice, &revents));
+	ck_assert(!event_readable(slice, &revents));
 }
 END_TEST
 
 START_TEST(revocation_hangs_up)
 {
-	struct vdb_slice *slice = watched();
+	struct vdb_slice *slice = owner_export_watched();
 	int revents;
 
-	ck_assert_works(vdb_slice_revoke(dev, slice));
-	ck_assert(readable(slice, &revents));
+	ck_assert_works(vdb_slice_revoke(owner, slice));
+	ck_assert(event_readable(slice, &revents));
 	ck_assert_int_eq(revents, POLLIN | POLLHUP);
 	ck_assert_int_eq(vdb_slice_state(slice, NULL), VDB_REVOKED);
 	ck_assert_int_eq(vdb_slice_state(slice, NULL), VDB_REVOKED);
-	ck_assert(readable(slice, &revents));
+	ck_assert(event_readable(slice, &revents));
 }
 END_TEST
 
 START_TEST(closing_the_device_revokes)
 {
-	struct vdb_slice *slice = watched();
+	struct vdb_slice *slice = owner_export_watched();
 
-	vdb_device_close(dev);
+	vdb_device_close(owner);
 	ck_assert_int_eq(vdb_slice_state(slice, NULL), VDB_REVOKED);
 	vdb_slice_free(slice);
-}
-END_TEST
-
-/* ---- passing ---- */
-
-/* In an unprivileged client: the socket, and what to expect of the slice. */
-static long receive_and_use(const struct client_step *step)
-{
-	struct vdb_slice *slice = vdb_slice_receive(step->arg[0]);
-	char *address;
-	uint32_t value;
-
-	if (!slice)
-		return -1;
-	if (vdb_slice_bar(slice) != 0 || vdb_slice_offset(slice) != PAGE * step->arg[1] ||
-	    vdb_slice_length(slice) != PAGE || vdb_slice_flags(slice) != step->arg[2] ||
-	    strcmp(vdb_slice_bdf(slice), lab_bdf("EDU")))
-		return -2;
-	address = vdb_slice_map(slice, 0, 0, PROT_READ);
-	if (!address || vdb_guard_enable() || vdb_try_read32(address, &value))
-		return -3;
-	if (vdb_slice_event_fd(slice) >= 0) {
-		struct pollfd p = { .fd = vdb_slice_event_fd(slice), .events = POLLIN };
-
-		if (vdb_slice_state(slice, NULL) != VDB_LIVE)
-			return -4;
-		/* The owner revokes it when it hears of us. */
-		if (send(step->arg[0], "", 1, 0) != 1 || poll(&p, 1, -1) != 1)
-			return -5;
-		if (vdb_slice_state(slice, NULL) != VDB_REVOKED ||
-		    !vdb_try_read32(address, &value))
-			return -6;
-	}
-	vdb_slice_free(slice);
-	return value;
-}
-
-static int socket_to(struct client *c, int type, int *theirs)
-{
-	int ends[2];
-
-	ck_assert_works(socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ends));
-	*theirs = client_give(c, ends[1]);
-	close(ends[1]);
-	return ends[0];
-}
-
-START_TEST(slice_goes_through_a_socket)
-{
-	static const int types[] = { SOCK_SEQPACKET, SOCK_STREAM };
-	struct client *c = client_start(CLIENT_NOBODY);
-	struct client_step step = { .fd = -1 };
-	int theirs, ours = socket_to(c, types[_i], &theirs);
-	struct vdb_slice *slice = export(0, 0, PAGE, VDB_READ_ONLY);
-
-	/* Two at once: messages must stay apart in a stream. */
-	ck_assert_works(vdb_slice_send(ours, slice));
-	ck_assert_works(vdb_slice_send(ours, slice));
-	vdb_slice_free(slice);
-	step.arg[0] = theirs;
-	step.arg[2] = VDB_READ_ONLY;
-	ck_assert_int_eq(client_call(c, receive_and_use, &step), EDU_ID_VALUE);
-	ck_assert_int_eq(client_call(c, receive_and_use, &step), EDU_ID_VALUE);
-	client_end(c);
-}
-END_TEST
-
-static void *revoke_on_message(void *data)
-{
-	struct vdb_slice *slice = ((void **)data)[1];
-	char byte;
-
-	if (recv(*(int *)((void **)data)[0], &byte, 1, 0) == 1)
-		vdb_slice_revoke(dev, slice);
-	return NULL;
-}
-
-START_TEST(client_is_told_of_revocation)
-{
-	struct client *c = client_start(CLIENT_NOBODY);
-	struct client_step step = { .fd = -1 };
-	int theirs, ours = socket_to(c, SOCK_SEQPACKET, &theirs);
-	struct vdb_slice *slice = export(0, 0, PAGE, 0);
-	void *data[] = { &ours, slice };
-	pthread_t thread;
-
-	ck_assert_works(vdb_slice_watch(dev, slice));
-	ck_assert_works(vdb_slice_send(ours, slice));
-	/* One of the owner's own. */
-	ck_assert_works(vdb_slice_watch(dev, slice));
-	ck_assert_int_eq(pthread_create(&thread, NULL, revoke_on_message, data), 0);
-	step.arg[0] = theirs;
-	ck_assert_int_eq(client_call(c, receive_and_use, &step), EDU_ID_VALUE);
-	pthread_join(thread, NULL);
-	ck_assert_int_eq(vdb_slice_state(slice, NULL), VDB_REVOKED);
-	client_end(c);
-}
-END_TEST
-
-/* A slice of this process, sent and received within it. */
-static struct vdb_slice *sent(const struct vdb_slice *slice)
-{
-	struct vdb_slice *received;
-	int ends[2];
-
-	ck_assert_works(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends));
-	ck_assert_works(vdb_slice_send(ends[0], slice));
-	received = vdb_slice_receive(ends[1]);
-	ck_assert_msg(received, "receive: %s", strerrorname_np(errno));
-	close(ends[0]);
-	close(ends[1]);
-	return received;
-}
-
-START_TEST(description_arrives)
-{
-	static const unsigned int flags[] = { 0, VDB_READ_ONLY, VDB_WC, VDB_READ_ONLY | VDB_WC };
-	struct vdb_slice *slice = export(2, 5 * PAGE, 3 * PAGE, flags[_i]);
-	struct vdb_slice *received = sent(slice);
-
-	vdb_write32(map(export(2, 5 * PAGE, PAGE, 0), RW), 0x5a5a0005);
-	ck_assert_uint_eq(vdb_slice_bar(received), 2);
-	ck_assert_uint_eq(vdb_slice_offset(received), 5 * PAGE);
-	ck_assert_uint_eq(vdb_slice_length(received), 3 * PAGE);
-	ck_assert_uint_eq(vdb_slice_flags(received), flags[_i]);
-	ck_assert_str_eq(vdb_slice_bdf(received), lab_bdf("IVSHMEM"));
-	ck_assert_int_eq(vdb_slice_event_fd(received), -1);
-	ck_assert_uint_eq(vdb_read32(map(received, PROT_READ)), 0x5a5a0005);
-}
-END_TEST
-
-/* The message as it stands on the wire; see lib/pass.c. */
-struct wire {
-	uint16_t magic, version;
-	uint32_t bar, flags;
-	uint16_t watched, state;
-	uint64_t offset, length, changes;
-	char bdf[16];
-};
-
-static struct wire wire_of(const struct vdb_slice *slice)
-{
-	struct wire wire;
-	int ends[2];
-
-	ck_assert_works(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends));
-	ck_assert_works(vdb_slice_send(ends[0], slice));
-	ck_assert_int_eq(recv(ends[1], &wire, sizeof(wire), MSG_TRUNC), sizeof(wire));
-	close(ends[0]);
-	close(ends[1]);
-	return wire;
-}
-
-/* Whether the message is taken for a slice, if a real DMABUF comes with it. */
-static bool believed(struct wire wire, int fd)
-{
-	union {
-		struct cmsghdr align;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control = { 0 };
-	struct iovec iov = { &wire, sizeof(wire) };
-	struct msghdr message = {
-		.msg_iov = &iov, .msg_iovlen = 1,
-		.msg_control = &control, .msg_controllen = sizeof(control),
-	};
-	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-	struct vdb_slice *slice;
-	int ends[2], next;
-
-	header->cmsg_level = SOL_SOCKET;
-	header->cmsg_type = SCM_RIGHTS;
-	header->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(header), &fd, sizeof(fd));
-	ck_assert_works(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends));
-	ck_assert_int_eq(sendmsg(ends[0], &message, 0), sizeof(wire));
-	next = dup(0);
-	close(next);
-	errno = 0;
-	slice = vdb_slice_receive(ends[1]);
-	if (!slice)
-		ck_assert_int_eq(errno, EPROTO);
-	vdb_slice_free(slice);
-	ck_assert_int_eq(dup(0), next);
-	close(next);
-	close(ends[0]);
-	close(ends[1]);
-	return slice;
-}
-
-/* Each differs in one thing from the truth, which is believed. */
-START_TEST(lies_are_not_believed)
-{
-	struct vdb_slice *slice = export(2, 5 * PAGE, 3 * PAGE, _i ? VDB_READ_ONLY : 0);
-	const struct wire truth = wire_of(slice);
-	int fd = vdb_slice_fd(slice);
-	struct wire lie;
-
-#define LIE(member, value) do {						\
-	lie = truth;							\
-	lie.member = (value);						\
-	ck_assert_msg(!believed(lie, fd), "%s = %s", #member, #value);	\
-} while (0)
-	ck_assert(believed(truth, fd));
-	LIE(length, 2 * PAGE);
-	LIE(length, 4 * PAGE);
-	LIE(length, 0);
-	LIE(flags, truth.flags ^ VDB_READ_ONLY);
-	LIE(flags, truth.flags | 4);
-	LIE(bar, VDB_BARS);
-	LIE(offset, 5 * PAGE + 1);
-	LIE(offset, -2 * PAGE);
-	LIE(watched, 1);
-	LIE(state, VDB_REVOKED + 1);
-	LIE(bdf[0], 'x');
-	memset(lie.bdf, '0', sizeof(lie.bdf));
-	ck_assert(!believed(lie, fd));
-}
-END_TEST
-
-/* What is refused stays the caller's. */
-START_TEST(fd_that_came_another_way)
-{
-	static const struct {
-		unsigned int bar;
-		uint64_t offset;
-		unsigned int flags;
-		const char *bdf;
-	} cases[] = {
-		{ VDB_BARS, 0, 0, NULL }, { 0, 1, 0, NULL }, { 0, -PAGE, 0, NULL },
-		{ 0, 0, VDB_READ_ONLY, NULL }, { 0, 0, 4, NULL }, { 0, 0, 0, "nonsense" },
-	};
-	struct vdb_slice *slice = export(2, 0, 3 * PAGE, 0);
-	int fd = dup(vdb_slice_fd(slice)), file = memfd_create("no DMABUF", MFD_CLOEXEC);
-
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		errno = 0;
-		ck_assert_ptr_null(vdb_slice_from_fd(fd, -1, cases[i].bdf, cases[i].bar,
-						     cases[i].offset, cases[i].flags));
-		ck_assert_int_eq(errno, EINVAL);
-	}
-	ck_assert_ptr_null(vdb_slice_from_fd(file, -1, NULL, 0, 0, 0));
-	ck_assert_int_eq(errno, EINVAL);
-	ck_assert_ptr_null(vdb_slice_from_fd(-1, -1, NULL, 0, 0, 0));
-	ck_assert_int_eq(errno, EBADF);
-
-	slice = vdb_slice_from_fd(fd, -1, NULL, 2, PAGE, 0);
-	ck_assert_ptr_nonnull(slice);
-	ck_assert_uint_eq(vdb_slice_length(slice), 3 * PAGE);
-	ck_assert_str_eq(vdb_slice_bdf(slice), "");
-	map(slice, RW);
-	vdb_slice_free(slice);
-	ck_assert_int_eq(fcntl(fd, F_GETFD), -1);
-}
-END_TEST
-
-/* What the sender has read of the shared fd, the receiver cannot read any more. */
-START_TEST(received_slice_knows_its_state)
-{
-	struct vdb_slice *slice = watched(), *received;
-	struct device raw = { .fd = vdb_device_fd(dev) };
-	uint64_t known, changes;
-	int revents;
-
-	device_set_memory(&raw, false);
-	ck_assert_int_eq(vdb_slice_state(slice, &known), VDB_SUSPENDED);
-	received = sent(slice);
-	ck_assert(!readable(received, &revents));
-	ck_assert_int_eq(vdb_slice_state(received, &changes), VDB_SUSPENDED);
-	ck_assert_uint_eq(changes, known);
-
-	device_set_memory(&raw, true);
-	ck_assert(readable(received, &revents));
-	ck_assert_int_eq(vdb_slice_state(received, &changes), VDB_LIVE);
-	ck_assert_uint_eq(changes, known + 1);
-
-	/* What it has not read is still to be had. */
-	device_set_memory(&raw, false);
-	received = sent(slice);
-	ck_assert(readable(received, &revents));
-	ck_assert_int_eq(vdb_slice_state(received, NULL), VDB_SUSPENDED);
-
-	ck_assert_works(vdb_slice_revoke(dev, slice));
-	ck_assert_int_eq(vdb_slice_state(slice, NULL), VDB_REVOKED);
-	ck_assert_int_eq(vdb_slice_state(sent(slice), NULL), VDB_REVOKED);
 }
 END_TEST
 
@@ -1005,14 +657,14 @@ Suite *suite(void)
 			 "vfio-pci-core exports no DMABUFs before Linux 7.0");
 
 	tc = add_group(s, "slices");
-	tcase_add_checked_fixture(tc, open_edu, NULL);
+	tcase_add_checked_fixture(tc, owner_open_edu, NULL);
 	tcase_add_test(tc, slice_knows_what_it_is);
 	tcase_add_loop_test(tc, bad_exports, 0, 6);
 	tcase_add_test(tc, bad_mappings);
 	tcase_add_test(tc, part_of_a_slice);
 
 	tc = add_group(s, "memory");
-	tcase_add_checked_fixture(tc, open_ivshmem, NULL);
+	tcase_add_checked_fixture(tc, owner_open_ivshmem, NULL);
 	add_test_or_skip(tc, huge_pages_fit, slice_can_be_huge() ? NULL :
 			 "slices have small pages before Linux 7.2");
 	tcase_add_test(tc, failed_map_unmaps_nothing_of_others);
@@ -1024,31 +676,19 @@ Suite *suite(void)
 	tcase_add_test(tc, gigabyte_page_fits);
 
 	tc = add_group(s, "guard");
-	tcase_add_checked_fixture(tc, open_edu, NULL);
+	tcase_add_checked_fixture(tc, owner_open_edu, NULL);
 	tcase_add_test(tc, revoked_slice_is_an_error);
 	tcase_add_test(tc, foreign_faults_are_not_ours);
 	tcase_add_test(tc, threads_are_told_apart);
 
 	tc = add_group(s, "reset");
-	tcase_add_checked_fixture(tc, open_nvme, NULL);
+	tcase_add_checked_fixture(tc, owner_open_nvme, NULL);
 	tcase_add_test(tc, reset_is_waited_for);
 	tcase_add_test(tc, state_follows_the_device);
 
 	tc = add_group(s, "events");
-	tcase_add_checked_fixture(tc, open_edu, NULL);
+	tcase_add_checked_fixture(tc, owner_open_edu, NULL);
 	tcase_add_test(tc, revocation_hangs_up);
 	tcase_add_test(tc, closing_the_device_revokes);
-
-	tc = add_group(s, "passing");
-	tcase_add_checked_fixture(tc, open_edu, NULL);
-	tcase_add_loop_test(tc, slice_goes_through_a_socket, 0, 2);
-	tcase_add_test(tc, client_is_told_of_revocation);
-	tcase_add_test(tc, received_slice_knows_its_state);
-
-	tc = add_group(s, "descriptions");
-	tcase_add_checked_fixture(tc, open_ivshmem, NULL);
-	tcase_add_loop_test(tc, description_arrives, 0, 4);
-	tcase_add_loop_test(tc, lies_are_not_believed, 0, 2);
-	tcase_add_test(tc, fd_that_came_another_way);
 	return s;
 }
