@@ -6,7 +6,10 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* From one call at which it is killed to the next: with KASAN and ASan only some are tried. */
+/*
+ * From one call at which it is killed to the next.  All are tried on one kernel; the
+ * others have no more to do with them than that revocation works, and get some.
+ */
 int crash_stride(void);
 /*
  * Starts one that is killed at the @nth call of it; what runs in the end.  @died:
