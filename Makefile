@@ -5,10 +5,8 @@
 KERNEL ?=
 TEST ?=
 # The longest first, so that the others run beside it.
-CHECK_KERNELS := $(or $(KERNEL),debian13 7.3 6.12)
+CHECK_KERNELS := $(or $(KERNEL),7.3 6.12)
 MODULE_KERNELS := $(or $(KERNEL),7.3 6.12)
-# Only where the whole suite runs.
-DEBIAN = $(if $(TEST),,$(filter debian13,$(CHECK_KERNELS)))
 ENTER := lab/enter --
 
 export TEST LAB_MIRROR LAB_BOOT
@@ -17,6 +15,7 @@ help:
 	@echo 'make demo         watch the main job on a stock 7.3 kernel'
 	@echo 'make check        unit tests, and guest tests on stock 7.3 and 6.12;'
 	@echo '                  KERNEL=7.3 or 6.12: only there; TEST=revoke: only that'
+	@echo 'make check-packages  the Debian packages on a clean Debian 13'
 	@echo 'make check-debug  the guest tests on a kernel with KASAN, lockdep and more'
 	@echo 'make fuzz         what reads foreign input, a minute each; SECONDS=600: longer'
 	@echo 'make bench        against stock vfio-pci: a table and build/bench.json'
@@ -35,11 +34,12 @@ module: lab
 packages: lab
 	@$(ENTER) lab/build-packages && echo "the packages are in build/packages"
 
-debian: lab
-	@$(if $(DEBIAN),lab/debian)
-
-check: lab debian
+check: lab
 	@$(ENTER) lab/check $(CHECK_KERNELS)
+
+check-packages: lab
+	@lab/debian
+	@TEST= $(ENTER) lab/check debian13
 
 debug-kernel: lab
 	@. lab/env && $(ENTER) lab/debug-kernel "$$CACHE"
@@ -76,5 +76,5 @@ clean:
 distclean: clean
 	@. lab/env && rm -rf "$$CACHE"
 
-.PHONY: help lab module packages debian check debug-kernel check-debug fuzz image lab-shell demo bench clean distclean
+.PHONY: help lab module packages check check-packages debug-kernel check-debug fuzz image lab-shell demo bench clean distclean
 SHELL := /bin/bash
