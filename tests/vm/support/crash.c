@@ -13,7 +13,9 @@
 
 int crash_stride(void)
 {
-	return kernel_started_with("lab.kernel=7.3") ? 1 : 5;
+	if (kernel_started_with("lab.kernel=7.3"))
+		return 1;
+	return kernel_started_with("lab.kernel=debug") ? 10 : 5;
 }
 
 pid_t crash_start(const char *call, int nth, bool *died)
