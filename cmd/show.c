@@ -238,7 +238,8 @@ int cmd_show(int argc, char **argv)
 	add_buffers();
 	process_any(add_maps_of, NULL);
 	add_leases();
-	qsort(holders, nr_holders, sizeof(holders[0]), compare);
+	if (nr_holders)
+		qsort(holders, nr_holders, sizeof(holders[0]), compare);
 
 	if (common.json) {
 		print_json(json_of(&function));
