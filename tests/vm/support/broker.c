@@ -167,12 +167,19 @@ struct vdb_client *broker_connect(void)
 	return client;
 }
 
+static void ignore(const struct vdb_lease_info *info, void *data)
+{
+	(void)info, (void)data;
+}
+
 struct vdb_lease broker_acquire(struct vdb_client *client, const char *name, uint32_t index)
 {
 	struct vdb_lease lease;
 	int ret = vdb_client_acquire(client, name, index, 0, 0, &lease);
 
 	ck_assert_msg(!ret, "%s: %s: %s", name, strerrorname_np(errno), vdb_client_error(client));
+	/* One that is killed between its answer and noting that down ends the lease. */
+	ck_assert_works(vdb_client_leases(client, ignore, NULL));
 	return lease;
 }
 

@@ -104,8 +104,10 @@ static void understand(char *text, int fd)
 	}
 	pthread_mutex_lock(&lock);
 	nr_messages++;
-	if (remove)
+	if (remove) {
 		forget(name, true);
+		pthread_cond_broadcast(&kept);
+	}
 	if (to_store && fd >= 0)
 		keep(name, fd);
 	else if (fd >= 0)
@@ -325,6 +327,14 @@ void manager_wait_kept(const char *prefix)
 {
 	pthread_mutex_lock(&lock);
 	while (!count_kept(prefix))
+		pthread_cond_wait(&kept, &lock);
+	pthread_mutex_unlock(&lock);
+}
+
+void manager_wait_gone(const char *prefix)
+{
+	pthread_mutex_lock(&lock);
+	while (count_kept(prefix))
 		pthread_cond_wait(&kept, &lock);
 	pthread_mutex_unlock(&lock);
 }

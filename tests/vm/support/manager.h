@@ -27,6 +27,8 @@ void manager_wait_ready(void);
 unsigned int manager_count(const char *prefix);
 /* Waits until there is one, as long as the test may. */
 void manager_wait_kept(const char *prefix);
+/* Waits until there is none. */
+void manager_wait_gone(const char *prefix);
 /* An fd of the store, for a test to look at or to spoil; -1 if there is none. */
 int manager_fd(const char *name);
 /* Forgets an fd. */
