@@ -13,9 +13,7 @@
 
 int crash_stride(void)
 {
-	if (kernel_started_with("lab.kernel=7.3"))
-		return 1;
-	return kernel_started_with("lab.kernel=debug") ? 10 : 5;
+	return kernel_started_with("lab.kernel=7.3") ? 1 : 10;
 }
 
 pid_t crash_start(const char *call, int nth, bool *died)
