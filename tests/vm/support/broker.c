@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -181,6 +182,32 @@ struct vdb_lease broker_acquire(struct vdb_client *client, const char *name, uin
 	/* One that is killed between its answer and noting that down ends the lease. */
 	ck_assert_works(vdb_client_leases(client, ignore, NULL));
 	return lease;
+}
+
+int broker_acquire_error(struct vdb_client *client, const char *name, uint32_t index,
+			 unsigned int flags, uint32_t seconds)
+{
+	struct vdb_lease lease;
+
+	errno = 0;
+	ck_assert_int_eq(vdb_client_acquire(client, name, index, flags, seconds, &lease), -1);
+	ck_assert_str_ne(vdb_client_error(client), "");
+	return errno;
+}
+
+void broker_as_user(uid_t uid, gid_t gid, void (*fn)(void))
+{
+	int status;
+	pid_t pid = fork();
+
+	if (!pid) {
+		if (setgroups(0, NULL) || setgid(gid) || setuid(uid))
+			_exit(99);
+		fn();
+		_exit(0);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_msg(!status, "the child of user %u failed: %x", uid, status);
 }
 
 void broker_expect(struct vdb_client *client, uint64_t lease, enum vdb_state state,

@@ -42,6 +42,14 @@ const char *broker_name_of_device(const char *name);
 struct vdb_client *broker_connect(void);
 /* A slice; the test fails if it is not lent. */
 struct vdb_lease broker_acquire(struct vdb_client *client, const char *name, uint32_t index);
+/* The errno with which it is refused; the test fails if it is lent. */
+int broker_acquire_error(struct vdb_client *client, const char *name, uint32_t index,
+			 unsigned int flags, uint32_t seconds);
+/*
+ * Calls @fn as another user in a child of the test, which waits for it and fails if
+ * it leaves with a status.
+ */
+void broker_as_user(uid_t uid, gid_t gid, void (*fn)(void));
 /* Waits for the next event, and compares. */
 void broker_expect(struct vdb_client *client, uint64_t lease, enum vdb_state state,
 		   enum vdb_end end);
