@@ -16,8 +16,9 @@
  * Hence a flag under an innermost lock, and a wait queue for the faults.
  *
  * Importers are told by this module alone, of either source and always before
- * the memory goes: by the reset callbacks, and around what is handed on to
- * vfio-pci-core (dvp_access_announce() and dvp_access_changed()).
+ * the memory goes: by the reset callbacks, around writes to config space that
+ * are handed on to vfio-pci-core (dvp_access_announce() and
+ * dvp_access_changed()), and before the ioctl that enters low power returns.
  *
  * Revocation is a flag of the buffer under the same gate, a zap, and the
  * eviction of its importers.

@@ -202,7 +202,6 @@ int dvp_device_feature(struct vfio_device *core_vdev, u32 flags,
 {
 	struct dvp_device *dvp = dvp_from_core(core_vdev);
 	u32 feature = flags & VFIO_DEVICE_FEATURE_MASK;
-	bool announced;
 	int ret;
 
 	switch (feature) {
@@ -222,14 +221,13 @@ int dvp_device_feature(struct vfio_device *core_vdev, u32 flags,
 		return feature_events(dvp, flags, arg, argsz);
 	}
 
-	/* Low power is entered and left by features of the core. */
-	announced = flags & VFIO_DEVICE_FEATURE_SET &&
-		    !(flags & VFIO_DEVICE_FEATURE_PROBE) &&
-		    (feature == VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY ||
-		     feature == VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP);
-	if (announced)
-		dvp_access_announce(dvp);
+	/*
+	 * Low power is entered and left by features of the core.  Importers can
+	 * be evicted afterwards: VFIO holds a reference of runtime PM during
+	 * the ioctl (vfio_device_fops_unl_ioctl()), so the device is awake
+	 * until it returns.
+	 */
 	ret = vfio_pci_core_ioctl_feature(core_vdev, flags, arg, argsz);
-	dvp_access_changed(dvp, announced);
+	dvp_access_changed(dvp, false);
 	return ret;
 }
