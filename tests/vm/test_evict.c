@@ -8,9 +8,12 @@
 #include <fcntl.h>
 #include <linux/pci_regs.h>
 #include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "device.h"
@@ -266,6 +269,48 @@ START_TEST(revocation_waits_for_a_running_transfer)
 }
 END_TEST
 
+/* Reads on in the kernel's log until there is such a line. */
+static void wait_for_log(int kmsg, const char *text)
+{
+	char record[1024];
+	ssize_t n;
+
+	do {
+		n = read(kmsg, record, sizeof(record) - 1);
+		ck_assert(n > 0 || errno == EPIPE);
+		record[n > 0 ? n : 0] = '\0';
+	} while (!strstr(record, text));
+}
+
+/* It is waited for as long as it takes, and named. */
+START_TEST(lazy_importer_is_waited_for_and_named)
+{
+	int kmsg = open("/dev/kmsg", O_RDONLY), status;
+	char text[128];
+	pid_t pid;
+
+	ck_assert_works(kmsg);
+	ck_assert_works(lseek(kmsg, 0, SEEK_END));
+	snprintf(text, sizeof(text), "%s: a DMABUF of BAR %d is to be unmapped; "
+		 "waiting for its importers, one of which is %s",
+		 dev.bdf, MEM, lab_bdf("EDU2"));
+	ck_assert_works(importer_detach(importer));
+	ck_assert_works(importer_try_attach(importer, slice, &dev, IMPORTER_LAZY));
+	ck_assert_works(importer_map(importer, IMPORTER_BOTH));
+	pid = fork();
+	ck_assert_works(pid);
+	if (!pid)
+		_exit(slice_revoke(&dev, slice) ? 1 : 0);
+	wait_for_log(kmsg, text);
+	ck_assert_int_eq(waitpid(pid, NULL, WNOHANG), 0);
+	ck_assert_uint_eq(importer_status(importer).notified, 1);
+	ck_assert_works(importer_unmap(importer));
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
+	ck_assert_fails(importer_map(importer, IMPORTER_BOTH), ENODEV);
+}
+END_TEST
+
 static void check_revoked(void)
 {
 	check_evicted(1);
@@ -486,6 +531,7 @@ Suite *suite(void)
 	tcase_add_test(tc, harmless_writes_disturb_nobody);
 	tcase_add_loop_test(tc, suspension_waits_for_a_running_transfer, 0, 2);
 	tcase_add_loop_test(tc, revocation_waits_for_a_running_transfer, 0, 2);
+	tcase_add_test(tc, lazy_importer_is_waited_for_and_named);
 	tcase_add_loop_test(tc, closing_waits_for_a_running_transfer, 0, 2);
 	tcase_add_test(tc, revoked_for_good);
 	tcase_add_test(tc, revoked_while_suspended);

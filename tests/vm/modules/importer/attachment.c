@@ -91,6 +91,8 @@ static void invalidate(struct dma_buf_attachment *attach)
 	struct attachment *a = attach->importer_priv;
 
 	a->status.notified++;
+	if (a->lazy)
+		return;
 	if (a->late)
 		schedule_work(&a->eviction);
 	else
@@ -129,6 +131,7 @@ struct attachment *attachment_new(struct engine *engine, struct device *dev,
 		return ERR_PTR(-ENOMEM);
 	a->engine = engine;
 	a->late = request->flags & IMPORTER_LATE;
+	a->lazy = request->flags & IMPORTER_LAZY;
 	INIT_WORK(&a->eviction, evict_late);
 	ret = find_exporter(a, request);
 	if (ret)

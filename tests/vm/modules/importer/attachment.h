@@ -16,7 +16,7 @@ struct attachment {
 	struct dma_buf_attachment *attach;
 	struct pci_dev *exporter;
 	void __iomem *value;		/* its register */
-	bool late;
+	bool late, lazy;
 	struct work_struct eviction;	/* of one who is late */
 
 	/* Under the DMABUF's reservation: */

@@ -24,6 +24,7 @@ struct importer_attach {
 #define IMPORTER_NO_INVALIDATE	2	/* dynamic, but cannot be told to unmap */
 #define IMPORTER_STATIC		4	/* of the simple kind */
 #define IMPORTER_LATE		8	/* unmaps some time after it was told to */
+#define IMPORTER_LAZY		16	/* unmaps when IMPORTER_UNMAP says so only */
 	/* Of the exporter, for the status: */
 	__u32 exporter;			/* its bus << 8 | devfn, of domain 0 */
 	__u32 bar, offset;		/* a register of 32 bits */
