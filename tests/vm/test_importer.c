@@ -287,7 +287,7 @@ START_TEST(mapping_races_with_suspension)
 				importer_unmap(importer);
 		}
 	}
-	for (round = 0; round < 150; round++) {
+	for (round = 0; round < 300; round++) {
 		device_set_memory(&mem, false);
 		status = importer_status(importer);
 		ck_assert_uint_eq(status.mapped, 0);

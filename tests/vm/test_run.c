@@ -119,7 +119,7 @@ END_TEST
 /* Lent until the program ends, also where no lease is that long. */
 START_TEST(leases_are_renewed)
 {
-	ck_assert_runs("run " S " -s edu/short -s edu/page -- sh -c 'sleep 3; vfio-dmabuf leases " S "'");
+	ck_assert_runs("run " S " -s edu/short -s edu/page -- sh -c 'sleep 6; vfio-dmabuf leases " S "'");
 	check_says("edu/short[0]");
 	check_says_not("ended");
 }
