@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -133,7 +132,7 @@ START_TEST(client_that_died_meanwhile)
 	kill(pid, SIGKILL);
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
 	broker = broker_start();
-	manager_wait_gone("lease-");
+	manager_wait_count("lease-", 0);
 	client = broker_connect();
 	broker_acquire(client, "edu/page", 0);
 	ck_assert_uint_eq(manager_count("lease-"), 1);
@@ -215,8 +214,7 @@ START_TEST(reset_spares_those_who_live_on)
 	kill(pid, SIGKILL);
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
 	broker = broker_start();
-	while (manager_count("lease-") != 1)
-		sched_yield();
+	manager_wait_count("lease-", 1);
 	ck_assert_uint_eq(vdb_read32(map + 0x14), 0x00460000);
 	ck_assert_int_eq(vdb_slice_state(lease.slice, &after), VDB_LIVE);
 	ck_assert_uint_eq(after, before);

@@ -323,18 +323,10 @@ unsigned int manager_count(const char *prefix)
 	return count;
 }
 
-void manager_wait_kept(const char *prefix)
+void manager_wait_count(const char *prefix, unsigned int nr)
 {
 	pthread_mutex_lock(&lock);
-	while (!count_kept(prefix))
-		pthread_cond_wait(&kept, &lock);
-	pthread_mutex_unlock(&lock);
-}
-
-void manager_wait_gone(const char *prefix)
-{
-	pthread_mutex_lock(&lock);
-	while (count_kept(prefix))
+	while (count_kept(prefix) != nr)
 		pthread_cond_wait(&kept, &lock);
 	pthread_mutex_unlock(&lock);
 }

@@ -25,10 +25,8 @@ int manager_wait(pid_t pid);
 void manager_wait_ready(void);
 /* How many fds the store has whose names begin so. */
 unsigned int manager_count(const char *prefix);
-/* Waits until there is one, as long as the test may. */
-void manager_wait_kept(const char *prefix);
-/* Waits until there is none. */
-void manager_wait_gone(const char *prefix);
+/* Waits until it has so many, as long as the test may. */
+void manager_wait_count(const char *prefix, unsigned int nr);
 /* An fd of the store, for a test to look at or to spoil; -1 if there is none. */
 int manager_fd(const char *name);
 /* Forgets an fd. */

@@ -91,9 +91,9 @@ static void invalidate(struct dma_buf_attachment *attach)
 	struct attachment *a = attach->importer_priv;
 
 	a->status.notified++;
-	if (a->lazy)
+	if (a->flags & IMPORTER_LAZY)
 		return;
-	if (a->late)
+	if (a->flags & IMPORTER_LATE)
 		schedule_work(&a->eviction);
 	else
 		evict(a);
@@ -130,8 +130,7 @@ struct attachment *attachment_new(struct engine *engine, struct device *dev,
 	if (!a)
 		return ERR_PTR(-ENOMEM);
 	a->engine = engine;
-	a->late = request->flags & IMPORTER_LATE;
-	a->lazy = request->flags & IMPORTER_LAZY;
+	a->flags = request->flags;
 	INIT_WORK(&a->eviction, evict_late);
 	ret = find_exporter(a, request);
 	if (ret)

@@ -16,7 +16,7 @@ struct attachment {
 	struct dma_buf_attachment *attach;
 	struct pci_dev *exporter;
 	void __iomem *value;		/* its register */
-	bool late, lazy;
+	u32 flags;			/* of struct importer_attach */
 	struct work_struct eviction;	/* of one who is late */
 
 	/* Under the DMABUF's reservation: */
