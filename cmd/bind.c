@@ -49,7 +49,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		state->child_inputs[0] = NULL;
 		return 0;
 	case 'd':
-		/* Forced upon a function that is not its own, a driver can crash the kernel. */
+		/*
+		 * Forced upon a function that is not its own, a driver can crash the
+		 * kernel.  pci-stub, a driver of the kernel's, touches none.
+		 */
 		if (!strstr(arg, "vfio") && strcmp(arg, "pci-stub"))
 			argp_error(state, "\"%s\" is no VFIO driver: it would take functions for its own that are not", arg);
 		args.driver = arg;
