@@ -29,6 +29,8 @@
 #define VFIO_DMABUF_FEATURE_MEMATTR	0xfffe
 #define VFIO_DMABUF_FEATURE_CORE_EXPORT	0xfffd
 #define VFIO_DMABUF_FEATURE_EVENTS	0xfffc
+#define VFIO_DMABUF_FEATURE_LIST	0xfffb
+#define VFIO_DMABUF_FEATURE_INFO	0xfffa
 
 #ifndef VFIO_DEVICE_FEATURE_DMA_BUF
 /*
@@ -62,7 +64,7 @@ struct vfio_device_feature_dma_buf {
  *
  * @region_index: the BAR, 0 to 5.
  * @open_flags: O_RDONLY or O_RDWR, and O_CLOEXEC.  A buffer exported O_RDONLY
- *	can never be mapped writable, by nobody and on no way.
+ *	can never be mapped writable.
  * @flags: must be 0.
  * @nr_ranges: 1 to VFIO_DMABUF_MAX_RANGES.
  * @dma_ranges: offset and length in bytes; both must be multiples of the page
@@ -103,27 +105,139 @@ struct vfio_device_feature_dma_buf {
  */
 #define VFIO_DMABUF_MAX_END		(6ULL << 40)
 
+/*
+ * How a feature below names a buffer: by a file descriptor of it, or by its id.
+ *
+ * An id is a number that the kernel gives to each buffer.  It is not 0, grows
+ * from buffer to buffer, and is not used again while the module is loaded.  An
+ * owner that has lost its file descriptors learns the ids of its buffers from
+ * VFIO_DMABUF_FEATURE_LIST.  An id gives no access: only a holder of the device
+ * fd can use it, and only for buffers of that device.
+ *
+ * @dmabuf_fd is a DMABUF exported from this device, and stays open; @id must be
+ * 0.  Or @dmabuf_fd is -1, and @id names the buffer.
+ *
+ * Errors of every feature that takes a buffer:
+ *	EBADF	   dmabuf_fd is not an open file descriptor
+ *	EINVAL	   dmabuf_fd is not a DMABUF of this driver; id is not 0 although
+ *		   dmabuf_fd is given; dmabuf_fd is negative but not -1
+ *	ENODEV	   dmabuf_fd is a DMABUF of another device
+ *	ENOENT	   no buffer of this device has that id (any more)
+ */
+
 /**
  * VFIO_DMABUF_FEATURE_REVOKE - take a buffer back for good (SET)
  *
- * @dmabuf_fd: a DMABUF exported from this device; it stays open.
+ * @dmabuf_fd, @id: the buffer.
  *
  * When the call returns 0, no mapping of the buffer in any process reaches
- * the device, whoever got the fd by fork() or by a socket; the next access
- * through one gets SIGBUS.  No mapping can be made again.  Mappings of other
- * buffers are not touched and take no fault because of the call, even where
- * they map the same pages of the BAR.  The call does not wait for any client.
+ * the device, and no importer does.  This includes mappings that a process got
+ * by fork() or made of an fd that it received.  The next access through one
+ * gets SIGBUS.  No mapping can be made again.  Mappings of other buffers are
+ * not touched and take no fault because of the call, even where they map the
+ * same pages of the BAR.  The call does not wait for any client.
+ *
+ * The call waits for importers (other devices' drivers) to unmap the buffer.
+ * A signal ends that wait, and the call fails with EINTR.  The buffer is
+ * revoked then: no CPU mapping reaches the device, and importers unmap when
+ * they can.  Call again to wait for them.
  *
  * Return: 0, or -1 with errno:
- *	EBADF	   dmabuf_fd is not an open file descriptor
- *	EINVAL	   dmabuf_fd is not a DMABUF, or not one of this device
- *	EBADFD	   the buffer is revoked already (by this call or because the
- *		   device had been closed); nothing reaches the device through
- *		   it when the call returns
+ *	EBADFD	   an earlier call has revoked the buffer, or the device had been
+ *		   closed; nothing reaches the device through it
+ *	EINTR	   a signal came before all importers had unmapped
+ *	EBADF, EINVAL, ENODEV, ENOENT  see above
  *	EFAULT	   as usual
  */
 struct vfio_dmabuf_feature_revoke {
 	__s32	dmabuf_fd;
+	__u32	reserved;	/* 0 */
+	__aligned_u64 id;
+};
+
+/**
+ * struct vfio_dmabuf_buffer - what the kernel knows of one buffer
+ *
+ * @id: the buffer's id.
+ * @inode: the DMABUF's inode number, as in /proc/<pid>/maps and in fstat().
+ * @size: bytes of the buffer.
+ * @offset: of its first range in the BAR, in bytes.
+ * @region_index: the BAR, 0 to 5.
+ * @nr_ranges: ranges that do not continue one another.
+ * @flags: VFIO_DMABUF_BUFFER_*.
+ * @memattr: VFIO_DMABUF_MEMATTR_*.
+ * @state: VFIO_DMABUF_STATE_*, as the event files tell it.
+ * @mappings: VMAs of the buffer, in all processes.
+ * @importers: devices that are attached to the buffer.
+ * @dma_maps: mappings for DMA that they have.
+ */
+struct vfio_dmabuf_buffer {
+	__aligned_u64 id;
+	__aligned_u64 inode;
+	__aligned_u64 size;
+	__aligned_u64 offset;
+	__u32	region_index;
+	__u32	nr_ranges;
+	__u32	flags;
+#define VFIO_DMABUF_BUFFER_READ_ONLY	(1 << 0)
+/* Not a slice: the kernel made it for an mmap() of the device fd. */
+#define VFIO_DMABUF_BUFFER_BAR_MAPPING	(1 << 1)
+	__u32	memattr;
+	__u32	state;
+	__u32	mappings;
+	__u32	importers;
+	__u32	dma_maps;
+};
+
+/**
+ * VFIO_DMABUF_FEATURE_LIST - the buffers of the device (GET)
+ *
+ * @after: list buffers whose id is greater; 0 for the first call.
+ * @buffers: address of an array of struct vfio_dmabuf_buffer in user memory.
+ * @nr: in: elements that the array has room for, at least 1; out: elements
+ *	that were filled.
+ * @size: in: sizeof(struct vfio_dmabuf_buffer), so that the struct can grow.
+ *
+ * Buffers come in the order of their ids.  To list all, call again with the
+ * last id as @after until @nr comes back as 0.  A buffer that exists from the
+ * first call to the last one is listed once; one that is exported or released
+ * meanwhile may be listed or not.  Each element is consistent in itself.
+ *
+ * Return: 0, or -1 with errno:
+ *	EINVAL	   nr is 0; size is not that of a known struct
+ *	EFAULT	   as usual; elements before the fault may have been written
+ */
+struct vfio_dmabuf_feature_list {
+	__aligned_u64 after;
+	__aligned_u64 buffers;
+	__u32	nr;
+	__u32	size;
+};
+
+/**
+ * VFIO_DMABUF_FEATURE_INFO - one buffer, and its ranges (GET)
+ *
+ * @dmabuf_fd, @id: the buffer.
+ * @nr_ranges: in: elements of @ranges that there is room for, may be 0; out:
+ *	elements that were filled.
+ * @first_range: index of the buffer's range that @ranges begins with.
+ * @ranges: address of an array of struct vfio_region_dma_range in user memory.
+ * @buffer: out: what the kernel knows of it.
+ *
+ * Ranges come in the order of the buffer.  Those that continue one another in
+ * the BAR are one.
+ *
+ * Return: 0, or -1 with errno:
+ *	EBADF, EINVAL, ENODEV, ENOENT  see above
+ *	EFAULT, ENOMEM  as usual
+ */
+struct vfio_dmabuf_feature_info {
+	__s32	dmabuf_fd;
+	__u32	nr_ranges;
+	__aligned_u64 id;
+	__aligned_u64 first_range;
+	__aligned_u64 ranges;
+	struct vfio_dmabuf_buffer buffer;
 };
 
 /**
@@ -137,15 +251,14 @@ struct vfio_dmabuf_feature_revoke {
  *	whatever type the kernel's own mapping of the BAR has.
  *
  * Holds for mappings made from then on, in all processes.  Buffers of the same
- * pages may have different attributes, and be mapped at the same time.  Huge
- * pages are 2 MiB at most for WC.
+ * pages may have different attributes, and be mapped at the same time.
  *
  * Return: 0, or -1 with errno:
  *	EBUSY	   the buffer is mapped somewhere; unmap it first
- *	EINVAL	   memattr is none of the two; dmabuf_fd is not a DMABUF, or not
- *		   one of this device
+ *	EINVAL	   memattr is none of the two; dmabuf_fd is not a DMABUF of this
+ *		   driver
  *	EOPNOTSUPP this machine has no such attribute (x86 without PAT)
- *	ENODEV	   the buffer is revoked
+ *	ENODEV	   the buffer is revoked, or one of another device
  *	EBADF	   dmabuf_fd is not an open file descriptor
  *	EFAULT	   as usual
  */
@@ -170,27 +283,29 @@ struct vfio_dmabuf_feature_memattr {
  */
 
 /**
- * VFIO_DMABUF_FEATURE_EVENTS - an fd that tells of suspension and revocation (GET)
+ * VFIO_DMABUF_FEATURE_EVENTS - an fd that reports suspension and revocation (GET)
  *
- * @dmabuf_fd: a DMABUF exported from this device; it stays open.
+ * @dmabuf_fd, @id: the buffer.  With -1 and 0: the device as a whole, which is
+ *	suspended and resumed, and whose state is revoked once it is closed.
  * @open_flags: O_CLOEXEC and O_NONBLOCK, or neither.
  *
  * Returns a file descriptor that can be passed to any process; it gives no
- * access to the device.  read() returns one struct vfio_dmabuf_event, whatever
- * more fits: what the buffer is now.  The first read() never waits; after that,
- * read() waits, and poll() says nothing, until something has changed since the
- * last read() of that open file.  Who shares the fd shares what was read; make
- * one for everybody who wants to be told.  After revocation poll() says POLLHUP
- * and, when that has been read, read() returns 0, the end of file.
+ * access to the device.  read() returns one struct vfio_dmabuf_event, however
+ * large the caller's memory is: what the buffer is now.  The first read() never
+ * waits.  After that, read() waits, and poll() reports nothing, until something
+ * has changed since the last read() of that open file.  Processes that share the
+ * fd share what was read; make one for each that wants to be notified.  After
+ * revocation poll() reports POLLHUP and, when that has been read, read() returns
+ * 0, the end of file.
  *
- * A change is told when it is complete: suspended and revoked mean that no
- * mapping reaches the device any more.  The fd keeps the buffer's memory,
- * but not the device, as the DMABUF does.
+ * A change is reported when it is complete: suspended and revoked mean that no
+ * mapping and no importer reaches the device any more.  The fd keeps a little of
+ * the kernel's memory, but neither the DMABUF nor the device.  A buffer that
+ * nobody has an fd or a mapping of any more is reported as revoked.
  *
  * Return: the new fd, owned by the caller, or -1 with errno:
- *	EBADF	   dmabuf_fd is not an open file descriptor
- *	EINVAL	   dmabuf_fd is not a DMABUF, or not one of this device;
- *		   open_flags has other bits
+ *	EINVAL	   open_flags has other bits
+ *	EBADF, EINVAL, ENODEV, ENOENT  see above
  *	EFAULT, ENOMEM, EMFILE  as usual
  *
  * read() fails with EINVAL if there is no room for the struct, and with EAGAIN
@@ -199,6 +314,7 @@ struct vfio_dmabuf_feature_memattr {
 struct vfio_dmabuf_feature_events {
 	__s32	dmabuf_fd;
 	__u32	open_flags;
+	__aligned_u64 id;
 };
 
 /**
