@@ -4,40 +4,51 @@
  *
  *                     struct dvp_device  (memory of the VFIO device)
  *                        ^           :
- *              reference |           : list, no reference
+ *              reference |           : by id, no reference
  *                        |           v
- *   VMA ---> file of the DMABUF ---> struct dvp_buffer
+ *   VMA ---> DMABUF ---> struct dvp_buffer <--- event files, calls at work
  *                                       |
  *                                       | reference, BAR mappings only
  *                                       v
  *                                  device file ---> the device is open
  *
- * The file of the DMABUF owns the buffer: the last close or munmap of it, in
- * whatever process, ends in dvp_dmabuf_release().  The buffer in turn keeps
- * the memory of the VFIO device and this module.  Whether the hardware may be
- * touched is another matter: only a BAR mapping keeps the device open, and a
- * buffer that outlives that is revoked by then (see access.c).
+ * The DMABUF has the first reference to the buffer: the last close or munmap of
+ * it, in whatever process, ends in dvp_dmabuf_release(), which takes the buffer
+ * out of the device's index and puts the device file.  The rest of the structure
+ * stays as long as somebody refers to it, and keeps the memory of the VFIO device
+ * and this module.  Whether the hardware may be touched is another matter: only a
+ * BAR mapping keeps the device open, and a buffer that outlives that is revoked
+ * by then (see access.c).
+ *
+ * A client can make the DMABUF outlive its struct file: an O_PATH fd of it holds
+ * the dentry, whose end is the DMABUF's.  So nothing here gets from a buffer to
+ * that file, unless a caller or an importer is known to hold it.
  */
+#include <linux/atomic.h>
 #include <linux/dma-buf.h>
 #include <linux/file.h>
 #include <linux/slab.h>
 #include "compat.h"
 #include "buffer.h"
 #include "device.h"
+#include "events.h"
 #include "importers.h"
 #include "mapping.h"
 #include "trace.h"
 
 DVP_IMPORT_NS(DMA_BUF);
 
+/* Of all devices, so that an id never means two buffers. */
+static atomic64_t last_id;
+
 /**
  * dvp_buffer_alloc() - make a buffer that nobody sees yet
  * @dvp: an open device; the buffer takes a reference to its memory
  * @bar: region index of a memory BAR, 0 to 5
- * @max_runs: room for so many runs
+ * @max_runs: number of runs to make room for
  *
  * The caller fills in ranges, base_page, device_file and read_only and then
- * calls dvp_buffer_publish(), or gives it back with dvp_buffer_free().
+ * calls dvp_buffer_publish(), or gives it back with dvp_buffer_put().
  *
  * Return: the buffer, or NULL if there is no memory.
  */
@@ -54,8 +65,10 @@ struct dvp_buffer *dvp_buffer_alloc(struct dvp_device *dvp, unsigned int bar,
 
 	get_device(&dvp->core.vdev.device);
 	buffer->dvp = dvp;
-	INIT_LIST_HEAD(&buffer->link);
-	mutex_init(&buffer->fault_lock);
+	refcount_set(&buffer->refs, 1);
+	buffer->id = atomic64_inc_return(&last_id);
+	init_rwsem(&buffer->huge_lock);
+	INIT_LIST_HEAD(&buffer->watchers);
 	buffer->bar = bar;
 	buffer->bar_pfn = pci_resource_start(pdev, bar) >> PAGE_SHIFT;
 	buffer->provider = dvp_p2p_provider(pdev, bar);
@@ -64,17 +77,17 @@ struct dvp_buffer *dvp_buffer_alloc(struct dvp_device *dvp, unsigned int bar,
 }
 
 /**
- * dvp_buffer_free() - give back what dvp_buffer_alloc() made
- * @buffer: not published, or off every list by now; a device file that it
- *	holds is put
+ * dvp_buffer_put() - give a reference back
+ * @buffer: with a reference of the caller's; freed if it was the last one
  */
-void dvp_buffer_free(struct dvp_buffer *buffer)
+void dvp_buffer_put(struct dvp_buffer *buffer)
 {
 	struct dvp_device *dvp = buffer->dvp;
 
+	if (!refcount_dec_and_test(&buffer->refs))
+		return;
 	if (buffer->device_file)
 		fput(buffer->device_file);
-	mutex_destroy(&buffer->fault_lock);
 	kvfree(buffer);
 	vfio_put_device(&dvp->core.vdev);
 }
@@ -82,17 +95,23 @@ void dvp_buffer_free(struct dvp_buffer *buffer)
 static void dvp_dmabuf_release(struct dma_buf *dmabuf)
 {
 	struct dvp_buffer *buffer = dmabuf->priv;
+	struct file *device_file = buffer->device_file;
 
-	mutex_lock(&buffer->dvp->buffers_lock);
-	list_del(&buffer->link);
-	mutex_unlock(&buffer->dvp->buffers_lock);
-
+	xa_erase(&buffer->dvp->buffers, buffer->id);
+	/* No file and no mapping is left, and importers hold the file. */
+	smp_store_release(&buffer->zapped, true);
+	dvp_events_revoked(buffer);
 	trace_buffer_release(buffer);
-	dvp_buffer_free(buffer);
+
+	buffer->device_file = NULL;
+	dvp_buffer_put(buffer);
+	if (device_file)
+		fput(device_file);
 }
 
 static const struct dma_buf_ops dvp_dmabuf_ops = {
 	.attach		= dvp_importer_attach,
+	.detach		= dvp_importer_detach,
 	.map_dma_buf	= dvp_importer_map,
 	.unmap_dma_buf	= dvp_importer_unmap,
 	.mmap		= dvp_mmap_slice,
@@ -100,9 +119,9 @@ static const struct dma_buf_ops dvp_dmabuf_ops = {
 };
 
 /**
- * dvp_buffer_publish() - turn a buffer into a DMABUF and list it
- * @buffer: complete; owned by the DMABUF after success, still by the caller
- *	after an error
+ * dvp_buffer_publish() - turn a buffer into a DMABUF and index it
+ * @buffer: complete; its reference is the DMABUF's after success, still the
+ *	caller's after an error
  * @open_flags: O_RDONLY or O_RDWR, the mode of the DMABUF's file
  *
  * On success buffer->dmabuf holds one reference that belongs to the caller.
@@ -115,10 +134,16 @@ int dvp_buffer_publish(struct dvp_buffer *buffer, unsigned int open_flags)
 	DEFINE_DMA_BUF_EXPORT_INFO(exp_info);
 	struct dma_buf *dmabuf;
 	char *name;
+	int ret;
 
-	name = kstrdup(dvp->names[buffer->bar], GFP_KERNEL);
+	name = kstrdup(dvp->names[buffer->bar], GFP_KERNEL_ACCOUNT);
 	if (!name)
 		return -ENOMEM;
+
+	/* So that to enter it, in the end, cannot fail. */
+	ret = xa_reserve(&dvp->buffers, buffer->id, GFP_KERNEL_ACCOUNT);
+	if (ret)
+		goto free_name;
 
 	exp_info.ops = &dvp_dmabuf_ops;
 	exp_info.size = buffer->ranges.nr_pages << PAGE_SHIFT;
@@ -127,11 +152,12 @@ int dvp_buffer_publish(struct dvp_buffer *buffer, unsigned int open_flags)
 
 	dmabuf = dma_buf_export(&exp_info);
 	if (IS_ERR(dmabuf)) {
-		kfree(name);
-		return PTR_ERR(dmabuf);
+		ret = PTR_ERR(dmabuf);
+		goto release_id;
 	}
 
 	buffer->dmabuf = dmabuf;
+	buffer->inode = file_inode(dmabuf->file)->i_ino;
 
 	/* The DMABUF frees it. */
 	spin_lock(&dmabuf->name_lock);
@@ -147,21 +173,17 @@ int dvp_buffer_publish(struct dvp_buffer *buffer, unsigned int open_flags)
 	 */
 	dmabuf->file->f_mapping = dvp->core.vdev.inode->i_mapping;
 
-	mutex_lock(&dvp->buffers_lock);
-	list_add_tail(&buffer->link, &dvp->buffers);
-	mutex_unlock(&dvp->buffers_lock);
+	xa_store(&dvp->buffers, buffer->id, buffer, GFP_KERNEL_ACCOUNT);
 	return 0;
+
+release_id:
+	xa_release(&dvp->buffers, buffer->id);
+free_name:
+	kfree(name);
+	return ret;
 }
 
-/**
- * dvp_buffer_get() - the buffer behind a file descriptor
- * @dvp: the device that it must belong to
- * @fd: from user space
- *
- * Return: the buffer, with a reference to its DMABUF that the caller puts;
- * -EBADF if @fd is not open; -EINVAL if it is no DMABUF of that device.
- */
-struct dvp_buffer *dvp_buffer_get(struct dvp_device *dvp, int fd)
+static struct dvp_buffer *get_by_fd(struct dvp_device *dvp, int fd)
 {
 	struct dma_buf *dmabuf = dma_buf_get(fd);
 	struct dvp_buffer *buffer;
@@ -170,9 +192,63 @@ struct dvp_buffer *dvp_buffer_get(struct dvp_device *dvp, int fd)
 		return ERR_CAST(dmabuf);
 
 	buffer = dmabuf->priv;
-	if (dmabuf->ops != &dvp_dmabuf_ops || buffer->dvp != dvp) {
-		dma_buf_put(dmabuf);
+	if (dmabuf->ops != &dvp_dmabuf_ops)
+		buffer = ERR_PTR(-EINVAL);
+	else if (buffer->dvp != dvp)
+		buffer = ERR_PTR(-ENODEV);
+	else
+		refcount_inc(&buffer->refs);
+	dma_buf_put(dmabuf);
+	return buffer;
+}
+
+static struct dvp_buffer *get_by_id(struct dvp_device *dvp, u64 id)
+{
+	struct dvp_buffer *buffer;
+
+	/* The DMABUF gives its reference back after it is out of the index. */
+	xa_lock(&dvp->buffers);
+	buffer = xa_load(&dvp->buffers, id);
+	if (buffer)
+		refcount_inc(&buffer->refs);
+	xa_unlock(&dvp->buffers);
+	return buffer ?: ERR_PTR(-ENOENT);
+}
+
+/**
+ * dvp_buffer_get() - the buffer that user space names
+ * @dvp: the device that it must belong to
+ * @fd: a DMABUF, or -1
+ * @id: of a buffer if @fd is -1, else 0
+ *
+ * Return: the buffer, for dvp_buffer_put(); -EBADF if @fd is not open; -EINVAL
+ * if it is not a DMABUF of this driver, or @fd and @id do not go together;
+ * -ENODEV if it is another device's; -ENOENT if there is no buffer of that id.
+ */
+struct dvp_buffer *dvp_buffer_get(struct dvp_device *dvp, int fd, u64 id)
+{
+	if (fd == -1)
+		return get_by_id(dvp, id);
+	if (fd < 0 || id)
 		return ERR_PTR(-EINVAL);
-	}
+	return get_by_fd(dvp, fd);
+}
+
+/**
+ * dvp_buffer_next() - go through a device's buffers
+ * @dvp: the device
+ * @id: the least that the buffer's may be; set to it
+ *
+ * Return: the buffer, for dvp_buffer_put(), or NULL if there is none.
+ */
+struct dvp_buffer *dvp_buffer_next(struct dvp_device *dvp, unsigned long *id)
+{
+	struct dvp_buffer *buffer;
+
+	xa_lock(&dvp->buffers);
+	buffer = xa_find(&dvp->buffers, id, ULONG_MAX, XA_PRESENT);
+	if (buffer)
+		refcount_inc(&buffer->refs);
+	xa_unlock(&dvp->buffers);
 	return buffer;
 }

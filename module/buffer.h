@@ -5,7 +5,8 @@
 
 #include <linux/dma-buf.h>
 #include <linux/list.h>
-#include <linux/mutex.h>
+#include <linux/refcount.h>
+#include <linux/rwsem.h>
 #include <linux/wait.h>
 #include "ranges.h"
 
@@ -15,26 +16,39 @@ struct p2pdma_provider;
 
 struct dvp_buffer {
 	struct dvp_device *dvp;		/* a counted reference: memory, not access */
-	struct list_head link;		/* in dvp->buffers, under buffers_lock */
+	refcount_t refs;		/* of the DMABUF, of event files, of calls at work */
+	u64 id;
+	u64 inode;			/* of the DMABUF */
+
+	/*
+	 * Must not be used but by who holds a reference to the DMABUF's file.
+	 * An importer that is attached holds one.  The DMABUF itself lives
+	 * longer than its file where a client has an O_PATH fd of it.
+	 */
 	struct dma_buf *dmabuf;
 
 	/*
 	 * The device file that a BAR mapping keeps open, as it does on stock
-	 * vfio-pci.  NULL is a slice, which keeps nothing open.
+	 * vfio-pci.  A slice keeps nothing open.
 	 */
 	struct file *device_file;
+	bool bar_mapping;
 
 	unsigned long bar_pfn;		/* PFN of page 0 of the BAR */
 	u64 base_page;			/* VMA offset, in pages, of the buffer's page 0 */
-	struct mutex fault_lock;	/* one fault at a time; see insert.c */
+	struct rw_semaphore huge_lock;	/* see insert.c */
 	atomic_t mappings;		/* VMAs of this buffer, in all processes */
-	bool revoked;			/* for good; written under gate and buffers_lock */
+	bool revoked;			/* for good; written under gate */
+	bool zapped;			/* revoked, and no CPU mapping is left */
+	bool returned;			/* a revocation has returned */
 	u64 told_end;			/* 0 until revocation is complete; see events.c */
+	struct list_head watchers;	/* event files, under events_lock */
 	bool read_only;
 	u8 bar;
-	u32 memattr;			/* VFIO_DMABUF_MEMATTR_*, see memattr.c */
+	u32 memattr;			/* VFIO_DMABUF_MEMATTR_*; under xa_lock */
 
 	struct p2pdma_provider *provider;	/* NULL if there can be no importers */
+	unsigned int attached;		/* importers; under xa_lock */
 	atomic_t dma_maps;		/* importers' mappings */
 	wait_queue_head_t dma_idle;	/* woken when there are none left */
 
@@ -44,13 +58,14 @@ struct dvp_buffer {
 
 struct dvp_buffer *dvp_buffer_alloc(struct dvp_device *dvp, unsigned int bar,
 				    u32 max_runs);
-void dvp_buffer_free(struct dvp_buffer *buffer);
+void dvp_buffer_put(struct dvp_buffer *buffer);
 int dvp_buffer_publish(struct dvp_buffer *buffer, unsigned int open_flags);
-struct dvp_buffer *dvp_buffer_get(struct dvp_device *dvp, int fd);
+struct dvp_buffer *dvp_buffer_get(struct dvp_device *dvp, int fd, u64 id);
+struct dvp_buffer *dvp_buffer_next(struct dvp_device *dvp, unsigned long *id);
 
 static inline bool dvp_buffer_is_slice(const struct dvp_buffer *buffer)
 {
-	return !buffer->device_file;
+	return !buffer->bar_mapping;
 }
 
 #endif

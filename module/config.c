@@ -3,7 +3,7 @@
  * Writes to config space, which may take the device's memory away: by the
  * command register's memory enable bit, or by a power state other than D0.
  * vfio-pci-core carries them out and zaps the CPU's mappings; importers are
- * told here, before.
+ * evicted here, before.
  */
 #include <linux/pci.h>
 #include <linux/uaccess.h>
@@ -49,7 +49,8 @@ static bool takes_memory(struct pci_dev *pdev, const char __user *buf,
  *
  * Writes that leave the memory where it is disturb no importer.
  *
- * Return: bytes written or a negative errno.
+ * Return: bytes written or a negative errno; -ERESTARTSYS, with nothing written,
+ * if a signal has come while importers were waited for.
  */
 ssize_t dvp_config_write(struct vfio_device *core_vdev, const char __user *buf,
 			 size_t count, loff_t *ppos)
@@ -59,8 +60,11 @@ ssize_t dvp_config_write(struct vfio_device *core_vdev, const char __user *buf,
 				      *ppos & VFIO_PCI_OFFSET_MASK);
 	ssize_t ret;
 
-	if (announced)
-		dvp_access_announce(dvp);
+	if (announced) {
+		ret = dvp_access_announce(dvp);
+		if (ret)
+			return ret;
+	}
 	ret = vfio_pci_core_write(core_vdev, buf, count, ppos);
 	dvp_access_changed(dvp, announced);
 	return ret;

@@ -49,40 +49,54 @@ static void show_name(struct seq_file *seq, struct dma_buf *dmabuf)
 	spin_unlock(&dmabuf->name_lock);
 }
 
-static int buffers_show(struct seq_file *seq, void *unused)
+/* Under xa_lock of buffers, which keeps the DMABUF. */
+static void show_buffer(struct seq_file *seq, struct dvp_buffer *buffer)
 {
 	static const char * const states[] = {
 		[DVP_ACCESS_LIVE] = "live",
-		[DVP_ACCESS_RESETTING] = "suspended",
+		[DVP_ACCESS_HELD] = "suspended",
 		[DVP_ACCESS_SUSPENDED] = "suspended",
 		[DVP_ACCESS_REVOKED] = "revoked",
 	};
+	enum dvp_access access;
+
+	scoped_guard(raw_spinlock, &buffer->dvp->gate)
+		access = dvp_access_test(buffer);
+
+	seq_printf(seq, "%u %s %s %s %d 0x%llx ", buffer->bar,
+		   dvp_buffer_is_slice(buffer) ? "slice" : "bar",
+		   states[access], buffer->read_only ? "ro" : "rw",
+		   atomic_read(&buffer->mappings),
+		   buffer->ranges.nr_pages << PAGE_SHIFT);
+
+	show_name(seq, buffer->dmabuf);
+
+	show_ranges(seq, &buffer->ranges);
+	/* The inode is what finds its mappings in /proc/<pid>/maps. */
+	seq_printf(seq, " %s %d %llu %llu\n",
+		   buffer->memattr == VFIO_DMABUF_MEMATTR_WC ? "wc" : "nc",
+		   atomic_read(&buffer->dma_maps), buffer->inode, buffer->id);
+}
+
+static int buffers_show(struct seq_file *seq, void *unused)
+{
 	struct dvp_device *dvp = seq->private;
 	struct dvp_buffer *buffer;
+	unsigned long id = 0;
 
-	seq_puts(seq, "# bar kind state mode mappings size name ranges memattr importers inode\n");
+	seq_puts(seq, "# bar kind state mode mappings size name ranges memattr importers inode id\n");
 
 	guard(rwsem_read)(&dvp->core.memory_lock);
-	guard(mutex)(&dvp->buffers_lock);
-	guard(rwsem_read)(&dvp->gate);
 
-	list_for_each_entry(buffer, &dvp->buffers, link) {
-		seq_printf(seq, "%u %s %s %s %d 0x%llx ", buffer->bar,
-			   dvp_buffer_is_slice(buffer) ? "slice" : "bar",
-			   states[dvp_access_test(buffer)],
-			   buffer->read_only ? "ro" : "rw",
-			   atomic_read(&buffer->mappings),
-			   buffer->ranges.nr_pages << PAGE_SHIFT);
-
-		show_name(seq, buffer->dmabuf);
-
-		show_ranges(seq, &buffer->ranges);
-		/* The inode is what finds its mappings in /proc/<pid>/maps. */
-		seq_printf(seq, " %s %d %llu\n",
-			   buffer->memattr == VFIO_DMABUF_MEMATTR_WC ? "wc" : "nc",
-			   atomic_read(&buffer->dma_maps),
-			   (u64)file_inode(buffer->dmabuf->file)->i_ino);
-	}
+	/* The lock is a client's, too: not for longer than one of them takes. */
+	do {
+		xa_lock(&dvp->buffers);
+		buffer = xa_find(&dvp->buffers, &id, ULONG_MAX, XA_PRESENT);
+		if (buffer)
+			show_buffer(seq, buffer);
+		xa_unlock(&dvp->buffers);
+		id++;
+	} while (buffer);
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(buffers);

@@ -13,9 +13,12 @@
 #include "config.h"
 #include "debug.h"
 #include "device.h"
+#include "events.h"
 #include "feature.h"
+#include "hot_reset.h"
 #include "mapping.h"
 #include "settings.h"
+#include "sleep.h"
 #include "stock.h"
 
 static bool enable_sriov;
@@ -44,12 +47,9 @@ static int dvp_init(struct vfio_device *core_vdev)
 	struct dvp_device *dvp = dvp_from_core(core_vdev);
 
 	strscpy(dvp->bdf, dev_name(core_vdev->dev));
-	mutex_init(&dvp->buffers_lock);
-	INIT_LIST_HEAD(&dvp->buffers);
-	init_rwsem(&dvp->gate);
-	init_waitqueue_head(&dvp->reset_wait);
-	spin_lock_init(&dvp->events_lock);
-	init_waitqueue_head(&dvp->events_wait);
+	xa_init_flags(&dvp->buffers, XA_FLAGS_ACCOUNT);
+	dvp_access_init(dvp);
+	dvp_events_init(dvp);
 	dvp_settings_init(dvp);
 	dvp_stock_init(dvp);
 
@@ -60,8 +60,8 @@ static void dvp_release(struct vfio_device *core_vdev)
 {
 	struct dvp_device *dvp = dvp_from_core(core_vdev);
 
-	WARN_ON(!list_empty(&dvp->buffers));
-	mutex_destroy(&dvp->buffers_lock);
+	WARN_ON(!xa_empty(&dvp->buffers));
+	dvp_access_exit(dvp);
 	vfio_pci_core_release_dev(core_vdev);
 }
 
@@ -90,24 +90,39 @@ static int dvp_open_device(struct vfio_device *core_vdev)
 
 	make_names(dvp);
 	vfio_pci_core_finish_enable(&dvp->core);
-	dvp_access_changed(dvp, false);
+	dvp_access_open(dvp);
 	return 0;
 }
 
 static void dvp_close_device(struct vfio_device *core_vdev)
 {
-	dvp_access_revoke_all(dvp_from_core(core_vdev));
+	dvp_access_close(dvp_from_core(core_vdev));
 	vfio_pci_core_close_device(core_vdev);
+}
+
+static long reset(struct dvp_device *dvp, unsigned long arg)
+{
+	long ret;
+
+	/* So that a signal can end the wait for importers. */
+	ret = dvp_access_announce(dvp);
+	if (ret)
+		return ret;
+	ret = vfio_pci_core_ioctl(&dvp->core.vdev, VFIO_DEVICE_RESET, arg);
+	dvp_access_changed(dvp, true);
+	return ret;
 }
 
 static long dvp_ioctl(struct vfio_device *core_vdev, unsigned int cmd,
 		      unsigned long arg)
 {
-	long ret = vfio_pci_core_ioctl(core_vdev, cmd, arg);
+	struct dvp_device *dvp = dvp_from_core(core_vdev);
 
-	if (cmd == VFIO_DEVICE_RESET || cmd == VFIO_DEVICE_PCI_HOT_RESET)
-		dvp_access_changed(dvp_from_core(core_vdev), false);
-	return ret;
+	if (cmd == VFIO_DEVICE_RESET && dvp->core.reset_works)
+		return reset(dvp, arg);
+	if (cmd == VFIO_DEVICE_PCI_HOT_RESET)
+		return dvp_hot_reset(core_vdev, arg);
+	return vfio_pci_core_ioctl(core_vdev, cmd, arg);
 }
 
 static ssize_t dvp_write(struct vfio_device *core_vdev, const char __user *buf,
@@ -169,6 +184,7 @@ static int dvp_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 		return ret;
 	}
 
+	dvp_sleep_init(pdev);
 	dvp_debug_add(dvp);
 	return 0;
 }
@@ -230,14 +246,20 @@ static int __init dvp_module_init(void)
 {
 	int ret;
 
+	ret = dvp_events_start();
+	if (ret)
+		return ret;
 	dvp_debug_init();
 	ret = pci_register_driver(&dvp_driver);
-	if (ret) {
-		dvp_debug_exit();
-		return ret;
-	}
+	if (ret)
+		goto exit_debug;
 	dvp_stock_add_ids(&dvp_driver);
 	return 0;
+
+exit_debug:
+	dvp_debug_exit();
+	dvp_events_stop();
+	return ret;
 }
 module_init(dvp_module_init);
 
@@ -245,6 +267,7 @@ static void __exit dvp_module_exit(void)
 {
 	pci_unregister_driver(&dvp_driver);
 	dvp_debug_exit();
+	dvp_events_stop();
 }
 module_exit(dvp_module_exit);
 

@@ -4,10 +4,11 @@
 #define _DVP_DEVICE_H
 
 #include <linux/list.h>
-#include <linux/mutex.h>
-#include <linux/rwsem.h>
+#include <linux/spinlock.h>
 #include <linux/vfio_pci_core.h>
 #include <linux/wait.h>
+#include <linux/workqueue.h>
+#include <linux/xarray.h>
 
 struct dentry;
 
@@ -16,17 +17,20 @@ struct dentry;
  *
  *   device_lock (held on entry of the reset callbacks)
  *     mmap lock or VMA lock of a process (held on entry of mmap and fault)
- *       fault_lock of a buffer
+ *       huge_lock of a buffer, for reading
  *         memory_lock of vfio-pci-core
- *           buffers_lock
- *             dma_resv of a buffer (held on entry of an importer's calls)
- *             gate
+ *           dma_resv of a buffer (held on entry of an importer's calls)
  *             i_mmap and page table locks (taken inside a zap)
+ *               huge_lock of a buffer, for writing, by trylock
+ *               gate
+ *                 memory_lock, for reading, by trylock
+ *               xa_lock of buffers
+ *               state_lock
+ *                 events_lock
  *
- * A zap is never made under gate.  Nobody touches user
- * memory under buffers_lock or gate, and nobody sleeps for an event under
- * them, so that a fault, which takes memory_lock and gate, is never held up
- * by a client.
+ * What a client can hold (gate, xa_lock, events_lock and page table locks) it
+ * holds without sleeping and without being preempted, so that a client that is
+ * kept from running holds up nobody.  The owner zaps under none of them.
  */
 struct dvp_device {
 	struct vfio_pci_core_device core;
@@ -34,36 +38,49 @@ struct dvp_device {
 
 	char names[PCI_STD_NUM_BARS][40];	/* of buffers, for each BAR */
 
-	struct mutex buffers_lock;	/* protects buffers, lets one revoke at a time */
-	struct list_head buffers;	/* every struct dvp_buffer that is not released */
+	/*
+	 * Every struct dvp_buffer that is not released, by its id.  xa_lock also
+	 * protects what buffer.h says.  Buffers with importers are marked, so
+	 * that the cost of suspension follows importers, not exports.
+	 */
+	struct xarray buffers;
+#define DVP_IMPORTED	XA_MARK_1
 
 	/*
-	 * Protects resetting and each buffer's revoked.  A fault holds it for
-	 * reading from testing them until the page table entries are in, so
-	 * whoever sets one of them and then zaps leaves none behind.  It is
-	 * needed beside memory_lock because a reset that the kernel starts by
-	 * itself takes no lock of vfio-pci-core.
+	 * Protects the five below and each buffer's revoked.  A fault holds it
+	 * from testing them until the page table entries are in, so whoever sets
+	 * one of them and then zaps leaves none behind.  It is needed beside
+	 * memory_lock because a reset that the kernel starts by itself takes no
+	 * lock of vfio-pci-core.
 	 */
-	struct rw_semaphore gate;
+	raw_spinlock_t gate;
+	bool open;			/* false: every buffer is revoked */
 	bool resetting;			/* from reset_prepare to reset_done */
-	wait_queue_head_t reset_wait;	/* faults that wait for the end of the reset */
+	bool sleeping;			/* while the system sleeps; see sleep.c */
+	unsigned int holds;		/* hot resets that are being asked for ... */
+	unsigned long hold_end;		/* ... and when, in jiffies, they no longer count */
+	wait_queue_head_t resume_wait;	/* faults that wait for the end of these */
+	struct work_struct resume;	/* wakes them */
+
 	/*
-	 * Why importers may not map (bits of enum dvp_reason, none if they
-	 * may), calls of dvp_access_announce() in flight, and what
-	 * dvp_access_changed() has seen last.  Written under buffers_lock.
+	 * Protects why importers may not map (bits of enum dvp_reason, none if
+	 * they may), calls of dvp_access_announce() in flight, and what
+	 * dvp_access_changed() has seen last.
 	 */
+	spinlock_t state_lock;
 	unsigned int dma_off;
 	unsigned int announced;
 	bool suspended;
 
 	/*
-	 * What has been told to the files of events.c: the reasons why the
-	 * device is suspended, and how often that came or went.
+	 * Protects what the files of events.c have been told: the reasons why
+	 * the device is suspended, and how often that came or went; and the
+	 * lists of these files, here and in buffers.
 	 */
-	spinlock_t events_lock;		/* innermost, also for a buffer's told_end */
+	spinlock_t events_lock;
 	unsigned int told_reasons;
 	u64 told_changes;
-	wait_queue_head_t events_wait;
+	struct list_head watchers;
 
 	bool write_combine;		/* see settings.c */
 	bool core_export;

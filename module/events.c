@@ -1,20 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A file that tells whoever holds it, a client for instance, when a buffer is
- * suspended, resumed and revoked.
+ * A file that reports to whoever holds it, a client for instance, when a buffer
+ * is suspended, resumed and revoked; or, to its owner, the device as a whole.
  *
  * Nothing is queued: a change counts up and wakes, and a read compares.  What
- * is told is kept apart from what faults test, since it is told when it is
- * complete: a mapping may still reach the device between the setting of
+ * is reported is kept apart from what faults test, since it is reported when it
+ * is complete: a mapping may still reach the device between the setting of
  * revoked and the end of the zap.
+ *
+ * Each file has a wait queue of its own, and work that wakes it.  The number of
+ * those who wait is up to the clients, and the owner who revokes or resets does
+ * not pay for them.
+ *
+ * A file holds its buffer's memory, not the DMABUF.
  */
 #include <linux/anon_inodes.h>
-#include <linux/dma-buf.h>
 #include <linux/fcntl.h>
 #include <linux/fs.h>
 #include <linux/poll.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
+#include <linux/workqueue.h>
 #include <uapi/linux/vfio_dmabuf.h>
 #include "compat.h"
 #include "access.h"
@@ -25,7 +31,13 @@
 #define NEVER_READ	U64_MAX
 
 struct dvp_events {
-	struct dvp_buffer *buffer;	/* with a reference to its DMABUF */
+	struct dvp_device *dvp;		/* with a reference, like */
+	struct dvp_buffer *buffer;	/* NULL: the device as a whole */
+	struct list_head in_device;	/* dvp->watchers */
+	struct list_head in_buffer;	/* buffer->watchers */
+	wait_queue_head_t wait;
+	struct work_struct wake;
+	u64 end;			/* of the device; see buffer->told_end */
 	/*
 	 * event.changes of the last read.  Readers of one file at the same
 	 * time may be told the same.
@@ -33,25 +45,33 @@ struct dvp_events {
 	u64 seen;
 };
 
-static void look(struct dvp_buffer *buffer, struct vfio_dmabuf_event *event)
+static struct workqueue_struct *wake_queue;
+
+static u32 state_at(const struct dvp_device *dvp, u64 end)
 {
-	struct dvp_device *dvp = buffer->dvp;
+	if (end)
+		return VFIO_DMABUF_STATE_REVOKED;
+	if (dvp->told_reasons)
+		return VFIO_DMABUF_STATE_SUSPENDED;
+	return VFIO_DMABUF_STATE_LIVE;
+}
+
+static void look(struct dvp_events *events, struct vfio_dmabuf_event *event)
+{
+	struct dvp_device *dvp = events->dvp;
+	u64 end;
 
 	spin_lock(&dvp->events_lock);
-	event->changes = buffer->told_end ?: dvp->told_changes;
-	if (buffer->told_end)
-		event->state = VFIO_DMABUF_STATE_REVOKED;
-	else if (dvp->told_reasons)
-		event->state = VFIO_DMABUF_STATE_SUSPENDED;
-	else
-		event->state = VFIO_DMABUF_STATE_LIVE;
+	end = events->buffer ? events->buffer->told_end : events->end;
+	event->changes = end ?: dvp->told_changes;
+	event->state = state_at(dvp, end);
 	spin_unlock(&dvp->events_lock);
 }
 
 /* Whether a read has something new, or the end of the file, to return. */
 static bool readable(struct dvp_events *events, struct vfio_dmabuf_event *event)
 {
-	look(events->buffer, event);
+	look(events, event);
 	return READ_ONCE(events->seen) != event->changes ||
 	       event->state == VFIO_DMABUF_STATE_REVOKED;
 }
@@ -69,7 +89,7 @@ static ssize_t events_read(struct file *file, char __user *data, size_t size,
 	if (!readable(events, &event)) {
 		if (file->f_flags & O_NONBLOCK)
 			return -EAGAIN;
-		ret = wait_event_interruptible(events->buffer->dvp->events_wait,
+		ret = wait_event_interruptible(events->wait,
 					       readable(events, &event));
 		if (ret)
 			return ret;
@@ -88,7 +108,7 @@ static __poll_t events_poll(struct file *file, poll_table *table)
 	struct dvp_events *events = file->private_data;
 	struct vfio_dmabuf_event event;
 
-	poll_wait(file, &events->buffer->dvp->events_wait, table);
+	poll_wait(file, &events->wait, table);
 	if (!readable(events, &event))
 		return 0;
 	if (event.state == VFIO_DMABUF_STATE_REVOKED)
@@ -96,13 +116,32 @@ static __poll_t events_poll(struct file *file, poll_table *table)
 	return EPOLLIN | EPOLLRDNORM;
 }
 
+static void events_free(struct dvp_events *events)
+{
+	if (events->buffer)
+		dvp_buffer_put(events->buffer);
+	vfio_put_device(&events->dvp->core.vdev);
+	kfree(events);
+}
+
 static int events_release(struct inode *inode, struct file *file)
 {
 	struct dvp_events *events = file->private_data;
 
-	dma_buf_put(events->buffer->dmabuf);
-	kfree(events);
+	scoped_guard(spinlock, &events->dvp->events_lock) {
+		list_del(&events->in_device);
+		list_del(&events->in_buffer);
+	}
+	cancel_work_sync(&events->wake);
+	events_free(events);
 	return 0;
+}
+
+static void wake_watchers(struct work_struct *work)
+{
+	struct dvp_events *events = container_of(work, struct dvp_events, wake);
+
+	wake_up_all(&events->wait);
 }
 
 static const struct file_operations dvp_events_fops = {
@@ -113,15 +152,56 @@ static const struct file_operations dvp_events_fops = {
 };
 
 /**
- * dvp_events_open() - make a file that tells what happens to a buffer
- * @buffer: with a reference to its DMABUF, which stays the caller's
+ * dvp_events_start() - before any device is there
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int dvp_events_start(void)
+{
+	wake_queue = alloc_workqueue(DVP_DRIVER, WQ_UNBOUND, 0);
+	return wake_queue ? 0 : -ENOMEM;
+}
+
+/**
+ * dvp_events_stop() - when no device and no file is left
+ */
+void dvp_events_stop(void)
+{
+	destroy_workqueue(wake_queue);
+}
+
+/**
+ * dvp_events_queue() - do something soon, outside of the caller's time
+ * @work: wakes somebody
+ */
+void dvp_events_queue(struct work_struct *work)
+{
+	queue_work(wake_queue, work);
+}
+
+/**
+ * dvp_events_init() - for a new device
+ * @dvp: the device
+ */
+void dvp_events_init(struct dvp_device *dvp)
+{
+	spin_lock_init(&dvp->events_lock);
+	INIT_LIST_HEAD(&dvp->watchers);
+}
+
+/**
+ * dvp_events_open() - make a file that reports what happens
+ * @dvp: an open device
+ * @buffer: of it, or NULL: to the device as a whole
  * @open_flags: O_CLOEXEC, O_NONBLOCK
  *
  * Return: its fd, -EINVAL for other flags, or as usual.
  */
-int dvp_events_open(struct dvp_buffer *buffer, u32 open_flags)
+int dvp_events_open(struct dvp_device *dvp, struct dvp_buffer *buffer,
+		    u32 open_flags)
 {
 	struct dvp_events *events;
+	struct file *file;
 	int fd;
 
 	if (open_flags & ~(O_CLOEXEC | O_NONBLOCK))
@@ -130,52 +210,127 @@ int dvp_events_open(struct dvp_buffer *buffer, u32 open_flags)
 	events = kzalloc_obj(*events, GFP_KERNEL_ACCOUNT);
 	if (!events)
 		return -ENOMEM;
+	get_device(&dvp->core.vdev.device);
+	events->dvp = dvp;
+	if (buffer)
+		refcount_inc(&buffer->refs);
 	events->buffer = buffer;
 	events->seen = NEVER_READ;
+	init_waitqueue_head(&events->wait);
+	INIT_WORK(&events->wake, wake_watchers);
 
-	get_dma_buf(buffer->dmabuf);
-	fd = anon_inode_getfd("[vfio-dmabuf-events]", &dvp_events_fops, events,
-			      O_RDONLY | open_flags);
-	if (fd < 0) {
-		dma_buf_put(buffer->dmabuf);
-		kfree(events);
+	fd = get_unused_fd_flags(open_flags);
+	if (fd < 0)
+		goto free;
+	file = anon_inode_getfile("[vfio-dmabuf-events]", &dvp_events_fops,
+				  events, O_RDONLY | open_flags);
+	if (IS_ERR(file)) {
+		put_unused_fd(fd);
+		fd = PTR_ERR(file);
+		goto free;
 	}
+
+	scoped_guard(spinlock, &dvp->events_lock) {
+		list_add(&events->in_device, &dvp->watchers);
+		if (buffer)
+			list_add(&events->in_buffer, &buffer->watchers);
+		else
+			INIT_LIST_HEAD(&events->in_buffer);
+	}
+	/* From here user space can close it. */
+	fd_install(fd, file);
+	return fd;
+
+free:
+	events_free(events);
 	return fd;
 }
 
 /**
- * dvp_events_suspended() - tell that a device is suspended or no longer is
+ * dvp_events_state() - what has been reported of a buffer
+ * @buffer: any
+ *
+ * Return: VFIO_DMABUF_STATE_*.
+ */
+u32 dvp_events_state(struct dvp_buffer *buffer)
+{
+	struct dvp_device *dvp = buffer->dvp;
+	u32 state;
+
+	spin_lock(&dvp->events_lock);
+	state = state_at(dvp, buffer->told_end);
+	spin_unlock(&dvp->events_lock);
+	return state;
+}
+
+/**
+ * dvp_events_suspended() - report that a device is suspended or no longer is
  * @dvp: the device
- * @reason: one of them, and told as one
+ * @reason: one of them, and reported as one
  * @suspended: no mapping reaches the device any more; or that reason is gone
+ *
+ * Does not sleep.
  */
 void dvp_events_suspended(struct dvp_device *dvp, enum dvp_reason reason,
 			  bool suspended)
 {
+	struct dvp_events *events;
 	unsigned int before;
 
-	scoped_guard(spinlock, &dvp->events_lock) {
-		before = dvp->told_reasons;
-		if (suspended)
-			dvp->told_reasons |= reason;
-		else
-			dvp->told_reasons &= ~reason;
-		if (!before == !dvp->told_reasons)
-			return;
+	spin_lock(&dvp->events_lock);
+	before = dvp->told_reasons;
+	if (suspended)
+		dvp->told_reasons |= reason;
+	else
+		dvp->told_reasons &= ~reason;
+	if (!before != !dvp->told_reasons) {
 		dvp->told_changes++;
+		list_for_each_entry(events, &dvp->watchers, in_device)
+			dvp_events_queue(&events->wake);
 	}
-	wake_up_all(&dvp->events_wait);
+	spin_unlock(&dvp->events_lock);
 }
 
 /**
- * dvp_events_revoked() - tell that a buffer is revoked
- * @buffer: that no mapping and no importer reaches the device through any more
+ * dvp_events_revoked() - report that a buffer is revoked, once it is
+ * @buffer: any; nothing is done until no mapping and no importer is left, nor
+ *	the second time
+ *
+ * Called with the reservation held, or after an eviction, when no importer is
+ * about to map.  Does not sleep.
  */
 void dvp_events_revoked(struct dvp_buffer *buffer)
 {
 	struct dvp_device *dvp = buffer->dvp;
+	struct dvp_events *events;
 
-	scoped_guard(spinlock, &dvp->events_lock)
+	if (!smp_load_acquire(&buffer->zapped) ||
+	    atomic_read(&buffer->dma_maps))
+		return;
+
+	spin_lock(&dvp->events_lock);
+	if (!buffer->told_end) {
 		buffer->told_end = dvp->told_changes + 1;
-	wake_up_all(&dvp->events_wait);
+		list_for_each_entry(events, &buffer->watchers, in_buffer)
+			dvp_events_queue(&events->wake);
+	}
+	spin_unlock(&dvp->events_lock);
+}
+
+/**
+ * dvp_events_closed() - report that a device is closed, to its own files
+ * @dvp: the device, with all buffers revoked
+ */
+void dvp_events_closed(struct dvp_device *dvp)
+{
+	struct dvp_events *events;
+
+	spin_lock(&dvp->events_lock);
+	list_for_each_entry(events, &dvp->watchers, in_device) {
+		if (events->buffer || events->end)
+			continue;
+		events->end = dvp->told_changes + 1;
+		dvp_events_queue(&events->wake);
+	}
+	spin_unlock(&dvp->events_lock);
 }

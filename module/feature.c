@@ -13,6 +13,7 @@
 #include "device.h"
 #include "events.h"
 #include "feature.h"
+#include "list.h"
 #include "memattr.h"
 #include "trace.h"
 
@@ -71,7 +72,7 @@ make_slice(struct dvp_device *dvp,
 	return buffer;
 
 free:
-	dvp_buffer_free(buffer);
+	dvp_buffer_put(buffer);
 	return ERR_PTR(ret);
 }
 
@@ -130,12 +131,14 @@ static int feature_revoke(struct dvp_device *dvp, u32 flags,
 	if (ret != 1)
 		return ret;
 
-	buffer = dvp_buffer_get(dvp, request.dmabuf_fd);
+	if (request.reserved)
+		return -EINVAL;
+	buffer = dvp_buffer_get(dvp, request.dmabuf_fd, request.id);
 	if (IS_ERR(buffer))
 		return PTR_ERR(buffer);
 
 	ret = dvp_access_revoke(buffer);
-	dma_buf_put(buffer->dmabuf);
+	dvp_buffer_put(buffer);
 	return ret;
 }
 
@@ -157,12 +160,14 @@ static int feature_memattr(struct dvp_device *dvp, u32 flags,
 	if (!dvp_memattr_supported(request.memattr))
 		return -EOPNOTSUPP;
 
-	buffer = dvp_buffer_get(dvp, request.dmabuf_fd);
+	if (request.dmabuf_fd < 0)
+		return -EBADF;
+	buffer = dvp_buffer_get(dvp, request.dmabuf_fd, 0);
 	if (IS_ERR(buffer))
 		return PTR_ERR(buffer);
 
 	ret = dvp_memattr_set(buffer, request.memattr);
-	dma_buf_put(buffer->dmabuf);
+	dvp_buffer_put(buffer);
 	return ret;
 }
 
@@ -179,12 +184,81 @@ static int feature_events(struct dvp_device *dvp, u32 flags,
 	if (ret != 1)
 		return ret;
 
-	buffer = dvp_buffer_get(dvp, request.dmabuf_fd);
+	if (request.dmabuf_fd == -1 && !request.id)
+		return dvp_events_open(dvp, NULL, request.open_flags);
+
+	buffer = dvp_buffer_get(dvp, request.dmabuf_fd, request.id);
 	if (IS_ERR(buffer))
 		return PTR_ERR(buffer);
 
-	ret = dvp_events_open(buffer, request.open_flags);
-	dma_buf_put(buffer->dmabuf);
+	ret = dvp_events_open(dvp, buffer, request.open_flags);
+	dvp_buffer_put(buffer);
+	return ret;
+}
+
+static int feature_list(struct dvp_device *dvp, u32 flags,
+			struct vfio_dmabuf_feature_list __user *arg,
+			size_t argsz)
+{
+	struct vfio_dmabuf_feature_list request;
+	int ret;
+
+	ret = copy_request(&request, arg, sizeof(request),
+			   VFIO_DEVICE_FEATURE_GET, flags, argsz);
+	if (ret != 1)
+		return ret;
+
+	ret = dvp_list(dvp, &request);
+	if (!ret && copy_to_user(arg, &request, sizeof(request)))
+		return -EFAULT;
+	return ret;
+}
+
+static int feature_info(struct dvp_device *dvp, u32 flags,
+			struct vfio_dmabuf_feature_info __user *arg,
+			size_t argsz)
+{
+	struct vfio_dmabuf_feature_info request;
+	struct dvp_buffer *buffer;
+	int ret;
+
+	ret = copy_request(&request, arg, sizeof(request),
+			   VFIO_DEVICE_FEATURE_GET, flags, argsz);
+	if (ret != 1)
+		return ret;
+
+	buffer = dvp_buffer_get(dvp, request.dmabuf_fd, request.id);
+	if (IS_ERR(buffer))
+		return PTR_ERR(buffer);
+
+	ret = dvp_info(buffer, &request);
+	dvp_buffer_put(buffer);
+	if (!ret && copy_to_user(arg, &request, sizeof(request)))
+		return -EFAULT;
+	return ret;
+}
+
+/*
+ * Low power is entered and left by features of vfio-pci-core, which does not
+ * notify our importers.
+ */
+static int core_feature(struct dvp_device *dvp, u32 flags, void __user *arg,
+			size_t argsz)
+{
+	u32 feature = flags & VFIO_DEVICE_FEATURE_MASK;
+	bool announced = flags & VFIO_DEVICE_FEATURE_SET &&
+			 !(flags & VFIO_DEVICE_FEATURE_PROBE) &&
+			 (feature == VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY ||
+			  feature == VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP);
+	int ret;
+
+	if (announced) {
+		ret = dvp_access_announce(dvp);
+		if (ret)
+			return ret;
+	}
+	ret = vfio_pci_core_ioctl_feature(&dvp->core.vdev, flags, arg, argsz);
+	dvp_access_changed(dvp, announced);
 	return ret;
 }
 
@@ -202,7 +276,6 @@ int dvp_device_feature(struct vfio_device *core_vdev, u32 flags,
 {
 	struct dvp_device *dvp = dvp_from_core(core_vdev);
 	u32 feature = flags & VFIO_DEVICE_FEATURE_MASK;
-	int ret;
 
 	switch (feature) {
 	case VFIO_DEVICE_FEATURE_DMA_BUF:
@@ -219,15 +292,11 @@ int dvp_device_feature(struct vfio_device *core_vdev, u32 flags,
 		return feature_memattr(dvp, flags, arg, argsz);
 	case VFIO_DMABUF_FEATURE_EVENTS:
 		return feature_events(dvp, flags, arg, argsz);
+	case VFIO_DMABUF_FEATURE_LIST:
+		return feature_list(dvp, flags, arg, argsz);
+	case VFIO_DMABUF_FEATURE_INFO:
+		return feature_info(dvp, flags, arg, argsz);
 	}
 
-	/*
-	 * Low power is entered and left by features of the core.  Importers can
-	 * be evicted afterwards: VFIO holds a reference of runtime PM during
-	 * the ioctl (vfio_device_fops_unl_ioctl()), so the device is awake
-	 * until it returns.
-	 */
-	ret = vfio_pci_core_ioctl_feature(core_vdev, flags, arg, argsz);
-	dvp_access_changed(dvp, false);
-	return ret;
+	return core_feature(dvp, flags, arg, argsz);
 }

@@ -15,9 +15,9 @@
 #include <linux/scatterlist.h>
 #include <linux/slab.h>
 #include "compat.h"
-#include "access.h"
 #include "buffer.h"
 #include "device.h"
+#include "events.h"
 #include "importers.h"
 
 /* When an importer that does not unmap is named in the log. */
@@ -42,13 +42,40 @@ int dvp_importer_attach(struct dma_buf *dmabuf,
 			struct dma_buf_attachment *attachment)
 {
 	struct dvp_buffer *buffer = dmabuf->priv;
+	struct xarray *buffers = &buffer->dvp->buffers;
+	int ret = 0;
 
 	if (READ_ONCE(buffer->revoked))
 		return -ENODEV;
 	if (!buffer->provider || !attachment->peer2peer ||
 	    !dvp_attach_revocable(attachment))
 		return -EOPNOTSUPP;
-	return 0;
+
+	/* Either this sees revoked, or the one who has set it sees attached. */
+	xa_lock(buffers);
+	if (READ_ONCE(buffer->revoked))
+		ret = -ENODEV;
+	else if (!buffer->attached++)
+		__xa_set_mark(buffers, buffer->id, DVP_IMPORTED);
+	xa_unlock(buffers);
+	return ret;
+}
+
+/**
+ * dvp_importer_detach() - an importer has gone
+ * @dmabuf: ours
+ * @attachment: the importer's, with nothing mapped
+ */
+void dvp_importer_detach(struct dma_buf *dmabuf,
+			 struct dma_buf_attachment *attachment)
+{
+	struct dvp_buffer *buffer = dmabuf->priv;
+	struct xarray *buffers = &buffer->dvp->buffers;
+
+	xa_lock(buffers);
+	if (!--buffer->attached)
+		__xa_clear_mark(buffers, buffer->id, DVP_IMPORTED);
+	xa_unlock(buffers);
 }
 
 static void free_parts(struct dma_buf_attachment *attachment,
@@ -107,7 +134,7 @@ static int join_parts(struct importer_map *map)
 	for (part = 0; part < map->nr_parts; part++)
 		nents += map->parts[part]->nents;
 
-	ret = sg_alloc_table(&map->sgt, nents, GFP_KERNEL);
+	ret = sg_alloc_table(&map->sgt, nents, GFP_KERNEL_ACCOUNT);
 	if (ret)
 		return ret;
 
@@ -151,7 +178,7 @@ struct sg_table *dvp_importer_map(struct dma_buf_attachment *attachment,
 		return ERR_PTR(-EACCES);
 
 	map = kvzalloc(struct_size(map, parts, buffer->ranges.nr_runs),
-		       GFP_KERNEL);
+		       GFP_KERNEL_ACCOUNT);
 	if (!map)
 		return ERR_PTR(-ENOMEM);
 
@@ -193,51 +220,75 @@ void dvp_importer_unmap(struct dma_buf_attachment *attachment,
 	sg_free_table(&map->sgt);
 	kvfree(map);
 
-	if (atomic_dec_and_test(&buffer->dma_maps))
-		wake_up_all(&buffer->dma_idle);
-}
-
-/**
- * dvp_importers_notify() - tell importers that what they know is out of date
- * @buffer: any buffer of the device's list
- *
- * Mappings that they have must go; and if access is possible (again), they may
- * map anew.  There is but one call for both.
- */
-void dvp_importers_notify(struct dvp_buffer *buffer)
-{
-	lockdep_assert_held(&buffer->dvp->buffers_lock);
-
-	/* One that is being released has no importers. */
-	if (!get_file_active(&buffer->dmabuf->file))
+	if (!atomic_dec_and_test(&buffer->dma_maps))
 		return;
-
-	dma_resv_lock(buffer->dmabuf->resv, NULL);
-	dvp_invalidate_mappings(buffer->dmabuf);
-	dma_resv_unlock(buffer->dmabuf->resv);
-	fput(buffer->dmabuf->file);
+	/* Completes a revocation that nobody waits for any more. */
+	dvp_events_revoked(buffer);
+	wake_up_all(&buffer->dma_idle);
 }
 
+/* With the DMABUF's reservation held. */
 static void complain(struct dvp_buffer *buffer)
 {
-	struct dma_buf *dmabuf = buffer->dmabuf;
 	struct dma_buf_attachment *attachment;
 
-	if (!get_file_active(&dmabuf->file))
-		return;
-
-	dma_resv_lock(dmabuf->resv, NULL);
-	list_for_each_entry(attachment, &dmabuf->attachments, node)
+	list_for_each_entry(attachment, &buffer->dmabuf->attachments, node)
 		pci_warn(buffer->dvp->core.pdev,
 			 "a DMABUF of BAR %u is to be unmapped; waiting for its importers, one of which is %s\n",
 			 buffer->bar, dev_name(attachment->dev));
-	dma_resv_unlock(dmabuf->resv);
-	fput(dmabuf->file);
 }
 
-/**
- * dvp_importers_evict() - make all importers of a buffer unmap, and wait
- * @buffer: revoked, or of a device whose dma_off is set
+static int lock_resv(struct dvp_buffer *buffer, enum dvp_patience patience)
+{
+	struct dma_resv *resv = buffer->dmabuf->resv;
+
+	if (patience == DVP_UNTIL_A_SIGNAL)
+		return dma_resv_lock_interruptible(resv, NULL) ? -ERESTARTSYS : 0;
+	return dma_resv_lock(resv, NULL);
+}
+
+static int wait_for_unmapping(struct dvp_buffer *buffer,
+			      enum dvp_patience patience)
+{
+	bool done;
+	int ret;
+
+	if (patience == DVP_UNTIL_A_SIGNAL) {
+		ret = wait_event_interruptible_timeout(buffer->dma_idle,
+						       !atomic_read(&buffer->dma_maps),
+						       EVICT_PATIENCE);
+		if (ret < 0)
+			return ret;
+		done = ret;
+	} else {
+		done = wait_event_timeout(buffer->dma_idle,
+					  !atomic_read(&buffer->dma_maps),
+					  EVICT_PATIENCE);
+	}
+	if (done)
+		return 0;
+
+	ret = lock_resv(buffer, patience);
+	if (ret)
+		return ret;
+	complain(buffer);
+	dma_resv_unlock(buffer->dmabuf->resv);
+
+	switch (patience) {
+	case DVP_UNTIL_A_SIGNAL:
+		return wait_event_interruptible(buffer->dma_idle,
+						!atomic_read(&buffer->dma_maps));
+	case DVP_FOR_A_SECOND:
+		return atomic_read(&buffer->dma_maps) ? -EBUSY : 0;
+	case DVP_FOR_EVER:
+		break;
+	}
+	wait_event(buffer->dma_idle, !atomic_read(&buffer->dma_maps));
+	return 0;
+}
+
+/*
+ * Make importers unmap, and wait, with a reference to the DMABUF held.
  *
  * The wait is for the unmapping, not for the fences of the DMABUF's
  * reservation: a fence can be put there by anybody who has the fd, and need
@@ -245,15 +296,108 @@ static void complain(struct dvp_buffer *buffer)
  * bounded time, which is what dvp_attach_revocable() has asked for.  One that
  * does not keep to that is waited for all the same, since its device still
  * reaches ours, and is named in the log.
+ *
+ * Under the reservation no mapping is being made; whoever makes one later sees
+ * what keeps importers out, which the caller has set.
  */
-void dvp_importers_evict(struct dvp_buffer *buffer)
+static int evict(struct dvp_buffer *buffer, bool notify,
+		 enum dvp_patience patience)
 {
-	lockdep_assert_held(&buffer->dvp->buffers_lock);
+	int ret = lock_resv(buffer, patience);
 
-	dvp_importers_notify(buffer);
-	if (wait_event_timeout(buffer->dma_idle, !atomic_read(&buffer->dma_maps),
-			       EVICT_PATIENCE))
-		return;
-	complain(buffer);
-	wait_event(buffer->dma_idle, !atomic_read(&buffer->dma_maps));
+	if (ret)
+		return ret;
+	if (notify || atomic_read(&buffer->dma_maps))
+		dvp_invalidate_mappings(buffer->dmabuf);
+	dma_resv_unlock(buffer->dmabuf->resv);
+
+	return wait_for_unmapping(buffer, patience);
+}
+
+/**
+ * dvp_importers_evict() - make all importers of a buffer unmap, and wait
+ * @buffer: revoked
+ * @notify: also those that have nothing mapped
+ * @patience: how long to wait
+ *
+ * The reservation's lock is one that clients can take (poll() of the DMABUF
+ * does), and hold for as long as they are not run.  So it is taken only where
+ * there are importers, and never together with a lock that others wait for.
+ *
+ * Return: 0 if none is left, -ERESTARTSYS or -EBUSY (see enum dvp_patience).
+ */
+int dvp_importers_evict(struct dvp_buffer *buffer, bool notify,
+			enum dvp_patience patience)
+{
+	struct xarray *buffers = &buffer->dvp->buffers;
+	bool attached;
+	int ret;
+
+	xa_lock(buffers);
+	attached = buffer->attached;
+	if (attached)
+		get_dma_buf(buffer->dmabuf);
+	xa_unlock(buffers);
+	if (!attached)
+		return 0;
+
+	ret = evict(buffer, notify, patience);
+	dma_buf_put(buffer->dmabuf);
+	return ret;
+}
+
+/* The next buffer with importers, from @id on, with a reference to its DMABUF. */
+static struct dvp_buffer *next_imported(struct dvp_device *dvp,
+					unsigned long *id)
+{
+	struct dvp_buffer *buffer;
+
+	xa_lock(&dvp->buffers);
+	buffer = xa_find(&dvp->buffers, id, ULONG_MAX, DVP_IMPORTED);
+	if (buffer)
+		get_dma_buf(buffer->dmabuf);
+	xa_unlock(&dvp->buffers);
+	return buffer;
+}
+
+/**
+ * dvp_importers_evict_all() - make all importers of a device unmap, and wait
+ * @dvp: the device, its dma_off set
+ * @notify: also those that have nothing mapped
+ * @patience: how long to wait
+ *
+ * Return: as dvp_importers_evict(); after an error some may not even know.
+ */
+int dvp_importers_evict_all(struct dvp_device *dvp, bool notify,
+			    enum dvp_patience patience)
+{
+	struct dvp_buffer *buffer;
+	unsigned long id;
+	int ret = 0;
+
+	for (id = 0; !ret && (buffer = next_imported(dvp, &id)); id++) {
+		ret = evict(buffer, notify, patience);
+		dma_buf_put(buffer->dmabuf);
+	}
+	return ret;
+}
+
+/**
+ * dvp_importers_notify_all() - notify importers that they may map again
+ * @dvp: the device
+ *
+ * There is but one call for this and for eviction: they have nothing mapped now,
+ * and try.
+ */
+void dvp_importers_notify_all(struct dvp_device *dvp)
+{
+	struct dvp_buffer *buffer;
+	unsigned long id;
+
+	for (id = 0; (buffer = next_imported(dvp, &id)); id++) {
+		dma_resv_lock(buffer->dmabuf->resv, NULL);
+		dvp_invalidate_mappings(buffer->dmabuf);
+		dma_resv_unlock(buffer->dmabuf->resv);
+		dma_buf_put(buffer->dmabuf);
+	}
 }

@@ -1,21 +1,34 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Importers: kernel drivers that reach a buffer by DMA. */
+/* Importers of a buffer: other devices' drivers that map it for DMA. */
 #ifndef _DVP_IMPORTERS_H
 #define _DVP_IMPORTERS_H
 
 #include <linux/dma-buf.h>
 
 struct dvp_buffer;
+struct dvp_device;
+
+/* How long importers that are evicted are waited for. */
+enum dvp_patience {
+	DVP_FOR_EVER,
+	DVP_UNTIL_A_SIGNAL,	/* then -ERESTARTSYS */
+	DVP_FOR_A_SECOND,	/* then -EBUSY */
+};
 
 int dvp_importer_attach(struct dma_buf *dmabuf,
 			struct dma_buf_attachment *attachment);
+void dvp_importer_detach(struct dma_buf *dmabuf,
+			 struct dma_buf_attachment *attachment);
 struct sg_table *dvp_importer_map(struct dma_buf_attachment *attachment,
 				  enum dma_data_direction direction);
 void dvp_importer_unmap(struct dma_buf_attachment *attachment,
 			struct sg_table *sgt,
 			enum dma_data_direction direction);
 
-void dvp_importers_evict(struct dvp_buffer *buffer);
-void dvp_importers_notify(struct dvp_buffer *buffer);
+int dvp_importers_evict(struct dvp_buffer *buffer, bool notify,
+			enum dvp_patience patience);
+int dvp_importers_evict_all(struct dvp_device *dvp, bool notify,
+			    enum dvp_patience patience);
+void dvp_importers_notify_all(struct dvp_device *dvp);
 
 #endif

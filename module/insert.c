@@ -8,17 +8,25 @@
  * without a word.  It also stops the kernel for a VM_MIXEDMAP VMA (which
  * slices are, see mapping.c) if the PFN happens to lie in a memory section
  * that has RAM, too.  So entries are made here, with the buffer's own attribute,
- * marked special: never looked up as a page, by nobody.
+ * marked special: the kernel never looks them up as a page.
+ *
+ * Page tables are made first, with no lock of the device held, as that may sleep.
+ * Whether access is allowed is tested with the page table's lock held, and
+ * entries are made before it is let go (dvp_access_begin() and
+ * dvp_access_end()).
  *
  * apply_to_page_range() warns of a huge page in its way, so none may appear
- * between the look at the entry and its walk.  Only a fault puts one there, and
- * the faults of a buffer, whose VMAs alone can share a block of addresses that a
- * huge page maps, come one at a time: fault_lock is held.
+ * between the look at the entry and its walk.  Only a fault puts one there, of
+ * the same buffer, whose VMAs alone can share a block of addresses that a huge
+ * page maps.  So the walk holds huge_lock for reading where a huge page would fit,
+ * and a huge page is put only where huge_lock can be had at once for writing.
+ * That is never waited for: small pages have to do then.
  */
 #include <linux/mm.h>
 #include <linux/pgtable.h>
-#include <uapi/linux/vfio_dmabuf.h>
+#include <linux/sched/signal.h>
 #include "compat.h"
+#include "access.h"
 #include "buffer.h"
 #include "insert.h"
 #include "memattr.h"
@@ -36,49 +44,99 @@ static pgprot_t entry_prot(const struct vm_area_struct *vma)
 }
 
 struct pte_run {
+	struct dvp_buffer *buffer;
 	struct mm_struct *mm;
-	unsigned long pfn;
+	const struct dvp_fill *fill;
 	pgprot_t prot;
+	bool tested;		/* access says what came of it */
+	enum dvp_access access;
 };
 
-/* Called with the page table's lock held, for one page after the other. */
-static int set_one_pte(pte_t *pte, unsigned long addr, void *data)
+/*
+ * Called with the page table's lock held, once: all pages of the run stand in
+ * this table, one after the other.
+ */
+static int insert_run(pte_t *pte, unsigned long addr, void *data)
 {
 	struct pte_run *run = data;
+	unsigned long i;
 
-	/* Another thread may have been here; its entry is the same. */
-	if (pte_none(ptep_get(pte)))
-		set_pte_at(run->mm, addr, pte,
-			   pte_mkspecial(pfn_pte(run->pfn, run->prot)));
-	run->pfn++;
+	run->tested = true;
+	run->access = dvp_access_begin(run->buffer);
+	if (run->access != DVP_ACCESS_LIVE)
+		return 0;
+
+	for (i = 0; i < run->fill->nr; i++, pte++, addr += PAGE_SIZE) {
+		/* Another thread may have been here; its entry is the same. */
+		if (pte_none(ptep_get(pte)))
+			set_pte_at(run->mm, addr, pte,
+				   pte_mkspecial(pfn_pte(run->fill->pfn + i,
+							 run->prot)));
+	}
+	dvp_access_end(run->buffer);
 	return 0;
 }
 
-static vm_fault_t insert_ptes(struct vm_fault *vmf, const struct dvp_fill *fill)
+/*
+ * MADV_DONTNEED by another thread can free the page table between its making and
+ * its being locked (CONFIG_PT_RECLAIM).  Then apply_to_page_range() says that
+ * there is no memory.  The kernel's own faults are taken again in that case.
+ */
+#define TABLE_TRIES	8
+
+static void walk(struct pte_run *run)
+{
+	const struct dvp_fill *fill = run->fill;
+	unsigned int i;
+
+	for (i = 0; i < TABLE_TRIES && !run->tested; i++) {
+		if (fatal_signal_pending(current))
+			break;
+		apply_to_page_range(run->mm, fill->addr, PAGE_SIZE, insert_run,
+				    run);
+	}
+}
+
+static vm_fault_t insert_ptes(struct vm_fault *vmf, const struct dvp_fill *fill,
+			      enum dvp_access *access)
 {
 	struct vm_area_struct *vma = vmf->vma;
+	struct dvp_buffer *buffer = vma->vm_private_data;
 	struct pte_run run = {
+		.buffer = buffer,
 		.mm = vma->vm_mm,
-		.pfn = fill->pfn,
+		.fill = fill,
 		.prot = entry_prot(vma),
 	};
 
-	/* Another thread has put a huge page here, and all is there. */
-	if (pmd_leaf(pmdp_get_lockless(vmf->pmd)))
-		return VM_FAULT_NOPAGE;
+	if (fill->beside_huge && down_read_killable(&buffer->huge_lock))
+		return VM_FAULT_SIGBUS;
 
-	if (apply_to_page_range(run.mm, fill->addr, fill->nr << PAGE_SHIFT,
-				set_one_pte, &run))
-		return VM_FAULT_OOM;
-	return VM_FAULT_NOPAGE;
+	/* Unless another thread has put a huge page here, and all is there. */
+	if (!pmd_leaf(pmdp_get_lockless(vmf->pmd)))
+		walk(&run);
+	else
+		run.tested = true;
+
+	if (fill->beside_huge)
+		up_read(&buffer->huge_lock);
+
+	*access = run.access;
+	return run.tested ? VM_FAULT_NOPAGE : VM_FAULT_OOM;
 }
 
 #ifdef CONFIG_ARCH_SUPPORTS_PMD_PFNMAP
-static vm_fault_t insert_pmd(struct vm_fault *vmf, const struct dvp_fill *fill)
+/*
+ * An entry that is in the way stays.  If it is a huge one that is
+ * write-protected, the kernel takes it out, with the TLB flush that this needs, and
+ * takes the fault with none in the way.
+ */
+static vm_fault_t insert_pmd(struct vm_fault *vmf, const struct dvp_fill *fill,
+			     enum dvp_access *access)
 {
 	struct vm_area_struct *vma = vmf->vma;
-	bool write = vmf->flags & FAULT_FLAG_WRITE;
-	vm_fault_t ret = VM_FAULT_NOPAGE;
+	struct dvp_buffer *buffer = vma->vm_private_data;
+	vm_fault_t ret = VM_FAULT_FALLBACK;
 	spinlock_t *ptl;	/* of the table that the entry stands in */
 	pmd_t entry;
 
@@ -87,67 +145,92 @@ static vm_fault_t insert_pmd(struct vm_fault *vmf, const struct dvp_fill *fill)
 		return VM_FAULT_FALLBACK;
 
 	ptl = pmd_lock(vma->vm_mm, vmf->pmd);
-	/* An entry that has been write-protected comes here on the first write. */
-	if (pmd_none(*vmf->pmd) ||
-	    (write && pmd_leaf(*vmf->pmd) && !pmd_write(*vmf->pmd))) {
-		entry = pmd_mkhuge(pfn_pmd(fill->pfn, entry_prot(vma)));
-		set_pmd_at(vma->vm_mm, fill->addr, vmf->pmd,
-			   pmd_mkspecial(entry));
-		update_mmu_cache_pmd(vma, fill->addr, vmf->pmd);
-	} else if (!pmd_leaf(*vmf->pmd)) {
-		/* A page table left from before; small pages have to do. */
-		ret = VM_FAULT_FALLBACK;
+	if (!pmd_none(*vmf->pmd)) {
+		if (pmd_leaf(*vmf->pmd) &&
+		    (!(vmf->flags & FAULT_FLAG_WRITE) || pmd_write(*vmf->pmd)))
+			ret = VM_FAULT_NOPAGE;
+	} else if (down_write_trylock(&buffer->huge_lock)) {
+		ret = VM_FAULT_NOPAGE;
+		*access = dvp_access_begin(buffer);
+		if (*access == DVP_ACCESS_LIVE) {
+			entry = pmd_mkhuge(pfn_pmd(fill->pfn, entry_prot(vma)));
+			set_pmd_at(vma->vm_mm, fill->addr, vmf->pmd,
+				   pmd_mkspecial(entry));
+			update_mmu_cache_pmd(vma, fill->addr, vmf->pmd);
+			dvp_access_end(buffer);
+		}
+		up_write(&buffer->huge_lock);
 	}
 	spin_unlock(ptl);
 	return ret;
 }
 #else
-static vm_fault_t insert_pmd(struct vm_fault *vmf, const struct dvp_fill *fill)
+static vm_fault_t insert_pmd(struct vm_fault *vmf, const struct dvp_fill *fill,
+			     enum dvp_access *access)
 {
 	return VM_FAULT_FALLBACK;
 }
 #endif
 
-static vm_fault_t insert_pud(struct vm_fault *vmf, const struct dvp_fill *fill)
-{
 #ifdef CONFIG_ARCH_SUPPORTS_PUD_PFNMAP
-	const struct dvp_buffer *buffer = vmf->vma->vm_private_data;
+static vm_fault_t insert_pud(struct vm_fault *vmf, const struct dvp_fill *fill,
+			     enum dvp_access *access)
+{
+	struct vm_area_struct *vma = vmf->vma;
+	struct dvp_buffer *buffer = vma->vm_private_data;
+	vm_fault_t ret = VM_FAULT_FALLBACK;
+	spinlock_t *ptl;
+	pud_t entry;
 
-	/*
-	 * The kernel's own function, so only for the type that vfio-pci-core
-	 * has reserved.
-	 */
-	if (buffer->memattr == VFIO_DMABUF_MEMATTR_NC)
-		return vmf_insert_pfn_pud(vmf, dvp_huge_pfn(fill->pfn),
-					  vmf->flags & FAULT_FLAG_WRITE);
-#endif
+	ptl = pud_lock(vma->vm_mm, vmf->pud);
+	if (!pud_none(*vmf->pud)) {
+		if (pud_leaf(*vmf->pud) &&
+		    (!(vmf->flags & FAULT_FLAG_WRITE) || pud_write(*vmf->pud)))
+			ret = VM_FAULT_NOPAGE;
+	} else if (down_write_trylock(&buffer->huge_lock)) {
+		ret = VM_FAULT_NOPAGE;
+		*access = dvp_access_begin(buffer);
+		if (*access == DVP_ACCESS_LIVE) {
+			entry = pud_mkhuge(pfn_pud(fill->pfn, entry_prot(vma)));
+			set_pud_at(vma->vm_mm, fill->addr, vmf->pud,
+				   pud_mkspecial(entry));
+			update_mmu_cache_pud(vma, fill->addr, vmf->pud);
+			dvp_access_end(buffer);
+		}
+		up_write(&buffer->huge_lock);
+	}
+	spin_unlock(ptl);
+	return ret;
+}
+#else
+static vm_fault_t insert_pud(struct vm_fault *vmf, const struct dvp_fill *fill,
+			     enum dvp_access *access)
+{
 	return VM_FAULT_FALLBACK;
 }
+#endif
 
 /**
  * dvp_insert() - make pages of a BAR present
  * @vmf: the fault, in the VMA that @fill lies in
  * @fill: pages that lie in one run, one VMA and under one page table, or one
  *	huge page that is aligned in addresses and PFNs
+ * @access: DVP_ACCESS_LIVE; set to why nothing was inserted
  *
- * The caller holds the locks that keep access from being taken away.
- *
- * Return: VM_FAULT_NOPAGE if the pages are present; VM_FAULT_FALLBACK if there
- * can be no page of that size; VM_FAULT_OOM.
+ * Return: VM_FAULT_NOPAGE if the pages are present or @access says why not;
+ * VM_FAULT_FALLBACK if there can be no page of that size; VM_FAULT_OOM;
+ * VM_FAULT_SIGBUS if the process is being killed.
  */
-vm_fault_t dvp_insert(struct vm_fault *vmf, const struct dvp_fill *fill)
+vm_fault_t dvp_insert(struct vm_fault *vmf, const struct dvp_fill *fill,
+		      enum dvp_access *access)
 {
-	const struct dvp_buffer *buffer = vmf->vma->vm_private_data;
-
-	lockdep_assert_held(&buffer->fault_lock);
-
 	switch (fill->order) {
 	case 0:
-		return insert_ptes(vmf, fill);
+		return insert_ptes(vmf, fill, access);
 	case PMD_ORDER:
-		return insert_pmd(vmf, fill);
+		return insert_pmd(vmf, fill, access);
 	case PUD_ORDER:
-		return insert_pud(vmf, fill);
+		return insert_pud(vmf, fill, access);
 	}
 	return VM_FAULT_FALLBACK;
 }

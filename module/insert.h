@@ -4,6 +4,7 @@
 #define _DVP_INSERT_H
 
 #include <linux/mm.h>
+#include "access.h"
 
 /* What one fault makes present: @nr pages of PAGE_SIZE << @order. */
 struct dvp_fill {
@@ -11,8 +12,10 @@ struct dvp_fill {
 	unsigned long pfn;
 	unsigned long nr;
 	unsigned int order;
+	bool beside_huge;	/* order 0, where a huge page would fit */
 };
 
-vm_fault_t dvp_insert(struct vm_fault *vmf, const struct dvp_fill *fill);
+vm_fault_t dvp_insert(struct vm_fault *vmf, const struct dvp_fill *fill,
+		      enum dvp_access *access);
 
 #endif

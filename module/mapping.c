@@ -57,6 +57,7 @@ static bool fill_huge(const struct vm_fault *vmf, unsigned int order,
 	fill->pfn = buffer->bar_pfn + where.bar_page;
 	fill->nr = 1;
 	fill->order = order;
+	fill->beside_huge = false;
 	return IS_ALIGNED(fill->pfn, 1UL << order);
 }
 
@@ -90,26 +91,28 @@ static bool fill_around(const struct vm_fault *vmf, struct dvp_fill *fill)
 static vm_fault_t fault(struct vm_fault *vmf, const struct dvp_fill *fill)
 {
 	struct dvp_buffer *buffer = vmf->vma->vm_private_data;
-	struct dvp_device *dvp = buffer->dvp;
-	enum dvp_access access;
-	vm_fault_t ret;
+	enum dvp_access access = DVP_ACCESS_LIVE;
+	vm_fault_t ret = dvp_insert(vmf, fill, &access);
 
-	mutex_lock(&buffer->fault_lock);
-	down_read(&dvp->core.memory_lock);
-	down_read(&dvp->gate);
-	access = dvp_access_test(buffer);
-	ret = access == DVP_ACCESS_LIVE ? dvp_insert(vmf, fill) : VM_FAULT_SIGBUS;
-	up_read(&dvp->gate);
-	up_read(&dvp->core.memory_lock);
-	mutex_unlock(&buffer->fault_lock);
-
-	/*
-	 * Taking the fault anew rather than inserting after the wait lets the
-	 * kernel choose the page size again: another thread may by now have
-	 * put a huge page where this one was about to put small ones.
-	 */
-	if (access == DVP_ACCESS_RESETTING && dvp_access_wait(dvp))
-		ret = VM_FAULT_NOPAGE;
+	switch (access) {
+	case DVP_ACCESS_LIVE:
+		break;
+	case DVP_ACCESS_HELD:
+	case DVP_ACCESS_BUSY:
+		/*
+		 * Taking the fault again rather than inserting after the wait
+		 * lets the kernel choose the page size again: another thread may
+		 * by now have put a huge page where this one was about to put
+		 * small ones.
+		 */
+		if (!dvp_access_wait(buffer->dvp, access))
+			ret = VM_FAULT_SIGBUS;
+		break;
+	case DVP_ACCESS_SUSPENDED:
+	case DVP_ACCESS_REVOKED:
+		ret = VM_FAULT_SIGBUS;
+		break;
+	}
 
 	if (ret != VM_FAULT_FALLBACK)
 		trace_buffer_fault(buffer, fill->pfn, fill->nr, fill->order,
@@ -121,21 +124,24 @@ static vm_fault_t dvp_vma_fault(struct vm_fault *vmf)
 {
 	struct dvp_fill fill;
 	vm_fault_t ret;
+	bool huge;
 
 	/*
 	 * Where a huge page fits there is to be a huge page, even if the process
 	 * has huge pages disabled and so gets here: another thread's fault may
 	 * have begun before it did that.
 	 */
-	if (pmd_none(pmdp_get_lockless(vmf->pmd)) &&
-	    fill_huge(vmf, PMD_ORDER, &fill)) {
+	huge = fill_huge(vmf, PMD_ORDER, &fill);
+	if (huge && pmd_none(pmdp_get_lockless(vmf->pmd))) {
 		ret = fault(vmf, &fill);
 		if (ret != VM_FAULT_FALLBACK)
 			return ret;
 	}
 
+	/* Where one of PUD_ORDER fits, one of PMD_ORDER does. */
 	if (!fill_around(vmf, &fill))
 		return VM_FAULT_SIGBUS;
+	fill.beside_huge = huge;
 	return fault(vmf, &fill);
 }
 
@@ -149,11 +155,23 @@ static vm_fault_t __maybe_unused dvp_vma_huge_fault(struct vm_fault *vmf,
 	return fault(vmf, &fill);
 }
 
-/* fork, and the second half when a VMA is split */
+/*
+ * fork, and the second half when a VMA is split.
+ *
+ * A child must not inherit page table entries.  fork looks at a special huge
+ * entry of the parent without the page table's lock, and then sets the child's
+ * from what it saw (copy_huge_pmd(), and likewise for a PUD).  It relies on the
+ * mmap lock, which a zap does not take: one in between is undone in the child, for
+ * good.  VM_WIPEONFORK makes fork copy none (dup_mmap() calls this before it tests
+ * the flag), and the child's faults are tested like all others.  It is set here, in
+ * the child, and not in mmap(), as MADV_KEEPONFORK would take it away.
+ */
 static void dvp_vma_open(struct vm_area_struct *vma)
 {
 	struct dvp_buffer *buffer = vma->vm_private_data;
 
+	if (vma->vm_mm != current->mm)
+		vm_flags_set(vma, VM_WIPEONFORK);
 	atomic_inc(&buffer->mappings);
 }
 
@@ -184,10 +202,10 @@ static void vma_adopt(struct vm_area_struct *vma, struct dvp_buffer *buffer,
 	vma->vm_private_data = buffer;
 	vma->vm_ops = &dvp_vma_ops;
 
-	mutex_lock(&buffer->dvp->buffers_lock);
+	xa_lock(&buffer->dvp->buffers);
 	vma->vm_page_prot = dvp_memattr_prot(vma, buffer->memattr);
 	atomic_inc(&buffer->mappings);
-	mutex_unlock(&buffer->dvp->buffers_lock);
+	xa_unlock(&buffer->dvp->buffers);
 
 	trace_buffer_mmap(buffer, vma);
 }
@@ -209,6 +227,7 @@ static struct dvp_buffer *bar_mapping_buffer(struct dvp_device *dvp,
 		return ERR_PTR(-ENOMEM);
 
 	buffer->device_file = get_file(device_file);
+	buffer->bar_mapping = true;
 	if (READ_ONCE(dvp->write_combine) &&
 	    pci_resource_flags(dvp->core.pdev, bar) & IORESOURCE_PREFETCH)
 		buffer->memattr = VFIO_DMABUF_MEMATTR_WC;
@@ -218,7 +237,7 @@ static struct dvp_buffer *bar_mapping_buffer(struct dvp_device *dvp,
 
 	ret = dvp_buffer_publish(buffer, O_RDWR);
 	if (ret) {
-		dvp_buffer_free(buffer);
+		dvp_buffer_put(buffer);
 		return ERR_PTR(ret);
 	}
 	return buffer;
@@ -266,7 +285,8 @@ int dvp_mmap_bar(struct vfio_device *core_vdev, struct vm_area_struct *vma)
  *
  * Return: 0; -EINVAL for MAP_PRIVATE, and for a DMABUF that belongs to a BAR
  * mapping (remap_file_pages() gets there without a file descriptor);
- * -ENODEV once the buffer is revoked.
+ * -EACCES if it is to be written and the buffer is read-only; -ENODEV once the
+ * buffer is revoked.
  */
 int dvp_mmap_slice(struct dma_buf *dmabuf, struct vm_area_struct *vma)
 {
@@ -275,6 +295,16 @@ int dvp_mmap_slice(struct dma_buf *dmabuf, struct vm_area_struct *vma)
 	/* The kernel clears VM_SHARED, not VM_MAYSHARE, for a read-only file. */
 	if (!dvp_buffer_is_slice(buffer) || !(vma->vm_flags & VM_MAYSHARE))
 		return -EINVAL;
+
+	/*
+	 * The mode of the DMABUF's file is not all: another driver's mmap() may
+	 * come here, by dma_buf_mmap(), with a file of its own.
+	 */
+	if (buffer->read_only) {
+		if (vma->vm_flags & VM_WRITE)
+			return -EACCES;
+		vm_flags_clear(vma, VM_MAYWRITE);
+	}
 
 	/* Only for a clear error: what counts is the test in the fault. */
 	if (READ_ONCE(buffer->revoked))
@@ -334,9 +364,10 @@ INTERVAL_TREE_DEFINE(struct vm_area_struct, shared.rb, unsigned long,
  * buffer are zapped.
  *
  * i_mmap_rwsem keeps each VMA that is found, with its page tables, in place:
- * munmap and exit take a VMA out of the index before they free either.  fork
- * enters the child's VMA right behind the parent's before it copies page table
- * entries, so the walk, which meets the parent first, leaves none behind.
+ * munmap and exit take a VMA out of the index before they free either.  mremap
+ * takes it, too, where the walk could meet the new VMA before the old one, and
+ * moves entries with both page tables locked; a child of fork begins with none
+ * (dvp_vma_open()).
  */
 void dvp_zap_buffer(struct dvp_buffer *buffer)
 {
@@ -344,8 +375,6 @@ void dvp_zap_buffer(struct dvp_buffer *buffer)
 	unsigned long first = buffer->base_page;
 	unsigned long last = first + buffer->ranges.nr_pages - 1;
 	struct vm_area_struct *vma;
-
-	lockdep_assert_held(&buffer->dvp->buffers_lock);
 
 	i_mmap_lock_read(mapping);
 	for (vma = vma_tree_iter_first(&mapping->i_mmap, first, last); vma;

@@ -52,12 +52,16 @@ bool dvp_memattr_supported(u32 memattr)
  */
 int dvp_memattr_set(struct dvp_buffer *buffer, u32 memattr)
 {
-	guard(mutex)(&buffer->dvp->buffers_lock);
+	int ret = 0;
 
-	if (buffer->revoked)
-		return -ENODEV;
-	if (atomic_read(&buffer->mappings))
-		return -EBUSY;
-	buffer->memattr = memattr;
-	return 0;
+	/* Against vma_adopt(), which counts the mapping that takes it over. */
+	xa_lock(&buffer->dvp->buffers);
+	if (READ_ONCE(buffer->revoked))
+		ret = -ENODEV;
+	else if (atomic_read(&buffer->mappings))
+		ret = -EBUSY;
+	else
+		buffer->memattr = memattr;
+	xa_unlock(&buffer->dvp->buffers);
+	return ret;
 }
