@@ -122,7 +122,9 @@ static vm_fault_t insert_ptes(struct vm_fault *vmf, const struct dvp_fill *fill,
 		up_read(&buffer->huge_lock);
 
 	*access = run.access;
-	return run.tested ? VM_FAULT_NOPAGE : VM_FAULT_OOM;
+	if (run.tested)
+		return VM_FAULT_NOPAGE;
+	return fatal_signal_pending(current) ? VM_FAULT_SIGBUS : VM_FAULT_OOM;
 }
 
 #ifdef CONFIG_ARCH_SUPPORTS_PMD_PFNMAP
