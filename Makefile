@@ -9,7 +9,7 @@ CHECK_KERNELS := $(or $(KERNEL),7.3 6.12)
 MODULE_KERNELS := $(or $(KERNEL),7.3 6.12)
 ENTER := lab/enter --
 
-export TEST LAB_MIRROR LAB_BOOT
+export TEST COVERAGE LAB_MIRROR LAB_BOOT
 
 help:
 	@echo 'make demo         watch the main job on a stock 7.3 kernel'
