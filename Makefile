@@ -5,21 +5,22 @@
 KERNEL ?=
 TEST ?=
 # The longest first, so that the others run beside it.
-CHECK_KERNELS := $(or $(KERNEL),7.3 6.12)
-MODULE_KERNELS := $(or $(KERNEL),7.3 6.12)
+CHECK_KERNELS := $(or $(KERNEL),7.3 7.2 6.12)
+MODULE_KERNELS := $(or $(KERNEL),7.3 7.2 6.12)
 ENTER := lab/enter --
 
 export TEST COVERAGE LAB_MIRROR LAB_BOOT
 
 help:
 	@echo 'make demo         watch the main job on a stock 7.3 kernel'
-	@echo 'make check        unit tests, and guest tests on stock 7.3 and 6.12;'
-	@echo '                  KERNEL=7.3 or 6.12: only there; TEST=revoke: only that'
+	@echo 'make check        unit tests, and guest tests on stock 7.3, 7.2 and 6.12;'
+	@echo '                  KERNEL=7.2: only there; TEST=revoke: only that'
 	@echo 'make check-packages  the Debian packages on a clean Debian 13'
 	@echo 'make check-debug  the guest tests on a kernel with KASAN, lockdep and more'
+	@echo 'make check-kcsan  tests of races on a kernel that reports data races (KCSAN)'
 	@echo 'make fuzz         what reads foreign input, a minute each; SECONDS=600: longer'
 	@echo 'make bench        against stock vfio-pci: a table and build/bench.json'
-	@echo 'make lab-shell    a shell in the guest, devices bound; KERNEL=7.3, 6.12, debug'
+	@echo 'make lab-shell    a shell in the guest, devices bound; KERNEL=7.2, debug ...'
 	@echo 'make module       build/<kernel>/src/module/dmabuf-vfio-pci.ko for all kernels'
 	@echo 'make packages     Debian packages in build/packages'
 	@echo 'make lab          only set the lab up; LAB_MIRROR=http://<mirror>/debian, once, on Ubuntu'
@@ -41,11 +42,14 @@ check-packages: lab
 	@lab/debian
 	@TEST= $(ENTER) lab/check debian13
 
-debug-kernel: lab
-	@. lab/env && $(ENTER) lab/debug-kernel "$$CACHE"
+debug-kernel kcsan-kernel: lab
+	@. lab/env && $(ENTER) lab/debug-kernel "$$CACHE" $(@:-kernel=)
 
 check-debug: debug-kernel
 	@$(ENTER) lab/check debug
+
+check-kcsan: kcsan-kernel
+	@$(ENTER) lab/check kcsan
 
 # New inputs that reach new code are kept in build/fuzz/corpus.
 SECONDS ?= 60
@@ -55,7 +59,7 @@ fuzz: lab
 # The image with all that is in it, for the targets below.
 KERNEL_ONE = $(or $(KERNEL),7.3)
 IMAGE_PROGRAMS = user $(if $(filter debug,$(KERNEL)),unit)
-image: lab $(if $(filter debug,$(KERNEL)),debug-kernel)
+image: lab $(patsubst %,%-kernel,$(filter debug kcsan,$(KERNEL)))
 	@$(ENTER) sh -euc 'make -s -f lab/programs.mk -j$$(nproc) $(IMAGE_PROGRAMS); lab/build-module $(KERNEL_ONE); lab/image $(KERNEL_ONE)'
 
 lab-shell: image
@@ -76,5 +80,5 @@ clean:
 distclean: clean
 	@. lab/env && rm -rf "$$CACHE"
 
-.PHONY: help lab module packages check check-packages debug-kernel check-debug fuzz image lab-shell demo bench clean distclean
+.PHONY: help lab module packages check check-packages debug-kernel check-debug kcsan-kernel check-kcsan fuzz image lab-shell demo bench clean distclean
 SHELL := /bin/bash
