@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What differs between the supported kernels, 6.12 to 7.3, and nothing else.
- * The rest of the module is written for the newest of them.
+ * What differs between kernels, and nothing else.  The rest of the module is
+ * written for the newest of those it is tested on.
  *
- * Kernels in between that were not tried are served by the version that the
- * interface is known to have changed in; a wrong one breaks the build there.
+ * Distributions backport, so what a kernel has is looked up in its headers:
+ * module/probe writes probed.h, and stops the build on a kernel whose interfaces
+ * fit together in no known way, or that needs no such module.  The version
+ * decides only about behaviour that no header shows.
  */
 #ifndef _DVP_COMPAT_H
 #define _DVP_COMPAT_H
@@ -13,67 +15,88 @@
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/pci.h>
+#include <linux/utsname.h>
 #include <linux/version.h>
 #include <linux/vfio_pci_core.h>
 
+#include "probed.h"
+
+/* The series that the tests run on; kernels in between are not among them. */
+#define DVP_IS_SERIES(major, minor) \
+	(LINUX_VERSION_CODE >= KERNEL_VERSION(major, minor, 0) && \
+	 LINUX_VERSION_CODE < KERNEL_VERSION(major, (minor) + 1, 0))
+#define DVP_IS_TESTED \
+	(DVP_IS_SERIES(6, 12) || DVP_IS_SERIES(7, 2) || DVP_IS_SERIES(7, 3))
+
+/* Zaps, resets and locks of older ones were never looked at. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0)
 #error "dmabuf-vfio-pci needs Linux 6.12 or later"
 #endif
 
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
-#define DVP_IMPORT_NS(ns)	MODULE_IMPORT_NS(ns)
-#else
-#define DVP_IMPORT_NS(ns)	MODULE_IMPORT_NS(#ns)
-#endif
+/* What MODULE_IMPORT_NS() makes of a name on some kernels, of a string on others. */
+#define DVP_IMPORT_NS(ns)	MODULE_INFO(import_ns, #ns)
 
-/* Until 6.16 huge PFNs are handed over as pfn_t. */
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 17, 0)
+/* Some kernels want huge PFNs as pfn_t. */
+#if DVP_HAVE_PFN_T
 #include <linux/pfn_t.h>
 #define dvp_huge_pfn(pfn)	__pfn_to_pfn_t(pfn, PFN_DEV)
 #else
 #define dvp_huge_pfn(pfn)	(pfn)
 #endif
 
-/* 7.0 brought it; what it allocates is zero on both sides. */
+/* Elsewhere it is a macro; what it allocates is zero on both sides. */
 #ifndef kzalloc_obj
 #define kzalloc_obj(what, flags)	kzalloc(sizeof(what), flags)
 #endif
 
-/* .match_token_uuid came with 6.17, .get_region_info_caps with 6.19. */
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 17, 0)
-#define DVP_OPS_MATCH_TOKEN_UUID
-#else
+/* Members of struct vfio_device_ops that not every kernel has. */
+#if DVP_HAVE_MATCH_TOKEN_UUID
 #define DVP_OPS_MATCH_TOKEN_UUID \
 	.match_token_uuid = vfio_pci_core_match_token_uuid,
-#endif
-/* PASIDs came with 6.15. */
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 15, 0)
-#define DVP_OPS_PASID
 #else
+#define DVP_OPS_MATCH_TOKEN_UUID
+#endif
+#if DVP_HAVE_PASID
 #define DVP_OPS_PASID \
 	.pasid_attach_ioas = vfio_iommufd_physical_pasid_attach_ioas, \
 	.pasid_detach_ioas = vfio_iommufd_physical_pasid_detach_ioas,
-#endif
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 19, 0)
-#define DVP_OPS_REGION_INFO
 #else
+#define DVP_OPS_PASID
+#endif
+#if DVP_HAVE_REGION_INFO_CAPS
 #define DVP_OPS_REGION_INFO \
 	.get_region_info_caps = vfio_pci_ioctl_get_region_info,
+#else
+#define DVP_OPS_REGION_INFO
 #endif
 
 /*
  * Whether a special huge entry is safe in a VM_MIXEDMAP VMA.  Walkers of page
- * tables leave VM_PFNMAP out, but look at this one; in 6.12 those behind
- * /proc/<pid>/pagemap, clear_refs and MADV_COLD take the PFN for a page there.
+ * tables leave VM_PFNMAP out, but look at this one.  Those behind
+ * /proc/<pid>/pagemap (6.12 and 7.2), clear_refs and MADV_COLD (6.12) take the
+ * PFN for a page there, and the kernel panics.
+ *
+ * No header shows what walkers do, so this goes by the version.  It is for kernels
+ * where each of them was tried (tests/vm/test_walkers.c) only.
  */
-#define DVP_HUGE_MIXEDMAP	(LINUX_VERSION_CODE >= KERNEL_VERSION(7, 2, 0))
+#define DVP_HUGE_MIXEDMAP	DVP_IS_SERIES(7, 3)
+
+/**
+ * dvp_warn_if_untested() - say in the log that nobody has tried this kernel
+ */
+static inline void dvp_warn_if_untested(void)
+{
+	if (!DVP_IS_TESTED)
+		pr_warn(KBUILD_MODNAME ": not tested on Linux %s, only on 6.12, 7.2 and 7.3; slices are mapped with small pages\n",
+			init_utsname()->release);
+}
 
 /*
- * 7.1 has a function for VM_PFNMAP and VM_MIXEDMAP.  The one before does
+ * Some kernels have a function for VM_PFNMAP and VM_MIXEDMAP.  The older one does
  * nothing unless the VMA says VM_PFNMAP, so it is shown a copy that does; it
  * takes address space, addresses and flags from it, and keeps nothing.
  */
-#if LINUX_VERSION_CODE < KERNEL_VERSION(7, 1, 0)
+#if !DVP_HAVE_ZAP_SPECIAL
 static inline void zap_special_vma_range(struct vm_area_struct *vma,
 					 unsigned long addr, unsigned long size)
 {
@@ -86,15 +109,14 @@ static inline void zap_special_vma_range(struct vm_area_struct *vma,
 #endif
 
 /*
- * Importers, and the core's own export of DMABUFs: 6.19 brought them, 7.0 the
- * names used here, and both want a kernel that was configured so.  Elsewhere
- * attaching is refused.  None of these has the kernel's name, as some of those
- * are declared in kernels that are taken for having none.
+ * Importers, and the core's own export of DMABUFs, need a kernel that has them and
+ * was configured with CONFIG_VFIO_PCI_DMABUF.  Elsewhere attaching is refused.
+ * None of these has the kernel's name, as a kernel without that option may declare
+ * some of them.
  */
 struct p2pdma_provider;
 
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 0, 0) && \
-	IS_ENABLED(CONFIG_VFIO_PCI_DMABUF)
+#if DVP_HAVE_CORE_EXPORT
 #include <linux/dma-buf-mapping.h>
 #include <linux/pci-p2pdma.h>
 
@@ -165,15 +187,15 @@ static inline void dvp_offer_core_export(struct vfio_pci_core_device *vdev)
  * @vdev: an open device
  * @bar: region index, 0 to 5
  *
- * 7.2 and later claim every BAR when the device is opened, earlier kernels
- * each at its first use.
+ * Kernels either claim each BAR at its first use, by vfio_pci_core_setup_barmap(),
+ * or all of them when the device is opened.
  *
  * Return: 0 or the errno that claiming it failed with.
  */
 static inline int dvp_claim_bar(struct vfio_pci_core_device *vdev,
 				unsigned int bar)
 {
-#if LINUX_VERSION_CODE < KERNEL_VERSION(7, 2, 0)
+#if DVP_HAVE_SETUP_BARMAP
 	return vfio_pci_core_setup_barmap(vdev, bar);
 #else
 	return PTR_ERR_OR_ZERO(vfio_pci_core_get_iomap(vdev, bar));
@@ -187,13 +209,13 @@ static inline int dvp_claim_bar(struct vfio_pci_core_device *vdev,
  * @disable_vga: no VGA resources
  * @disable_idle_d3: no D3 while unused
  *
- * Until 7.1 they are vfio-pci-core's, for all its drivers.
+ * On some kernels they are vfio-pci-core's, for all its drivers.
  */
 static inline void dvp_set_core_options(struct vfio_pci_core_device *vdev,
 					bool nointxmask, bool disable_vga,
 					bool disable_idle_d3)
 {
-#if LINUX_VERSION_CODE < KERNEL_VERSION(7, 2, 0)
+#if DVP_HAVE_SET_PARAMS
 	vfio_pci_core_set_params(nointxmask, disable_vga, disable_idle_d3);
 #else
 	vdev->nointxmask = nointxmask;
@@ -206,18 +228,18 @@ static inline void dvp_set_core_options(struct vfio_pci_core_device *vdev,
  * dvp_memory_enabled() - whether the device answers on its BARs
  * @vdev: an open device, its memory_lock held
  *
- * The core exports its own test only since 6.19.  The emulated command
+ * Not every kernel's core exports its own test.  The emulated command
  * register counts, not the device's, as for every access through the core.
  */
 static inline bool dvp_memory_enabled(struct vfio_pci_core_device *vdev)
 {
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 19, 0)
+#if DVP_HAVE_MEMORY_ENABLED
+	return __vfio_pci_memory_enabled(vdev);
+#else
 	if ((__force int)vdev->pdev->current_state >= (__force int)PCI_D3hot)
 		return false;
 	return vdev->pdev->no_command_memory ||
 	       vdev->vconfig[PCI_COMMAND] & PCI_COMMAND_MEMORY;
-#else
-	return __vfio_pci_memory_enabled(vdev);
 #endif
 }
 

@@ -246,6 +246,7 @@ static int __init dvp_module_init(void)
 {
 	int ret;
 
+	dvp_warn_if_untested();
 	ret = dvp_events_start();
 	if (ret)
 		return ret;

@@ -62,7 +62,7 @@ void *slice_map(int fd, size_t offset, size_t length)
 
 bool slice_can_be_huge(void)
 {
-	return kernel_is(7, 2);
+	return kernel_is(7, 3) && !kernel_is(7, 4);
 }
 
 int slice_revoke(const struct device *dev, int fd)

@@ -20,8 +20,8 @@ int slice_new(const struct device *dev, uint32_t bar, uint64_t offset,
 /* Maps a slice shared and writable; the test fails if it does. */
 void *slice_map(int fd, size_t offset, size_t length);
 /*
- * Whether slices can have huge pages: before Linux 7.2 only BAR mappings can,
- * and one fault brings in the same pages as small ones.
+ * Whether slices can have huge pages: on other kernels than Linux 7.3 only BAR
+ * mappings can, and one fault brings in the same pages as small ones.
  */
 bool slice_can_be_huge(void);
 /* 0, or -1 with errno. */
