@@ -66,8 +66,8 @@ static void check_kernel(void)
 	sscanf(name.release, "%u.%u", &major, &minor);
 	if (major * 1000 + minor < 6012)
 		say("kernel", BAD, "%s: boot Linux 6.12 or later, which the driver needs", name.release);
-	else if (major * 1000 + minor > 7003)
-		say("kernel", WARNING, "%s: nobody has tried the driver on later ones than 7.3; boot one of these if it fails", name.release);
+	else if (major * 1000 + minor != 6012 && major * 1000 + minor != 7002 && major * 1000 + minor != 7003)
+		say("kernel", WARNING, "%s: the driver is tested on 6.12, 7.2 and 7.3 only; boot one of these if it fails", name.release);
 	else
 		say("kernel", GOOD, "%s", name.release);
 }
