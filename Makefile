@@ -5,7 +5,7 @@
 KERNEL ?=
 TEST ?=
 # The longest first, so that the others run beside it.
-CHECK_KERNELS := $(or $(KERNEL),7.3 7.2 6.12)
+CHECK_KERNELS := $(or $(KERNEL),7.3 6.12 7.2)
 MODULE_KERNELS := $(or $(KERNEL),7.3 7.2 6.12)
 ENTER := lab/enter --
 
@@ -48,8 +48,10 @@ debug-kernel kcsan-kernel: lab
 check-debug: debug-kernel
 	@$(ENTER) lab/check debug
 
+# Those in which much happens at the same time.
+KCSAN_TESTS := test_race,test_revoke,test_evict,test_suspend,test_events
 check-kcsan: kcsan-kernel
-	@$(ENTER) lab/check kcsan
+	@$(ENTER) env LAB_BOOT="--tests $(KCSAN_TESTS) $$LAB_BOOT" lab/check kcsan
 
 # New inputs that reach new code are kept in build/fuzz/corpus.
 SECONDS ?= 60
