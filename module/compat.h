@@ -36,14 +36,6 @@
 /* What MODULE_IMPORT_NS() makes of a name on some kernels, of a string on others. */
 #define DVP_IMPORT_NS(ns)	MODULE_INFO(import_ns, #ns)
 
-/* Some kernels want huge PFNs as pfn_t. */
-#if DVP_HAVE_PFN_T
-#include <linux/pfn_t.h>
-#define dvp_huge_pfn(pfn)	__pfn_to_pfn_t(pfn, PFN_DEV)
-#else
-#define dvp_huge_pfn(pfn)	(pfn)
-#endif
-
 /* Elsewhere it is a macro; what it allocates is zero on both sides. */
 #ifndef kzalloc_obj
 #define kzalloc_obj(what, flags)	kzalloc(sizeof(what), flags)
