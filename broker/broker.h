@@ -111,6 +111,11 @@ struct device *device_add(struct broker *broker, const struct device_config *con
 /* Opens it, or takes a stored fd over, if that is not -1. */
 int device_open(struct device *device, int fd);
 struct device *device_find(struct broker *broker, const char *bdf);
+/*
+ * Revokes a slice, and does not return before its importers have unmapped it: a
+ * signal does not end that.  0 also if it was revoked before; -1 with errno.
+ */
+int device_revoke(const struct device *device, const struct vdb_slice *slice);
 /* Closes it, which revokes whatever is left of it. */
 void device_close(struct device *device);
 /* Ends its leases, and closes it. */

@@ -183,6 +183,16 @@ unsigned int devices_count_open(const struct broker *broker)
 	return count;
 }
 
+int device_revoke(const struct device *device, const struct vdb_slice *slice)
+{
+	int ret;
+
+	do
+		ret = vdb_slice_revoke(device->vdb, slice);
+	while (ret && errno == EINTR);
+	return ret && errno != EBADFD ? -1 : 0;
+}
+
 void device_close(struct device *device)
 {
 	int fd;

@@ -119,7 +119,7 @@ static struct lease *prepare(struct client *client, const struct vdp_acquire *re
 static void undo(struct lease *lease)
 {
 	if (lease->slice)
-		vdb_slice_revoke(lease->device->vdb, lease->slice);
+		device_revoke(lease->device, lease->slice);
 	store_remove(store_name_of_lease(lease->id));
 	lease->end = VDP_END_CLIENT;
 	broker_save(lease->broker);

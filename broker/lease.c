@@ -151,8 +151,7 @@ static void take_back(struct lease *lease)
 {
 	struct device *device = lease->device;
 
-	if (!device || !device->vdb || !vdb_slice_revoke(device->vdb, lease->slice) ||
-	    errno == EBADFD)
+	if (!device || !device->vdb || !device_revoke(device, lease->slice))
 		return;
 	log_line(LOG_CRIT, "lease %" PRIu64 " of %s cannot be revoked (%s): closing the device",
 		 lease->id, lease->slice_name, strerror(errno));

@@ -332,7 +332,7 @@ static void take_back_unknown(struct broker *broker, int fd)
 			close(copy);
 			return;
 		}
-		ret = vdb_slice_revoke(device->vdb, slice);
+		ret = device_revoke(device, slice);
 		vdb_slice_free(slice);
 		if (!ret)
 			return;

@@ -4,14 +4,16 @@
  * of the driver dmabuf-vfio-pci.
  *
  * The owner holds a VFIO device fd: it exports slices of BARs (vdb_device_*,
- * vdb_slice_export(), vdb_slice_revoke()).  A client holds slices and nothing
+ * vdb_slice_export(), vdb_slice_revoke()), and lists what has been exported
+ * (vdb_device_list()).  A client holds slices and nothing
  * else of the device: it gets them from the owner (vdb_slice_receive()) or from
  * the broker (vdb_client_*), maps them (vdb_slice_map()) and talks to
  * registers through them (vdb_read32() and so on, or, where the slice may be
  * taken back meanwhile, vdb_try_read32() and so on).
  *
  * Every function that can fail returns 0 (or what is stated) on success, and
- * -1, or NULL, with errno set on failure; a failed call has changed nothing.
+ * -1, or NULL, with errno set on failure; a failed call has changed nothing,
+ * unless its description says otherwise.
  * Offsets and lengths are bytes.  All file descriptors that the library makes
  * or receives are close-on-exec.
  *
@@ -26,6 +28,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -115,6 +118,7 @@ int vdb_device_iommu_fd(const struct vdb_device *device);
 #define VDB_CAN_EXPORT	(1u << 0)	/* slices that can be mapped, and revoked */
 #define VDB_CAN_WC	(1u << 1)	/* write-combining slices */
 #define VDB_CAN_EVENTS	(1u << 2)	/* vdb_slice_watch() */
+#define VDB_CAN_LIST	(1u << 3)	/* vdb_device_list() and all that takes an id */
 
 /**
  * vdb_device_abilities() - what the device's driver offers
@@ -199,8 +203,17 @@ struct vdb_slice *vdb_slice_export(const struct vdb_device *device,
  * When it returns 0, or -1 with EBADFD, no mapping in any process reaches the
  * device through the slice, and none can be made.  It waits for no client.
  *
- * Return: 0; -1 with EBADFD if it was revoked before, EINVAL if it is not a
- * slice of @device.
+ * It waits for other devices' drivers that have imported the slice to unmap it.
+ * A signal handler that runs meanwhile ends the wait, and the call fails with
+ * EINTR.  The slice is revoked then: no mapping of a process reaches the device,
+ * and the drivers unmap when they can.  Call again to wait for them; that call
+ * returns -1 with EBADFD when they have unmapped.
+ *
+ * Return: 0; -1 with errno:
+ *	EBADFD	an earlier call revoked it, or the device has been closed
+ *	EINTR	see above
+ *	ENODEV	it is a slice of another device
+ *	EINVAL	it is not a DMABUF of the driver dmabuf-vfio-pci
  */
 int vdb_slice_revoke(const struct vdb_device *device,
 		     const struct vdb_slice *slice);
@@ -211,7 +224,8 @@ int vdb_slice_revoke(const struct vdb_device *device,
  * @slice: gets an event fd, which travels with it from then on; one that it
  *	has already is replaced
  *
- * Return: 0; -1 with ENOTTY if the driver cannot, or as the feature says.
+ * Return: 0; -1 with ENOTTY if the driver cannot, ENODEV if it is a slice of
+ * another device, or as the feature says.
  */
 int vdb_slice_watch(const struct vdb_device *device, struct vdb_slice *slice);
 
@@ -257,6 +271,142 @@ enum vdb_state {
  * Return: enum vdb_state; -1 with ENODATA if the slice is not watched.
  */
 int vdb_slice_state(struct vdb_slice *slice, uint64_t *changes);
+
+/* ------------------------------------------------------------------------
+ * Buffers: what the kernel knows of an owner's slices and BAR mappings.
+ *
+ * A buffer is a slice, or what stands behind a mapping of the device fd.  The
+ * kernel gives each buffer an id.  An id is not 0, is greater than those before
+ * it, and is not used again while the module is loaded.  Only a holder of the
+ * device fd can use an id.
+ *
+ * An owner that was restarted and still has its device fd finds its slices with
+ * vdb_device_list(), and revokes those that it does not know with
+ * vdb_device_revoke_id().  It needs VDB_CAN_LIST; without it these functions
+ * fail with ENOTTY or EINVAL.
+ *
+ * As every call to the device does, they wake a device from low power.
+ */
+
+#define VDB_BAR_MAPPING	(1u << 2)	/* not a slice: a mapping of the device fd */
+
+struct vdb_buffer {
+	uint64_t id;
+	uint64_t inode;		/* as in fstat() and /proc/<pid>/maps */
+	uint64_t offset;	/* of its byte 0 in the BAR */
+	uint64_t length;
+	unsigned int bar;
+	unsigned int flags;	/* VDB_READ_ONLY, VDB_WC, VDB_BAR_MAPPING */
+	enum vdb_state state;
+	unsigned int nr_ranges;	/* ranges that continue each other are one */
+	unsigned int mappings;	/* in all processes */
+	unsigned int importers;	/* devices that are attached to it */
+	unsigned int dma_maps;	/* mappings for DMA that they have */
+	unsigned int reserved[5];	/* 0; room for what later versions tell */
+};
+
+/**
+ * vdb_device_list() - the buffers of a device
+ * @device: with VDB_CAN_LIST
+ * @each: called for each buffer, in the order of their ids, until it returns
+ *	false; @buffer is valid during the call.  It may use @device, also to
+ *	export and revoke slices.
+ * @data: handed to @each
+ *
+ * A buffer that exists during all of the call is listed once.  One that is
+ * exported or released meanwhile is listed or not.  Listing needs 64 KiB of
+ * memory, however many there are.
+ *
+ * Return: 0 if @each has seen all; 1 if it returned false; -1 with errno, and
+ * @each may have been called before.
+ */
+int vdb_device_list(const struct vdb_device *device,
+		    bool (*each)(const struct vdb_buffer *buffer, void *data), void *data);
+
+/**
+ * vdb_device_buffer() - one buffer
+ * @device: with VDB_CAN_LIST
+ * @id: the buffer's
+ * @buffer: filled in
+ *
+ * Return: 0; -1 with ENOENT if @device has no such buffer (any more).
+ */
+int vdb_device_buffer(const struct vdb_device *device, uint64_t id,
+		      struct vdb_buffer *buffer);
+
+/**
+ * vdb_device_buffer_ranges() - the ranges of a buffer
+ * @device: with VDB_CAN_LIST
+ * @id: the buffer's
+ * @first: index of the range to begin with
+ * @ranges: filled in, in the order of the buffer
+ * @room: how many ranges there is room for
+ *
+ * Return: how many were filled in, fewer than @room if there are no more; -1
+ * with ENOENT if @device has no such buffer (any more).
+ */
+ssize_t vdb_device_buffer_ranges(const struct vdb_device *device, uint64_t id,
+				 size_t first, struct vdb_range *ranges, size_t room);
+
+/**
+ * vdb_slice_id() - the id of a slice
+ * @device: that it was exported from, with VDB_CAN_LIST
+ * @slice: any of @device
+ *
+ * Return: the id; 0 with errno:
+ *	ENODEV	it is a slice of another device
+ *	EINVAL	it is not a DMABUF of the driver dmabuf-vfio-pci
+ *	ENOTTY	the driver cannot
+ */
+uint64_t vdb_slice_id(const struct vdb_device *device, const struct vdb_slice *slice);
+
+/**
+ * vdb_device_revoke_id() - take a buffer back for good, by its id
+ * @device: with VDB_CAN_LIST
+ * @id: of a slice; that of a BAR mapping revokes this one
+ *
+ * As vdb_slice_revoke(), whoever exported the slice, and also if no process has
+ * an fd of it any more.
+ *
+ * Return: 0; -1 with EBADFD or EINTR as vdb_slice_revoke(), or ENOENT if @device
+ * has no such buffer (any more): nothing is left of it, so nothing reaches the
+ * device through it.
+ */
+int vdb_device_revoke_id(const struct vdb_device *device, uint64_t id);
+
+/**
+ * vdb_device_watch() - be notified when a device is suspended and closed
+ * vdb_device_watch_id() - the same for one buffer of it
+ * @device: with VDB_CAN_LIST
+ * @id: the buffer's
+ *
+ * The fd polls readable (POLLIN) at first and after every change, until
+ * vdb_event_read() has read it.  After revocation, which for a device is that its
+ * last fd was closed, it reports POLLHUP as well and stays readable.  The fd
+ * keeps neither the buffer nor the device, and can be passed to any process.
+ *
+ * Return: an event fd, non-blocking, to be closed by the caller; -1 with ENOENT
+ * if @device has no such buffer (any more), ENOTTY if the driver cannot, or what
+ * the feature says.
+ */
+int vdb_device_watch(const struct vdb_device *device);
+int vdb_device_watch_id(const struct vdb_device *device, uint64_t id);
+
+/**
+ * vdb_event_read() - what a device or buffer has become
+ * @event_fd: from the functions above; not that of a slice, which
+ *	vdb_slice_state() reads
+ * @changes: NULL, or where to put a number that grows with every suspension,
+ *	resumption and revocation; left alone if revocation was read before
+ *
+ * Return: enum vdb_state; -1 with EAGAIN if nothing has changed since the last
+ * call, or what read() says.
+ */
+int vdb_event_read(int event_fd, uint64_t *changes);
+
+/* ------------------------------------------------------------------------
+ * Mapping slices, and passing them on.
+ */
 
 /**
  * vdb_slice_map() - map a slice or a part of it

@@ -267,6 +267,9 @@ unsigned int vdb_device_abilities(const struct vdb_device *device)
 		abilities |= VDB_CAN_WC;
 	if (can(device, VFIO_DEVICE_FEATURE_GET | VFIO_DMABUF_FEATURE_EVENTS))
 		abilities |= VDB_CAN_EVENTS;
+	/* One came with the other. */
+	if (can(device, VFIO_DEVICE_FEATURE_GET | VFIO_DMABUF_FEATURE_LIST))
+		abilities |= VDB_CAN_LIST;
 	return abilities;
 }
 

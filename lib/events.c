@@ -9,7 +9,8 @@
 
 #include "internal.h"
 
-int vdb_slice_watch(const struct vdb_device *device, struct vdb_slice *slice)
+/* Of a buffer by its fd, or, if that is -1, by its id; of the device if that is 0. */
+static int open_events(const struct vdb_device *device, int dmabuf_fd, uint64_t id)
 {
 	struct {
 		struct vfio_device_feature feature;
@@ -18,17 +19,58 @@ int vdb_slice_watch(const struct vdb_device *device, struct vdb_slice *slice)
 		.feature.argsz = sizeof(request),
 		.feature.flags = VFIO_DEVICE_FEATURE_GET | VFIO_DMABUF_FEATURE_EVENTS,
 		.events = {
-			.dmabuf_fd = slice->fd,
+			.dmabuf_fd = dmabuf_fd,
 			.open_flags = O_CLOEXEC | O_NONBLOCK,
+			.id = id,
 		},
 	};
-	int fd = ioctl(device->fd, VFIO_DEVICE_FEATURE, &request);
+
+	return ioctl(device->fd, VFIO_DEVICE_FEATURE, &request);
+}
+
+int vdb_device_watch(const struct vdb_device *device)
+{
+	return open_events(device, -1, 0);
+}
+
+int vdb_device_watch_id(const struct vdb_device *device, uint64_t id)
+{
+	/* The kernel would take it for the device. */
+	if (!id) {
+		errno = ENOENT;
+		return -1;
+	}
+	return open_events(device, -1, id);
+}
+
+int vdb_slice_watch(const struct vdb_device *device, struct vdb_slice *slice)
+{
+	int fd = open_events(device, slice->fd, 0);
 
 	if (fd < 0)
 		return -1;
 	vdb_close(slice->event_fd);
 	slice->event_fd = fd;
 	return 0;
+}
+
+int vdb_event_read(int event_fd, uint64_t *changes)
+{
+	struct vfio_dmabuf_event event;
+	ssize_t size = read(event_fd, &event, sizeof(event));
+
+	if (size < 0)
+		return -1;
+	/* The end of the file: revocation has been read before. */
+	if (!size)
+		return VDB_REVOKED;
+	if (size != sizeof(event) || event.state > VFIO_DMABUF_STATE_REVOKED) {
+		errno = EPROTO;
+		return -1;
+	}
+	if (changes)
+		*changes = event.changes;
+	return (int)event.state;
 }
 
 /*

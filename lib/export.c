@@ -88,8 +88,8 @@ struct vdb_slice *vdb_slice_export(const struct vdb_device *device,
 	return slice;
 }
 
-int vdb_slice_revoke(const struct vdb_device *device,
-		     const struct vdb_slice *slice)
+/* By fd, or, if that is -1, by id. */
+static int revoke_buffer(const struct vdb_device *device, int fd, uint64_t id)
 {
 	struct {
 		struct vfio_device_feature feature;
@@ -97,8 +97,19 @@ int vdb_slice_revoke(const struct vdb_device *device,
 	} request = {
 		.feature.argsz = sizeof(request),
 		.feature.flags = VFIO_DEVICE_FEATURE_SET | VFIO_DMABUF_FEATURE_REVOKE,
-		.revoke.dmabuf_fd = slice->fd,
+		.revoke = { .dmabuf_fd = fd, .id = id },
 	};
 
 	return ioctl(device->fd, VFIO_DEVICE_FEATURE, &request);
+}
+
+int vdb_slice_revoke(const struct vdb_device *device,
+		     const struct vdb_slice *slice)
+{
+	return revoke_buffer(device, slice->fd, 0);
+}
+
+int vdb_device_revoke_id(const struct vdb_device *device, uint64_t id)
+{
+	return revoke_buffer(device, -1, id);
 }
