@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The module's list of a function's buffers, which is for root. */
+/* A function's buffers, as the kernel knows them. */
 #ifndef CMD_BUFFERS_H
 #define CMD_BUFFERS_H
 
@@ -9,12 +9,17 @@
 #include "parse.h"
 
 struct buffers {
-	struct buffer *list;
-	size_t nr;
+	struct buffer *list;	/* sorted by inode */
+	size_t nr, room;
 };
 
-/* False, and none, if the list cannot be read. */
+/*
+ * The kernel lists the buffers to a holder of the device fd, so this borrows the
+ * fd of a process, and to root in debugfs.  False, and none, if neither works.
+ */
 bool buffers_read(const char *bdf, struct buffers *buffers);
+/* In debugfs only. */
+bool buffers_read_debugfs(const char *bdf, struct buffers *buffers);
 void buffers_free(struct buffers *buffers);
 /* The one that is mapped from this inode, or NULL. */
 const struct buffer *buffers_find(const struct buffers *buffers, uint64_t inode);

@@ -1,82 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 /* Whether somebody would miss a PCI function. */
 #include <errno.h>
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "buffers.h"
+#include "holder.h"
 #include "in_use.h"
 #include "process.h"
 #include "sysfs.h"
 
-/* Through what a function is open, if it is. */
 struct vfio {
-	const char *bdf;
-	char path[64];		/* of the group's file, "" if there is none */
-	dev_t group, device;	/* 0 if there is none */
+	struct vfio_files files;
 	struct buffers buffers;
 	char *why;
 	size_t size;
 };
 
-static void find_files(struct vfio *vfio)
-{
-	char name[64], path[256];
-	struct dirent *entry;
-	DIR *dir;
-
-	if (function_link(vfio->bdf, "iommu_group", name, sizeof(name))) {
-		static const char *const prefixes[] = { "", "noiommu-" };
-
-		for (int i = 0; i < 2 && !vfio->group; i++) {
-			snprintf(path, sizeof(path), "/sys/class/vfio/%s%s/dev", prefixes[i], name);
-			vfio->group = device_number(path);
-			snprintf(vfio->path, sizeof(vfio->path), "/dev/vfio/%s%.32s", prefixes[i], name);
-		}
-	}
-	function_path(vfio->bdf, "vfio-dev", path, sizeof(path));
-	dir = opendir(path);
-	while (dir && (entry = readdir(dir))) {
-		if (entry->d_name[0] == '.')
-			continue;
-		snprintf(path, sizeof(path), "/sys/class/vfio-dev/%.64s/dev", entry->d_name);
-		vfio->device = device_number(path);
-	}
-	if (dir)
-		closedir(dir);
-}
-
-/* Whether a device fd, which has no name, is this device's; Linux 6.17 and later say it. */
-static bool is_device_fd(const struct open_file *opened, const char *bdf)
-{
-	char path[64], line[512];
-	bool found = false;
-	FILE *file;
-
-	snprintf(path, sizeof(path), "/proc/%.20s/fdinfo/%.20s", opened->pid, opened->fd);
-	file = fopen(path, "re");
-	while (file && !found && fgets(line, sizeof(line), file)) {
-		line[strcspn(line, "\n")] = '\0';
-		found = !strncmp(line, "vfio-device-syspath:", 20) && strrchr(line, '/') &&
-			!strcmp(strrchr(line, '/') + 1, bdf);
-	}
-	if (file)
-		fclose(file);
-	return found;
-}
-
 static bool opens_it(const struct open_file *file, void *data)
 {
 	const struct vfio *vfio = data;
 
-	if (S_ISCHR(file->mode))
-		return file->number == vfio->group || file->number == vfio->device;
-	return !(file->mode & S_IFMT) && is_device_fd(file, vfio->bdf);
+	return vfio_files_has(&vfio->files, file);
 }
 
 /* A mapping of a BAR keeps the device open, one of a slice does not. */
@@ -107,18 +53,19 @@ static bool has_it(const char *pid, void *data)
 
 bool vfio_in_use(const char *bdf, char *why, size_t size)
 {
-	struct vfio vfio = { .bdf = bdf, .why = why, .size = size };
+	struct vfio vfio = { .why = why, .size = size };
 	bool used;
 	int fd;
 
-	find_files(&vfio);
-	buffers_read(bdf, &vfio.buffers);
+	vfio_files_find(bdf, &vfio.files);
+	/* What a process with the device fd could tell is not needed: its fd is found. */
+	buffers_read_debugfs(bdf, &vfio.buffers);
 	used = process_any(has_it, &vfio);
 	buffers_free(&vfio.buffers);
-	if (used || !vfio.group)
+	if (used || !vfio.files.group)
 		return used;
 	/* The group knows it, whatever becomes of the fd by which it was opened. */
-	fd = open(vfio.path, O_RDWR | O_CLOEXEC);
+	fd = open(vfio.files.path, O_RDWR | O_CLOEXEC);
 	used = fd < 0 && errno == EBUSY;
 	if (fd >= 0)
 		close(fd);

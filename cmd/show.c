@@ -2,16 +2,17 @@
 /*
  * vfio-dmabuf show: who holds which part of a function's BARs.
  *
- * Three sources that each know a part: the module's list of buffers (root
- * only), the memory maps of processes, and the broker's leases.  The list says
- * which mappings are of which buffer; without it there are only their names,
- * which are their holders' to choose.
+ * Three sources that each know a part: the kernel's list of buffers (for root,
+ * and for the user whose process has the device), the memory maps of processes,
+ * and the broker's leases.  The list says which mappings are of which buffer;
+ * without it there are only their names, which are their holders' to choose.
  */
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "buffers.h"
 #include "command.h"
@@ -223,7 +224,8 @@ int cmd_show(int argc, char **argv)
 	static const struct argp argp = {
 		.parser = parse, .args_doc = "BDF", .children = common_options,
 		.doc = "Shows each BAR of a function, and who holds which part of it."
-		       "\vRoot sees everybody; others see the mappings of their own processes.",
+		       "\vRoot sees everybody. Other users see everybody if a process of theirs has the"
+		       " device open, and otherwise the mappings of their own processes.",
 	};
 	struct function function;
 
@@ -254,6 +256,8 @@ int cmd_show(int argc, char **argv)
 	if (ranges_left_out)
 		printf("(some slices have more ranges than are listed)\n");
 	if (!listed)
-		printf("(slices that nobody here has mapped are seen by root only, with debugfs)\n");
+		printf("(slices that are not mapped are missing: %s)\n", geteuid() ?
+		       "run it as root to see all" :
+		       "no process that has the device open can be asked, and debugfs cannot be read");
 	return 0;
 }

@@ -4,18 +4,23 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/dma-buf.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "broker.h"
 #include "client.h"
 #include "command.h"
 #include "device.h"
+#include "kernel.h"
 #include "manager.h"
 #include "slice.h"
 #include "suite.h"
@@ -209,6 +214,125 @@ START_TEST(what_is_left_out_is_said)
 }
 END_TEST
 
+/* For this test and the commands that it runs. */
+static void unmount_debugfs(void)
+{
+	ck_assert_works(unshare(CLONE_NEWNS));
+	ck_assert_works(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL));
+	ck_assert_works(umount2("/sys/kernel/debug", MNT_DETACH));
+	ck_assert_int_ne(access("/sys/kernel/debug/" DRIVER, F_OK), 0);
+}
+
+START_TEST(debugfs_is_not_needed)
+{
+	static const range_t ranges[] = { { 8 * PAGE, 2 * PAGE }, { 2 * PAGE, PAGE } };
+	struct device mem;
+	json_t *shown;
+	int fd;
+
+	unmount_debugfs();
+	device_open(&mem, "IVSHMEM");
+	fd = slice_export(&mem, MEM, O_RDONLY, ranges, 2);
+	ck_assert_works(fd);
+	ck_assert_works(slice_set_memattr(&mem, fd, VFIO_DMABUF_MEMATTR_WC));
+	slice_map(slice_new(&mem, MEM, 4 * PAGE, PAGE), 0, PAGE);
+	ck_assert_works(slice_revoke(&mem, slice_new(&mem, 0, 0, PAGE)));
+	device_map(&mem, MEM, 0, PAGE);
+	shown = show("IVSHMEM");
+	for (int i = 0; i < 2; i++)
+		ck_assert_uint_eq(count(shown, MEM, ranges[i].offset, ranges[i].length,
+					"slice, live, read-only, mapped 0 times, write-combining"), 1);
+	ck_assert_uint_eq(count(shown, MEM, 4 * PAGE, PAGE, "slice, live, writable, mapped 1 times"), 1);
+	ck_assert_uint_eq(count(shown, MEM, 4 * PAGE, PAGE, mapped_by(getpid())), 1);
+	ck_assert_uint_eq(count(shown, 0, 0, PAGE, "slice, revoked, "), 1);
+	ck_assert_uint_eq(count(shown, MEM, 0, PAGE, mapped_by(getpid())), 1);
+	ck_assert_uint_eq(count(shown, MEM, 0, PAGE, "slice"), 0);
+	ck_assert(json_is_true(json_object_get(shown, "complete")));
+	/* Nothing of this is another device's. */
+	ck_assert_int_eq(shell("vfio-dmabuf show %s", lab_bdf("IVSHMEM2")), 0);
+	check_says("held by nobody");
+	check_says("(slices that are not mapped are missing: no process that has the device open can be asked");
+}
+END_TEST
+
+/* An ordinary user whose process has the device. */
+START_TEST(user_sees_the_slices_of_his_own_device)
+{
+	struct device mem;
+
+	device_open(&mem, "IVSHMEM");
+	slice_new(&mem, MEM, 3 * PAGE, PAGE);
+	/* The shell inherits it, the command does not. */
+	ck_assert_works(dup2(mem.fd, 9));
+	ck_assert_int_eq(shell("/usr/bin/setpriv --reuid 1000 --clear-groups "
+			       "sh -c 'vfio-dmabuf show --json %s 9>&- || exit 1'", mem.bdf), 0);
+	check_says("\"complete\": true");
+	check_says("slice, live, writable, mapped 0 times");
+	close(9);
+	ck_assert_int_eq(shell("/usr/bin/setpriv --reuid 1000 --clear-groups vfio-dmabuf show %s", mem.bdf), 0);
+	check_says("(slices that are not mapped are missing: run it as root to see all)");
+	check_says_not("slice, live");
+}
+END_TEST
+
+/* Only a mapping is left that keeps the device open: nobody can be asked. */
+START_TEST(without_an_fd_debugfs_is_read)
+{
+	struct device mem;
+	json_t *shown;
+
+	device_open(&mem, "IVSHMEM");
+	slice_new(&mem, MEM, 3 * PAGE, PAGE);
+	device_map(&mem, MEM, 0, PAGE);
+	device_close(&mem);
+	shown = show("IVSHMEM");
+	ck_assert_uint_eq(count(shown, MEM, 3 * PAGE, PAGE, "slice, live"), 1);
+	ck_assert_uint_eq(count(shown, MEM, 0, PAGE, mapped_by(getpid())), 1);
+	ck_assert(json_is_true(json_object_get(shown, "complete")));
+}
+END_TEST
+
+static void wait_for_status(const char *bdf, const char *status)
+{
+	const struct timespec pause = { .tv_nsec = 10 * 1000 * 1000 };
+	char path[128], text[32] = "";
+	int tries;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/power/runtime_status", bdf);
+	for (tries = 0; tries < 1000 && strncmp(text, status, strlen(status)); tries++) {
+		nanosleep(&pause, NULL);
+		ck_assert_works(file_read(path, text, sizeof(text)));
+	}
+	ck_assert_msg(tries < 1000, "%s is %s", path, text);
+}
+
+/* To look at a device that sleeps must not wake it, nor its owner. */
+START_TEST(low_power_is_not_disturbed)
+{
+	struct {
+		struct vfio_device_feature feature;
+		struct vfio_device_low_power_entry_with_wakeup entry;
+	} request = {
+		.feature.argsz = sizeof(request),
+		.feature.flags = VFIO_DEVICE_FEATURE_SET |
+				 VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP,
+		.entry.wakeup_eventfd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+	};
+	struct device nvme;
+	uint64_t woken;
+
+	device_open(&nvme, "NVME");
+	slice_new(&nvme, 0, 0, PAGE);
+	ck_assert_works(ioctl(nvme.fd, VFIO_DEVICE_FEATURE, &request));
+	wait_for_status(nvme.bdf, "suspended");
+	ck_assert_uint_eq(count(show("NVME"), 0, 0, PAGE, "slice, suspended"), 1);
+	ck_assert_fails(read(request.entry.wakeup_eventfd, &woken, sizeof(woken)), EAGAIN);
+	wait_for_status(nvme.bdf, "suspended");
+	ck_assert_works(device_feature(&nvme, VFIO_DEVICE_FEATURE_SET | VFIO_DEVICE_FEATURE_LOW_POWER_EXIT));
+	ck_assert_uint_eq(count(show("NVME"), 0, 0, PAGE, "slice, live"), 1);
+}
+END_TEST
+
 START_TEST(however_many_there_are)
 {
 	struct device mem;
@@ -225,6 +349,9 @@ END_TEST
 
 Suite *suite(void)
 {
+	/* fdinfo says it since. */
+	const char *unnamed = kernel_is(6, 17) ? NULL :
+		"Linux before 6.17 does not say which device an fd is";
 	Suite *s = suite_create("show");
 	TCase *tc = add_group(s, "show");
 
@@ -235,5 +362,9 @@ Suite *suite(void)
 	tcase_add_test(tc, slice_of_several_ranges);
 	tcase_add_test(tc, what_is_left_out_is_said);
 	tcase_add_test(tc, however_many_there_are);
+	tcase_add_test(tc, without_an_fd_debugfs_is_read);
+	tcase_add_test(tc, low_power_is_not_disturbed);
+	add_test_or_skip(tc, debugfs_is_not_needed, unnamed);
+	add_test_or_skip(tc, user_sees_the_slices_of_his_own_device, unnamed);
 	return s;
 }
