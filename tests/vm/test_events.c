@@ -6,10 +6,10 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "buffers.h"
 #include "client.h"
 #include "device.h"
 #include "memory.h"
@@ -25,17 +25,7 @@ static int slice, events;
 
 static int events_open(const struct device *device, int dmabuf, uint32_t flags)
 {
-	struct {
-		struct vfio_device_feature feature;
-		struct vfio_dmabuf_feature_events events;
-	} request = {
-		.feature.argsz = sizeof(request),
-		.feature.flags = VFIO_DEVICE_FEATURE_GET |
-				 VFIO_DMABUF_FEATURE_EVENTS,
-		.events = { .dmabuf_fd = dmabuf, .open_flags = flags },
-	};
-
-	return ioctl(device->fd, VFIO_DEVICE_FEATURE, &request);
+	return buffer_events(device, dmabuf, 0, flags);
 }
 
 static void setup(void)
@@ -263,13 +253,15 @@ END_TEST
 
 START_TEST(bad_requests_are_refused)
 {
+	int closed = dup(events);
 	struct device edu;
 	char small[8];
 
+	close(closed);
 	device_open(&edu, "EDU");
-	ck_assert_fails(events_open(&edu, slice, 0), EINVAL);
+	ck_assert_fails(events_open(&edu, slice, 0), ENODEV);
 	ck_assert_fails(events_open(&dev, dev.fd, 0), EINVAL);
-	ck_assert_fails(events_open(&dev, -1, 0), EBADF);
+	ck_assert_fails(events_open(&dev, closed, 0), EBADF);
 	ck_assert_fails(events_open(&dev, slice, O_RDWR), EINVAL);
 	ck_assert_fails(read(events, small, sizeof(small)), EINVAL);
 	ck_assert_fails(write(events, small, sizeof(small)), EBADF);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -27,6 +28,7 @@
 #include "trace.h"
 
 #define PAGE	0x1000UL
+#define MEM	2	/* ivshmem's BAR that is plain memory */
 #define MIB2	(2UL << 20)
 #define GIB	(1UL << 30)
 #define RW	(PROT_READ | PROT_WRITE)
@@ -138,7 +140,7 @@ START_TEST(closing_closes_everything)
 	for (int i = 0; i < 3; i++) {
 		owner_open_edu();
 		ck_assert_uint_eq(vdb_device_abilities(owner),
-				  VDB_CAN_EXPORT | VDB_CAN_WC | VDB_CAN_EVENTS);
+				  VDB_CAN_EXPORT | VDB_CAN_WC | VDB_CAN_EVENTS | VDB_CAN_LIST);
 		vdb_device_close(owner);
 		ck_assert_int_eq(dup(0), before);
 		close(before);
@@ -177,6 +179,15 @@ START_TEST(cdev_and_iommufd)
 }
 END_TEST
 
+static bool count_buffer(const struct vdb_buffer *buffer, void *data)
+{
+	unsigned int *nr = data;
+
+	ck_assert_uint_ne(buffer->id, 0);
+	++*nr;
+	return true;
+}
+
 START_TEST(stock_driver_offers_nothing)
 {
 	const struct vdb_range range = { 0, PAGE };
@@ -188,6 +199,9 @@ START_TEST(stock_driver_offers_nothing)
 	errno = 0;
 	ck_assert_ptr_null(vdb_slice_export(owner, 0, &range, 1, 0));
 	ck_assert_int_eq(errno, ENOTTY);
+	ck_assert_fails(vdb_device_list(owner, count_buffer, NULL), ENOTTY);
+	ck_assert_fails(vdb_device_revoke_id(owner, 1), ENOTTY);
+	ck_assert_fails(vdb_device_watch(owner), ENOTTY);
 	vdb_device_close(owner);
 	driver_rebind(lab_bdf("EDU2"));
 }
@@ -635,6 +649,145 @@ START_TEST(closing_the_device_revokes)
 }
 END_TEST
 
+/* ---- buffers by their ids ---- */
+
+static bool find_buffer(const struct vdb_buffer *buffer, void *data)
+{
+	struct vdb_buffer *wanted = data;
+
+	if (buffer->id != wanted->id)
+		return true;
+	*wanted = *buffer;
+	return false;
+}
+
+START_TEST(buffers_are_described)
+{
+	const struct vdb_range ranges[] = {
+		{ 3 * PAGE, PAGE }, { 4 * PAGE, PAGE }, { 9 * PAGE, 2 * PAGE },
+	};
+	struct vdb_slice *slice = vdb_slice_export(owner, MEM, ranges, 3, VDB_READ_ONLY | VDB_WC);
+	struct vdb_buffer listed = { 0 }, buffer;
+	struct vdb_range found[8];
+	struct stat status;
+
+	ck_assert_ptr_nonnull(slice);
+	listed.id = vdb_slice_id(owner, slice);
+	ck_assert_uint_ne(listed.id, 0);
+	owner_map(owner_export(MEM, 0, PAGE, 0), PROT_READ);
+	ck_assert_works(fstat(vdb_slice_fd(slice), &status));
+	ck_assert_int_eq(vdb_device_list(owner, find_buffer, &listed), 1);
+	ck_assert_uint_eq(listed.inode, status.st_ino);
+	ck_assert_uint_eq(listed.bar, MEM);
+	ck_assert_uint_eq(listed.offset, 3 * PAGE);
+	ck_assert_uint_eq(listed.length, 4 * PAGE);
+	ck_assert_uint_eq(listed.flags, VDB_READ_ONLY | VDB_WC);
+	ck_assert_uint_eq(listed.nr_ranges, 2);
+	ck_assert_uint_eq(listed.mappings, 0);
+	ck_assert_int_eq(listed.state, VDB_LIVE);
+	memset(&buffer, 0xff, sizeof(buffer));
+	ck_assert_works(vdb_device_buffer(owner, listed.id, &buffer));
+	ck_assert_mem_eq(&buffer, &listed, sizeof(buffer));
+
+	ck_assert_int_eq(vdb_device_buffer_ranges(owner, listed.id, 0, found, 8), 2);
+	ck_assert_uint_eq(found[0].offset, 3 * PAGE);
+	ck_assert_uint_eq(found[0].length, 2 * PAGE);
+	ck_assert_int_eq(vdb_device_buffer_ranges(owner, listed.id, 1, found, 8), 1);
+	ck_assert_uint_eq(found[0].offset, 9 * PAGE);
+	ck_assert_int_eq(vdb_device_buffer_ranges(owner, listed.id, 2, found, SIZE_MAX), 0);
+
+	vdb_slice_free(slice);
+	ck_assert_fails(vdb_device_buffer(owner, listed.id, &buffer), ENOENT);
+	ck_assert_fails(vdb_device_buffer_ranges(owner, listed.id, 0, found, 8), ENOENT);
+	ck_assert_fails(vdb_device_watch_id(owner, listed.id), ENOENT);
+	ck_assert_fails(vdb_device_watch_id(owner, 0), ENOENT);
+	ck_assert_fails(vdb_device_revoke_id(owner, listed.id), ENOENT);
+	ck_assert_fails(vdb_device_revoke_id(owner, 0), ENOENT);
+}
+END_TEST
+
+/* Each revokes itself while it is listed: nothing is left out because of that. */
+static bool revoke_listed(const struct vdb_buffer *buffer, void *data)
+{
+	unsigned int *nr = data;
+
+	if (buffer->flags & VDB_BAR_MAPPING)
+		return true;
+	ck_assert_works(vdb_device_revoke_id(owner, buffer->id));
+	++*nr;
+	return true;
+}
+
+START_TEST(list_can_be_revoked_as_it_comes)
+{
+	struct device raw = { .fd = vdb_device_fd(owner) };
+	void *bar = device_map(&raw, MEM, 0, PAGE), *maps[5];
+	unsigned int nr = 0;
+
+	ck_assert_works(vdb_guard_enable());
+	for (int i = 0; i < 5; i++)
+		maps[i] = owner_map(owner_export(MEM, i * PAGE, PAGE, 0), PROT_READ);
+	ck_assert_int_eq(vdb_device_list(owner, revoke_listed, &nr), 0);
+	ck_assert_uint_eq(nr, 5);
+	for (int i = 0; i < 5; i++)
+		ck_assert_fails(vdb_try_read32(maps[i], &(uint32_t){ 0 }), EFAULT);
+	ck_assert_works(vdb_try_read32(bar, &(uint32_t){ 0 }));
+}
+END_TEST
+
+START_TEST(slice_of_another_device)
+{
+	struct vdb_device *ivshmem = owner;
+	struct vdb_slice *slice;
+
+	owner_open_edu();
+	slice = owner_export(0, 0, PAGE, 0);
+	ck_assert_fails(vdb_slice_revoke(ivshmem, slice), ENODEV);
+	ck_assert_fails(vdb_slice_watch(ivshmem, slice), ENODEV);
+	ck_assert_int_eq(vdb_slice_event_fd(slice), -1);
+	errno = 0;
+	ck_assert_uint_eq(vdb_slice_id(ivshmem, slice), 0);
+	ck_assert_int_eq(errno, ENODEV);
+	ck_assert_fails(vdb_device_revoke_id(ivshmem, vdb_slice_id(owner, slice)), ENOENT);
+	ck_assert_works(vdb_slice_revoke(owner, slice));
+}
+END_TEST
+
+START_TEST(device_and_buffer_are_watched)
+{
+	struct device raw = { .fd = vdb_device_fd(owner) };
+	uint64_t id = vdb_slice_id(owner, owner_export(MEM, 0, PAGE, 0)), before = 0, changes = 0;
+	int device = vdb_device_watch(owner), buffer = vdb_device_watch_id(owner, id);
+	struct pollfd p = { .fd = device, .events = POLLIN };
+
+	ck_assert_works(device);
+	ck_assert_works(buffer);
+	ck_assert_int_eq(fcntl(device, F_GETFD), FD_CLOEXEC);
+	ck_assert_int_eq(vdb_event_read(device, &before), VDB_LIVE);
+	ck_assert_int_eq(vdb_event_read(buffer, NULL), VDB_LIVE);
+	ck_assert_fails(vdb_event_read(device, NULL), EAGAIN);
+	ck_assert_fails(vdb_event_read(buffer, NULL), EAGAIN);
+	device_set_memory(&raw, false);
+	ck_assert_int_eq(vdb_event_read(device, &changes), VDB_SUSPENDED);
+	ck_assert_uint_eq(changes, before + 1);
+	ck_assert_int_eq(vdb_event_read(buffer, NULL), VDB_SUSPENDED);
+	device_set_memory(&raw, true);
+	ck_assert_int_eq(vdb_event_read(device, NULL), VDB_LIVE);
+	ck_assert_works(vdb_device_revoke_id(owner, id));
+	ck_assert_int_eq(vdb_event_read(buffer, NULL), VDB_REVOKED);
+	ck_assert_int_eq(vdb_event_read(buffer, NULL), VDB_REVOKED);
+	ck_assert_fails(vdb_event_read(device, NULL), EAGAIN);
+	vdb_device_close(owner);
+	ck_assert_int_eq(poll(&p, 1, 0), 1);
+	ck_assert_int_ne(p.revents & POLLHUP, 0);
+	ck_assert_int_eq(vdb_event_read(device, NULL), VDB_REVOKED);
+	ck_assert_int_eq(vdb_event_read(device, NULL), VDB_REVOKED);
+	/* Not an event fd. */
+	ck_assert_fails(vdb_event_read(-1, NULL), EBADF);
+	ck_assert_fails(vdb_event_read(open("/dev/zero", O_RDONLY | O_CLOEXEC), NULL), EPROTO);
+}
+END_TEST
+
 Suite *suite(void)
 {
 	const char *no_cdev = device_cdev_missing();
@@ -674,6 +827,13 @@ Suite *suite(void)
 	tc = add_group(s, "gigabyte");
 	tcase_add_unchecked_fixture(tc, policy_always, policy_restore);
 	tcase_add_test(tc, gigabyte_page_fits);
+
+	tc = add_group(s, "buffers");
+	tcase_add_checked_fixture(tc, owner_open_ivshmem, NULL);
+	tcase_add_test(tc, buffers_are_described);
+	tcase_add_test(tc, list_can_be_revoked_as_it_comes);
+	tcase_add_test(tc, slice_of_another_device);
+	tcase_add_test(tc, device_and_buffer_are_watched);
 
 	tc = add_group(s, "guard");
 	tcase_add_checked_fixture(tc, owner_open_edu, NULL);

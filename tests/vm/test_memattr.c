@@ -309,7 +309,7 @@ START_TEST(what_is_no_buffer_or_no_attribute_is_refused)
 	ck_assert_fails(slice_set_memattr(&mem, mem.fd, WC), EINVAL);
 	ck_assert_fails(slice_set_memattr(&mem, memfd_create("m", 0), WC), EINVAL);
 	device_open(&edu, "EDU");
-	ck_assert_fails(slice_set_memattr(&edu, fd, WC), EINVAL);
+	ck_assert_fails(slice_set_memattr(&edu, fd, WC), ENODEV);
 
 	ck_assert_works(slice_revoke(&mem, fd));
 	ck_assert_fails(slice_set_memattr(&mem, fd, WC), ENODEV);

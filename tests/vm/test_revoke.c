@@ -143,7 +143,6 @@ START_TEST(not_a_file_descriptor)
 
 	close(fd);
 	ck_assert_fails(slice_revoke(&edu, fd), EBADF);
-	ck_assert_fails(slice_revoke(&edu, -1), EBADF);
 }
 END_TEST
 
@@ -167,7 +166,7 @@ START_TEST(not_a_buffer_of_this_device)
 
 	open_edu();
 	read32(map);
-	ck_assert_fails(slice_revoke(&edu, of_other), EINVAL);
+	ck_assert_fails(slice_revoke(&edu, of_other), ENODEV);
 	ck_assert_int_eq(try_read(map), 0);
 
 	ck_assert_fails(slice_revoke(&edu, edu.fd), EINVAL);

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: MIT
+/* A signal ends the owner's wait for importers, and leaves the slice revoked. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <sys/mman.h>
+#include <sys/time.h>
+#include <unistd.h>
+#include <vfio-dmabuf.h>
+
+#include "device.h"
+#include "importer.h"
+#include "memory.h"
+#include "suite.h"
+
+#define PAGE	0x1000UL
+#define MEM	2	/* ivshmem's BAR that is plain memory */
+
+static struct vdb_device *device;
+static struct vdb_slice *slice;
+static uint64_t id;
+static int importer;
+
+static void setup(void)
+{
+	static const struct vdb_range range = { 0, PAGE };
+	static struct device mem;
+
+	device_open(&mem, "IVSHMEM");
+	device = vdb_device_from_fd(mem.fd);
+	ck_assert_ptr_nonnull(device);
+	slice = vdb_slice_export(device, MEM, &range, 1, 0);
+	ck_assert_ptr_nonnull(slice);
+	id = vdb_slice_id(device, slice);
+	ck_assert_works(vdb_slice_watch(device, slice));
+	ck_assert_int_eq(vdb_slice_state(slice, NULL), VDB_LIVE);
+	importer = importer_open();
+	ck_assert_works(importer_try_attach(importer, vdb_slice_fd(slice), &mem, IMPORTER_LAZY));
+	ck_assert_works(importer_map(importer, IMPORTER_BOTH));
+}
+
+static void nothing(int number)
+{
+	(void)number;
+}
+
+/*
+ * Signals come until the call has returned, so that one of them comes while it
+ * waits, however long it takes to get there.
+ */
+static void signals(bool on)
+{
+	const struct sigaction action = { .sa_handler = nothing };
+	struct itimerval timer = { 0 };
+
+	if (on)
+		timer.it_interval.tv_usec = timer.it_value.tv_usec = 20 * 1000;
+	ck_assert_works(sigaction(SIGALRM, &action, NULL));
+	ck_assert_works(setitimer(ITIMER_REAL, &timer, NULL));
+}
+
+static int revoke_slice(bool by_id)
+{
+	return by_id ? vdb_device_revoke_id(device, id) : vdb_slice_revoke(device, slice);
+}
+
+static struct vdb_buffer now(void)
+{
+	struct vdb_buffer buffer;
+
+	ck_assert_works(vdb_device_buffer(device, id, &buffer));
+	return buffer;
+}
+
+START_TEST(revocation_stands)
+{
+	char *map = vdb_slice_map(slice, 0, 0, PROT_READ);
+	uint32_t value;
+
+	ck_assert_uint_eq(read32(map), read32(map));
+	ck_assert_uint_eq(now().importers, 1);
+	ck_assert_uint_eq(now().dma_maps, 1);
+	signals(true);
+	ck_assert_fails(revoke_slice(_i), EINTR);
+	/* No process reaches the device any more. */
+	ck_assert_int_eq(try_read32(map, &value), SIGBUS);
+	ck_assert_ptr_null(vdb_slice_map(slice, 0, 0, PROT_READ));
+	ck_assert_int_eq(errno, ENODEV);
+	/* The other device does, so it is not told yet, and there is more to wait for. */
+	ck_assert_uint_eq(now().dma_maps, 1);
+	ck_assert_int_eq(vdb_slice_state(slice, NULL), VDB_LIVE);
+	ck_assert_fails(revoke_slice(_i), EINTR);
+	ck_assert_fails(revoke_slice(!_i), EINTR);
+
+	ck_assert_works(importer_unmap(importer));
+	ck_assert_fails(revoke_slice(_i), EBADFD);
+	ck_assert_int_eq(vdb_slice_state(slice, NULL), VDB_REVOKED);
+	ck_assert_uint_eq(now().dma_maps, 0);
+	ck_assert_int_eq(now().state, VDB_REVOKED);
+	ck_assert_fails(importer_map(importer, IMPORTER_BOTH), ENODEV);
+	signals(false);
+}
+END_TEST
+
+/* Without importers there is nothing to wait for, and so nothing to end. */
+START_TEST(signals_do_not_end_what_does_not_wait)
+{
+	static const struct vdb_range range = { PAGE, PAGE };
+
+	signals(true);
+	for (int i = 0; i < 200; i++) {
+		struct vdb_slice *other = vdb_slice_export(device, MEM, &range, 1, 0);
+
+		ck_assert_ptr_nonnull(other);
+		raise(SIGALRM);
+		if (vdb_slice_revoke(device, other))
+			ck_abort_msg("revocation %d: %s", i, strerror(errno));
+		vdb_slice_free(other);
+	}
+	signals(false);
+	ck_assert_works(importer_unmap(importer));
+}
+END_TEST
+
+Suite *suite(void)
+{
+	Suite *s = suite_create("interrupt");
+	TCase *tc = add_group(s, "importers");
+	const char *missing = importers_missing();
+
+	tcase_add_unchecked_fixture(tc, importer_bind, importer_unbind);
+	if (missing) {
+		add_test_or_skip(tc, revocation_stands, missing);
+		add_test_or_skip(tc, signals_do_not_end_what_does_not_wait, missing);
+		return s;
+	}
+	tcase_add_checked_fixture(tc, setup, NULL);
+	tcase_add_loop_test(tc, revocation_stands, 0, 2);
+	tcase_add_test(tc, signals_do_not_end_what_does_not_wait);
+	return s;
+}
