@@ -275,8 +275,9 @@ int vdb_slice_state(struct vdb_slice *slice, uint64_t *changes);
 /* ------------------------------------------------------------------------
  * Buffers: what the kernel knows of an owner's slices and BAR mappings.
  *
- * A buffer is a slice, or what stands behind a mapping of the device fd.  The
- * kernel gives each buffer an id.  An id is not 0, is greater than those before
+ * A buffer is a slice, or what stands behind a mapping of the device fd; that
+ * begins at byte 0 of the BAR and ends where the mapping ends.  The kernel gives
+ * each buffer an id.  An id is not 0, is greater than those before
  * it, and is not used again while the module is loaded.  Only a holder of the
  * device fd can use an id.
  *
@@ -314,7 +315,8 @@ struct vdb_buffer {
  * @data: handed to @each
  *
  * A buffer that exists during all of the call is listed once.  One that is
- * exported or released meanwhile is listed or not.  Listing needs 64 KiB of
+ * exported or released meanwhile is listed or not.  A revoked buffer is listed
+ * until nobody has an fd or a mapping of it any more.  Listing needs 64 KiB of
  * memory, however many there are.
  *
  * Return: 0 if @each has seen all; 1 if it returned false; -1 with errno, and

@@ -117,10 +117,16 @@ START_TEST(ids_grow_over_all_devices_and_are_not_used_again)
 	device_close(&mem);
 	device_open(&mem, "IVSHMEM");
 	ck_assert_uint_gt(buffer_id(&mem, slice_new(&mem, MEM, 0, PAGE)), last);
-	/* Each device lists its own only. */
-	ck_assert_uint_eq(buffers_list_all(&mem, MOST, all, MOST), 1);
-	for (i = 0; i < buffers_list(&edu, 0, all, MOST); i++)
+	/* Each device lists its own only, revoked ones as long as there is an fd. */
+	ck_assert_uint_eq(buffers_list_all(&edu, MOST, all, MOST), 3);
+	for (i = 0; i < 3; i++)
 		ck_assert_uint_eq(all[i].region_index, 0);
+	ck_assert_uint_eq(buffers_list_all(&mem, MOST, all, MOST), 5);
+	for (i = 0; i < 5; i++) {
+		ck_assert_uint_eq(all[i].region_index, MEM);
+		ck_assert_uint_eq(all[i].state, i < 4 ? VFIO_DMABUF_STATE_REVOKED :
+						VFIO_DMABUF_STATE_LIVE);
+	}
 }
 END_TEST
 
@@ -210,8 +216,9 @@ START_TEST(bar_mappings_are_told_from_slices)
 
 	ck_assert_uint_eq(buffers_list_all(&mem, MOST, all, MOST), 2);
 	ck_assert_uint_eq(all[0].flags, VFIO_DMABUF_BUFFER_BAR_MAPPING);
-	ck_assert_uint_eq(all[0].offset, 2 * PAGE);
-	ck_assert_uint_eq(all[0].size, 8 * PAGE);
+	/* Its offsets are those of the BAR, up to the end of the mapping. */
+	ck_assert_uint_eq(all[0].offset, 0);
+	ck_assert_uint_eq(all[0].size, 10 * PAGE);
 	ck_assert_uint_eq(all[0].region_index, MEM);
 	ck_assert_uint_eq(all[0].nr_ranges, 1);
 	ck_assert_uint_eq(all[0].mappings, 1);
