@@ -206,8 +206,7 @@ struct vdb_slice *vdb_slice_export(const struct vdb_device *device,
  * It waits for other devices' drivers that have imported the slice to unmap it.
  * A signal handler that runs meanwhile ends the wait, and the call fails with
  * EINTR.  The slice is revoked then: no mapping of a process reaches the device,
- * and the drivers unmap when they can.  Call again to wait for them; that call
- * returns -1 with EBADFD when they have unmapped.
+ * and the drivers unmap when they can.  Call again to wait for them.
  *
  * Return: 0; -1 with errno:
  *	EBADFD	an earlier call revoked it, or the device has been closed

@@ -257,8 +257,8 @@ START_TEST(bad_requests_are_refused)
 	struct device edu;
 	char small[8];
 
-	close(closed);
 	device_open(&edu, "EDU");
+	close(closed);
 	ck_assert_fails(events_open(&edu, slice, 0), ENODEV);
 	ck_assert_fails(events_open(&dev, dev.fd, 0), EINVAL);
 	ck_assert_fails(events_open(&dev, closed, 0), EBADF);

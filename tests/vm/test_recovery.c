@@ -222,7 +222,6 @@ Suite *suite(void)
 	Suite *s = suite_create("recovery");
 	TCase *tc = add_group(s, "killed owner");
 
-	driver_rebind(lab_bdf("IVSHMEM"));
 	tcase_add_test(tc, next_owner_takes_back_what_it_does_not_know);
 	tcase_add_test(tc, without_a_next_owner_everything_is_revoked);
 	return s;
