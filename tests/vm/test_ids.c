@@ -194,6 +194,27 @@ START_TEST(revoked_by_its_id)
 }
 END_TEST
 
+START_TEST(reserved_must_be_zero)
+{
+	int fd = slice_new(&mem, MEM, 0, PAGE);
+	struct {
+		struct vfio_device_feature feature;
+		struct vfio_dmabuf_feature_revoke revoke;
+	} request = {
+		.feature.argsz = sizeof(request),
+		.feature.flags = VFIO_DEVICE_FEATURE_SET | VFIO_DMABUF_FEATURE_REVOKE,
+		.revoke = { .dmabuf_fd = fd, .reserved = 1 },
+	};
+
+	ck_assert_fails(ioctl(mem.fd, VFIO_DEVICE_FEATURE, &request), EINVAL);
+	/* What an older struct had room for is not enough. */
+	request.revoke.reserved = 0;
+	request.feature.argsz = sizeof(request.feature) + sizeof(__s32);
+	ck_assert_fails(ioctl(mem.fd, VFIO_DEVICE_FEATURE, &request), EINVAL);
+	ck_assert_int_eq(try_read(slice_map(fd, 0, PAGE)), 0);
+}
+END_TEST
+
 /* No fd is left of it anywhere, only a mapping of a client's. */
 START_TEST(revoked_when_only_a_client_maps_it)
 {
@@ -424,6 +445,7 @@ Suite *suite(void)
 	tc = add_group(s, "revoke");
 	tcase_add_checked_fixture(tc, setup, NULL);
 	tcase_add_test(tc, revoked_by_its_id);
+	tcase_add_test(tc, reserved_must_be_zero);
 	tcase_add_test(tc, revoked_when_only_a_client_maps_it);
 	tcase_add_test(tc, revoked_when_only_a_client_has_the_fd);
 	tcase_add_test(tc, own_mapping_of_the_bar_is_revoked_alone);
