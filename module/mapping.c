@@ -160,9 +160,9 @@ static vm_fault_t __maybe_unused dvp_vma_huge_fault(struct vm_fault *vmf,
  *
  * A child must not inherit page table entries.  fork looks at a special huge
  * entry of the parent without the page table's lock, and then sets the child's
- * from what it saw (copy_huge_pmd(), and likewise for a PUD).  It relies on the
- * mmap lock, which a zap does not take: one in between is undone in the child, for
- * good.  VM_WIPEONFORK makes fork copy none (dup_mmap() calls this before it tests
+ * from what it saw (copy_huge_pmd(); copy_huge_pud() looks under the lock).  It
+ * relies on the mmap lock, which a zap does not take: one in between is undone in
+ * the child, for good.  VM_WIPEONFORK makes fork copy none (dup_mmap() calls this before it tests
  * the flag), and the child's faults are tested like all others.  It is set here, in
  * the child, and not in mmap(), as MADV_KEEPONFORK would take it away.
  */
