@@ -725,8 +725,10 @@ START_TEST(list_can_be_revoked_as_it_comes)
 	unsigned int nr = 0;
 
 	ck_assert_works(vdb_guard_enable());
-	for (int i = 0; i < 5; i++)
+	for (int i = 0; i < 5; i++) {
 		maps[i] = owner_map(owner_export(MEM, i * PAGE, PAGE, 0), PROT_READ);
+		ck_assert_works(vdb_try_read32(maps[i], &(uint32_t){ 0 }));
+	}
 	ck_assert_int_eq(vdb_device_list(owner, revoke_listed, &nr), 0);
 	ck_assert_uint_eq(nr, 5);
 	for (int i = 0; i < 5; i++)
