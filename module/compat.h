@@ -78,7 +78,7 @@
 static inline void dvp_warn_if_untested(void)
 {
 	if (!DVP_IS_TESTED)
-		pr_warn(KBUILD_MODNAME ": not tested on Linux %s, only on 6.12, 7.2 and 7.3; slices are mapped with small pages\n",
+		pr_warn("not tested on Linux %s, only on 6.12, 7.2 and 7.3; slices are mapped with small pages\n",
 			init_utsname()->release);
 }
 
