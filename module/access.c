@@ -430,6 +430,7 @@ static int revoke_zapped(struct dvp_buffer *buffer, enum dvp_patience patience)
 {
 	int ret;
 
+	/* What is zapped is seen by whoever sees this, in dvp_events_revoked(). */
 	smp_store_release(&buffer->zapped, true);
 
 	ret = dvp_importers_evict(buffer, true, patience);
@@ -473,14 +474,15 @@ int dvp_access_revoke(struct dvp_buffer *buffer)
 void dvp_access_close(struct dvp_device *dvp)
 {
 	struct dvp_buffer *buffer;
-	unsigned long id;
+	u64 id = 0;
 
 	/* For all at once; the rest of the way goes from one to the next. */
 	scoped_guard(raw_spinlock, &dvp->gate)
 		dvp->open = false;
 	dvp_zap_device(dvp);
 
-	for (id = 0; (buffer = dvp_buffer_next(dvp, &id)); id++) {
+	while ((buffer = dvp_buffer_get_from(dvp, id))) {
+		id = dvp_buffer_id(buffer) + 1;
 		set_revoked(buffer);
 		revoke_zapped(buffer, DVP_FOR_EVER);
 		dvp_buffer_put(buffer);

@@ -66,7 +66,8 @@ struct dvp_buffer *dvp_buffer_alloc(struct dvp_device *dvp, unsigned int bar,
 	get_device(&dvp->core.vdev.device);
 	buffer->dvp = dvp;
 	refcount_set(&buffer->refs, 1);
-	buffer->id = atomic64_inc_return(&last_id);
+	buffer->listed.id = atomic64_inc_return(&last_id);
+	buffer->imported.id = buffer->listed.id;
 	init_rwsem(&buffer->huge_lock);
 	INIT_LIST_HEAD(&buffer->watchers);
 	buffer->bar = bar;
@@ -96,9 +97,16 @@ static void dvp_dmabuf_release(struct dma_buf *dmabuf)
 {
 	struct dvp_buffer *buffer = dmabuf->priv;
 	struct file *device_file = buffer->device_file;
+	struct dvp_device *dvp = buffer->dvp;
 
-	xa_erase(&buffer->dvp->buffers, buffer->id);
-	/* No file and no mapping is left, and importers hold the file. */
+	spin_lock(&dvp->buffers_lock);
+	dvp_index_remove(&dvp->buffers, &buffer->listed);
+	spin_unlock(&dvp->buffers_lock);
+
+	/*
+	 * No file and no mapping is left, and importers hold the file.  Pairs
+	 * with dvp_events_revoked().
+	 */
 	smp_store_release(&buffer->zapped, true);
 	dvp_events_revoked(buffer);
 	trace_buffer_release(buffer);
@@ -134,16 +142,10 @@ int dvp_buffer_publish(struct dvp_buffer *buffer, unsigned int open_flags)
 	DEFINE_DMA_BUF_EXPORT_INFO(exp_info);
 	struct dma_buf *dmabuf;
 	char *name;
-	int ret;
 
 	name = kstrdup(dvp->names[buffer->bar], GFP_KERNEL_ACCOUNT);
 	if (!name)
 		return -ENOMEM;
-
-	/* So that to enter it, in the end, cannot fail. */
-	ret = xa_reserve(&dvp->buffers, buffer->id, GFP_KERNEL_ACCOUNT);
-	if (ret)
-		goto free_name;
 
 	exp_info.ops = &dvp_dmabuf_ops;
 	exp_info.size = buffer->ranges.nr_pages << PAGE_SHIFT;
@@ -152,8 +154,8 @@ int dvp_buffer_publish(struct dvp_buffer *buffer, unsigned int open_flags)
 
 	dmabuf = dma_buf_export(&exp_info);
 	if (IS_ERR(dmabuf)) {
-		ret = PTR_ERR(dmabuf);
-		goto release_id;
+		kfree(name);
+		return PTR_ERR(dmabuf);
 	}
 
 	buffer->dmabuf = dmabuf;
@@ -173,14 +175,10 @@ int dvp_buffer_publish(struct dvp_buffer *buffer, unsigned int open_flags)
 	 */
 	dmabuf->file->f_mapping = dvp->core.vdev.inode->i_mapping;
 
-	xa_store(&dvp->buffers, buffer->id, buffer, GFP_KERNEL_ACCOUNT);
+	spin_lock(&dvp->buffers_lock);
+	dvp_index_add(&dvp->buffers, &buffer->listed);
+	spin_unlock(&dvp->buffers_lock);
 	return 0;
-
-release_id:
-	xa_release(&dvp->buffers, buffer->id);
-free_name:
-	kfree(name);
-	return ret;
 }
 
 static struct dvp_buffer *get_by_fd(struct dvp_device *dvp, int fd)
@@ -204,15 +202,14 @@ static struct dvp_buffer *get_by_fd(struct dvp_device *dvp, int fd)
 
 static struct dvp_buffer *get_by_id(struct dvp_device *dvp, u64 id)
 {
-	struct dvp_buffer *buffer;
+	struct dvp_buffer *buffer = dvp_buffer_get_from(dvp, id);
 
-	/* The DMABUF gives its reference back after it is out of the index. */
-	xa_lock(&dvp->buffers);
-	buffer = xa_load(&dvp->buffers, id);
-	if (buffer)
-		refcount_inc(&buffer->refs);
-	xa_unlock(&dvp->buffers);
-	return buffer ?: ERR_PTR(-ENOENT);
+	if (!buffer)
+		return ERR_PTR(-ENOENT);
+	if (dvp_buffer_id(buffer) == id)
+		return buffer;
+	dvp_buffer_put(buffer);
+	return ERR_PTR(-ENOENT);
 }
 
 /**
@@ -235,20 +232,38 @@ struct dvp_buffer *dvp_buffer_get(struct dvp_device *dvp, int fd, u64 id)
 }
 
 /**
- * dvp_buffer_next() - go through a device's buffers
- * @dvp: the device
- * @id: the least that the buffer's may be; set to it
+ * dvp_buffer_from() - go through a device's buffers
+ * @dvp: the device, its buffers_lock held
+ * @id: the least that the buffer's may be
  *
- * Return: the buffer, for dvp_buffer_put(), or NULL if there is none.
+ * Return: the buffer with the least id from @id on, or NULL if there is none.
  */
-struct dvp_buffer *dvp_buffer_next(struct dvp_device *dvp, unsigned long *id)
+struct dvp_buffer *dvp_buffer_from(struct dvp_device *dvp, u64 id)
+{
+	struct dvp_entry *entry;
+
+	lockdep_assert_held(&dvp->buffers_lock);
+
+	entry = dvp_index_from(&dvp->buffers, id);
+	return entry ? container_of(entry, struct dvp_buffer, listed) : NULL;
+}
+
+/**
+ * dvp_buffer_get_from() - go through a device's buffers, without the lock
+ * @dvp: the device
+ * @id: the least that the buffer's may be
+ *
+ * Return: as dvp_buffer_from(), for dvp_buffer_put().
+ */
+struct dvp_buffer *dvp_buffer_get_from(struct dvp_device *dvp, u64 id)
 {
 	struct dvp_buffer *buffer;
 
-	xa_lock(&dvp->buffers);
-	buffer = xa_find(&dvp->buffers, id, ULONG_MAX, XA_PRESENT);
+	/* The DMABUF gives its reference back after it is out of the index. */
+	spin_lock(&dvp->buffers_lock);
+	buffer = dvp_buffer_from(dvp, id);
 	if (buffer)
 		refcount_inc(&buffer->refs);
-	xa_unlock(&dvp->buffers);
+	spin_unlock(&dvp->buffers_lock);
 	return buffer;
 }

@@ -8,6 +8,7 @@
 #include <linux/refcount.h>
 #include <linux/rwsem.h>
 #include <linux/wait.h>
+#include "index.h"
 #include "ranges.h"
 
 struct dvp_device;
@@ -17,7 +18,8 @@ struct p2pdma_provider;
 struct dvp_buffer {
 	struct dvp_device *dvp;		/* a counted reference: memory, not access */
 	refcount_t refs;		/* of the DMABUF, of event files, of calls at work */
-	u64 id;
+	struct dvp_entry listed;	/* in dvp->buffers; has the id */
+	struct dvp_entry imported;	/* in dvp->imported while attached */
 	u64 inode;			/* of the DMABUF */
 
 	/*
@@ -45,10 +47,10 @@ struct dvp_buffer {
 	struct list_head watchers;	/* event files, under events_lock */
 	bool read_only;
 	u8 bar;
-	u32 memattr;			/* VFIO_DMABUF_MEMATTR_*; under xa_lock */
+	u32 memattr;			/* VFIO_DMABUF_MEMATTR_*; under buffers_lock */
 
 	struct p2pdma_provider *provider;	/* NULL if there can be no importers */
-	unsigned int attached;		/* importers; under xa_lock */
+	unsigned int attached;		/* importers; under buffers_lock */
 	atomic_t dma_maps;		/* importers' mappings */
 	wait_queue_head_t dma_idle;	/* woken when there are none left */
 
@@ -61,7 +63,13 @@ struct dvp_buffer *dvp_buffer_alloc(struct dvp_device *dvp, unsigned int bar,
 void dvp_buffer_put(struct dvp_buffer *buffer);
 int dvp_buffer_publish(struct dvp_buffer *buffer, unsigned int open_flags);
 struct dvp_buffer *dvp_buffer_get(struct dvp_device *dvp, int fd, u64 id);
-struct dvp_buffer *dvp_buffer_next(struct dvp_device *dvp, unsigned long *id);
+struct dvp_buffer *dvp_buffer_from(struct dvp_device *dvp, u64 id);
+struct dvp_buffer *dvp_buffer_get_from(struct dvp_device *dvp, u64 id);
+
+static inline u64 dvp_buffer_id(const struct dvp_buffer *buffer)
+{
+	return buffer->listed.id;
+}
 
 static inline bool dvp_buffer_is_slice(const struct dvp_buffer *buffer)
 {

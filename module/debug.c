@@ -49,7 +49,7 @@ static void show_name(struct seq_file *seq, struct dma_buf *dmabuf)
 	spin_unlock(&dmabuf->name_lock);
 }
 
-/* Under xa_lock of buffers, which keeps the DMABUF. */
+/* Under buffers_lock, which keeps the DMABUF. */
 static void show_buffer(struct seq_file *seq, struct dvp_buffer *buffer)
 {
 	static const char * const states[] = {
@@ -75,14 +75,15 @@ static void show_buffer(struct seq_file *seq, struct dvp_buffer *buffer)
 	/* The inode is what finds its mappings in /proc/<pid>/maps. */
 	seq_printf(seq, " %s %d %llu %llu\n",
 		   buffer->memattr == VFIO_DMABUF_MEMATTR_WC ? "wc" : "nc",
-		   atomic_read(&buffer->dma_maps), buffer->inode, buffer->id);
+		   atomic_read(&buffer->dma_maps), buffer->inode,
+		   dvp_buffer_id(buffer));
 }
 
 static int buffers_show(struct seq_file *seq, void *unused)
 {
 	struct dvp_device *dvp = seq->private;
 	struct dvp_buffer *buffer;
-	unsigned long id = 0;
+	u64 id = 0;
 
 	seq_puts(seq, "# bar kind state mode mappings size name ranges memattr importers inode id\n");
 
@@ -90,12 +91,13 @@ static int buffers_show(struct seq_file *seq, void *unused)
 
 	/* The lock is a client's, too: not for longer than one of them takes. */
 	do {
-		xa_lock(&dvp->buffers);
-		buffer = xa_find(&dvp->buffers, &id, ULONG_MAX, XA_PRESENT);
-		if (buffer)
+		spin_lock(&dvp->buffers_lock);
+		buffer = dvp_buffer_from(dvp, id);
+		if (buffer) {
 			show_buffer(seq, buffer);
-		xa_unlock(&dvp->buffers);
-		id++;
+			id = dvp_buffer_id(buffer) + 1;
+		}
+		spin_unlock(&dvp->buffers_lock);
 	} while (buffer);
 	return 0;
 }

@@ -47,7 +47,9 @@ static int dvp_init(struct vfio_device *core_vdev)
 	struct dvp_device *dvp = dvp_from_core(core_vdev);
 
 	strscpy(dvp->bdf, dev_name(core_vdev->dev));
-	xa_init_flags(&dvp->buffers, XA_FLAGS_ACCOUNT);
+	spin_lock_init(&dvp->buffers_lock);
+	dvp->buffers = RB_ROOT;
+	dvp->imported = RB_ROOT;
 	dvp_access_init(dvp);
 	dvp_events_init(dvp);
 	dvp_settings_init(dvp);
@@ -60,7 +62,7 @@ static void dvp_release(struct vfio_device *core_vdev)
 {
 	struct dvp_device *dvp = dvp_from_core(core_vdev);
 
-	WARN_ON(!xa_empty(&dvp->buffers));
+	WARN_ON(!RB_EMPTY_ROOT(&dvp->buffers));
 	dvp_access_exit(dvp);
 	vfio_pci_core_release_dev(core_vdev);
 }

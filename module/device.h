@@ -4,11 +4,11 @@
 #define _DVP_DEVICE_H
 
 #include <linux/list.h>
+#include <linux/rbtree.h>
 #include <linux/spinlock.h>
 #include <linux/vfio_pci_core.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
-#include <linux/xarray.h>
 
 struct dentry;
 
@@ -24,11 +24,11 @@ struct dentry;
  *               huge_lock of a buffer, for writing, by trylock
  *               gate
  *                 memory_lock, for reading, by trylock
- *               xa_lock of buffers
+ *               buffers_lock
  *               state_lock
  *                 events_lock
  *
- * What a client can hold (gate, xa_lock, events_lock and page table locks) it
+ * What a client can hold (gate, buffers_lock, events_lock and page table locks) it
  * holds without sleeping and without being preempted, so that a client that is
  * kept from running holds up nobody.  The owner zaps under none of them.
  */
@@ -39,12 +39,13 @@ struct dvp_device {
 	char names[PCI_STD_NUM_BARS][40];	/* of buffers, for each BAR */
 
 	/*
-	 * Every struct dvp_buffer that is not released, by its id.  xa_lock also
-	 * protects what buffer.h says.  Buffers with importers are marked, so
-	 * that the cost of suspension follows importers, not exports.
+	 * Every struct dvp_buffer that is not released, by its id, and those
+	 * with importers alone, so that the cost of suspension follows importers,
+	 * not exports.  The lock also protects what buffer.h says.
 	 */
-	struct xarray buffers;
-#define DVP_IMPORTED	XA_MARK_1
+	spinlock_t buffers_lock;
+	struct rb_root buffers;
+	struct rb_root imported;
 
 	/*
 	 * Protects the five below and each buffer's revoked.  A fault holds it

@@ -304,6 +304,7 @@ void dvp_events_revoked(struct dvp_buffer *buffer)
 	struct dvp_device *dvp = buffer->dvp;
 	struct dvp_events *events;
 
+	/* Pairs with the release where it is set. */
 	if (!smp_load_acquire(&buffer->zapped) ||
 	    atomic_read(&buffer->dma_maps))
 		return;

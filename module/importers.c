@@ -42,7 +42,7 @@ int dvp_importer_attach(struct dma_buf *dmabuf,
 			struct dma_buf_attachment *attachment)
 {
 	struct dvp_buffer *buffer = dmabuf->priv;
-	struct xarray *buffers = &buffer->dvp->buffers;
+	struct dvp_device *dvp = buffer->dvp;
 	int ret = 0;
 
 	if (READ_ONCE(buffer->revoked))
@@ -52,12 +52,12 @@ int dvp_importer_attach(struct dma_buf *dmabuf,
 		return -EOPNOTSUPP;
 
 	/* Either this sees revoked, or the one who has set it sees attached. */
-	xa_lock(buffers);
+	spin_lock(&dvp->buffers_lock);
 	if (READ_ONCE(buffer->revoked))
 		ret = -ENODEV;
 	else if (!buffer->attached++)
-		__xa_set_mark(buffers, buffer->id, DVP_IMPORTED);
-	xa_unlock(buffers);
+		dvp_index_add(&dvp->imported, &buffer->imported);
+	spin_unlock(&dvp->buffers_lock);
 	return ret;
 }
 
@@ -70,12 +70,12 @@ void dvp_importer_detach(struct dma_buf *dmabuf,
 			 struct dma_buf_attachment *attachment)
 {
 	struct dvp_buffer *buffer = dmabuf->priv;
-	struct xarray *buffers = &buffer->dvp->buffers;
+	struct dvp_device *dvp = buffer->dvp;
 
-	xa_lock(buffers);
+	spin_lock(&dvp->buffers_lock);
 	if (!--buffer->attached)
-		__xa_clear_mark(buffers, buffer->id, DVP_IMPORTED);
-	xa_unlock(buffers);
+		dvp_index_remove(&dvp->imported, &buffer->imported);
+	spin_unlock(&dvp->buffers_lock);
 }
 
 static void free_parts(struct dma_buf_attachment *attachment,
@@ -329,15 +329,15 @@ static int evict(struct dvp_buffer *buffer, bool notify,
 int dvp_importers_evict(struct dvp_buffer *buffer, bool notify,
 			enum dvp_patience patience)
 {
-	struct xarray *buffers = &buffer->dvp->buffers;
+	struct dvp_device *dvp = buffer->dvp;
 	bool attached;
 	int ret;
 
-	xa_lock(buffers);
+	spin_lock(&dvp->buffers_lock);
 	attached = buffer->attached;
 	if (attached)
 		get_dma_buf(buffer->dmabuf);
-	xa_unlock(buffers);
+	spin_unlock(&dvp->buffers_lock);
 	if (!attached)
 		return 0;
 
@@ -347,16 +347,18 @@ int dvp_importers_evict(struct dvp_buffer *buffer, bool notify,
 }
 
 /* The next buffer with importers, from @id on, with a reference to its DMABUF. */
-static struct dvp_buffer *next_imported(struct dvp_device *dvp,
-					unsigned long *id)
+static struct dvp_buffer *next_imported(struct dvp_device *dvp, u64 id)
 {
-	struct dvp_buffer *buffer;
+	struct dvp_buffer *buffer = NULL;
+	struct dvp_entry *entry;
 
-	xa_lock(&dvp->buffers);
-	buffer = xa_find(&dvp->buffers, id, ULONG_MAX, DVP_IMPORTED);
-	if (buffer)
+	spin_lock(&dvp->buffers_lock);
+	entry = dvp_index_from(&dvp->imported, id);
+	if (entry) {
+		buffer = container_of(entry, struct dvp_buffer, imported);
 		get_dma_buf(buffer->dmabuf);
-	xa_unlock(&dvp->buffers);
+	}
+	spin_unlock(&dvp->buffers_lock);
 	return buffer;
 }
 
@@ -372,10 +374,12 @@ int dvp_importers_evict_all(struct dvp_device *dvp, bool notify,
 			    enum dvp_patience patience)
 {
 	struct dvp_buffer *buffer;
-	unsigned long id;
 	int ret = 0;
+	u64 id = 0;
 
-	for (id = 0; !ret && (buffer = next_imported(dvp, &id)); id++) {
+	while (!ret && (buffer = next_imported(dvp, id))) {
+		/* Unlike the DMABUF, which may be gone when it is put. */
+		id = dvp_buffer_id(buffer) + 1;
 		ret = evict(buffer, notify, patience);
 		dma_buf_put(buffer->dmabuf);
 	}
@@ -392,9 +396,10 @@ int dvp_importers_evict_all(struct dvp_device *dvp, bool notify,
 void dvp_importers_notify_all(struct dvp_device *dvp)
 {
 	struct dvp_buffer *buffer;
-	unsigned long id;
+	u64 id = 0;
 
-	for (id = 0; (buffer = next_imported(dvp, &id)); id++) {
+	while ((buffer = next_imported(dvp, id))) {
+		id = dvp_buffer_id(buffer) + 1;
 		dma_resv_lock(buffer->dmabuf->resv, NULL);
 		dvp_invalidate_mappings(buffer->dmabuf);
 		dma_resv_unlock(buffer->dmabuf->resv);

@@ -181,7 +181,7 @@ static vm_fault_t insert_pud(struct vm_fault *vmf, const struct dvp_fill *fill,
 	struct vm_area_struct *vma = vmf->vma;
 	struct dvp_buffer *buffer = vma->vm_private_data;
 	vm_fault_t ret = VM_FAULT_FALLBACK;
-	spinlock_t *ptl;
+	spinlock_t *ptl;	/* of the table that the entry stands in */
 	pud_t entry;
 
 	ptl = pud_lock(vma->vm_mm, vmf->pud);

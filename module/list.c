@@ -18,11 +18,11 @@
 /* Elements that are collected under the lock of the index. */
 #define CHUNK	32
 
-/* With xa_lock of the device's buffers held. */
+/* With buffers_lock held. */
 static void describe(struct dvp_buffer *buffer, struct vfio_dmabuf_buffer *to)
 {
 	*to = (struct vfio_dmabuf_buffer) {
-		.id = buffer->id,
+		.id = dvp_buffer_id(buffer),
 		.inode = buffer->inode,
 		.size = buffer->ranges.nr_pages << PAGE_SHIFT,
 		.offset = buffer->ranges.runs[0].bar_page << PAGE_SHIFT,
@@ -40,21 +40,21 @@ static void describe(struct dvp_buffer *buffer, struct vfio_dmabuf_buffer *to)
 		to->flags |= VFIO_DMABUF_BUFFER_BAR_MAPPING;
 }
 
-static u32 collect(struct dvp_device *dvp, unsigned long *id,
+static u32 collect(struct dvp_device *dvp, u64 *id,
 		   struct vfio_dmabuf_buffer *chunk, u32 room)
 {
 	struct dvp_buffer *buffer;
 	u32 nr;
 
-	xa_lock(&dvp->buffers);
+	spin_lock(&dvp->buffers_lock);
 	for (nr = 0; nr < room; nr++) {
-		buffer = xa_find(&dvp->buffers, id, ULONG_MAX, XA_PRESENT);
+		buffer = dvp_buffer_from(dvp, *id);
 		if (!buffer)
 			break;
 		describe(buffer, &chunk[nr]);
-		++*id;
+		*id = dvp_buffer_id(buffer) + 1;
 	}
-	xa_unlock(&dvp->buffers);
+	spin_unlock(&dvp->buffers_lock);
 	return nr;
 }
 
@@ -69,7 +69,7 @@ int dvp_list(struct dvp_device *dvp, struct vfio_dmabuf_feature_list *request)
 {
 	struct vfio_dmabuf_buffer __user *to = u64_to_user_ptr(request->buffers);
 	struct vfio_dmabuf_buffer *chunk;
-	unsigned long id = request->after + 1;
+	u64 id = request->after + 1;
 	u32 nr, room, done = 0;
 	int ret = 0;
 
@@ -122,8 +122,8 @@ int dvp_info(struct dvp_buffer *buffer, struct vfio_dmabuf_feature_info *request
 	}
 	request->nr_ranges = nr;
 
-	xa_lock(&buffer->dvp->buffers);
+	spin_lock(&buffer->dvp->buffers_lock);
 	describe(buffer, &request->buffer);
-	xa_unlock(&buffer->dvp->buffers);
+	spin_unlock(&buffer->dvp->buffers_lock);
 	return 0;
 }

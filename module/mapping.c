@@ -202,10 +202,10 @@ static void vma_adopt(struct vm_area_struct *vma, struct dvp_buffer *buffer,
 	vma->vm_private_data = buffer;
 	vma->vm_ops = &dvp_vma_ops;
 
-	xa_lock(&buffer->dvp->buffers);
+	spin_lock(&buffer->dvp->buffers_lock);
 	vma->vm_page_prot = dvp_memattr_prot(vma, buffer->memattr);
 	atomic_inc(&buffer->mappings);
-	xa_unlock(&buffer->dvp->buffers);
+	spin_unlock(&buffer->dvp->buffers_lock);
 
 	trace_buffer_mmap(buffer, vma);
 }
@@ -252,19 +252,25 @@ static struct dvp_buffer *bar_mapping_buffer(struct dvp_device *dvp,
  * protection, as on stock vfio-pci.  What is a BAR mapping then gets a buffer
  * of its own, which takes over the reference to the device file.
  *
- * Return: 0, the errno of vfio_pci_core_mmap(), or that of making a buffer.
+ * Return: 0, the errno of vfio_pci_core_mmap(), that of making a buffer, or
+ * -EOPNOTSUPP if vfio-pci-core has made one itself.
  */
 int dvp_mmap_bar(struct vfio_device *core_vdev, struct vm_area_struct *vma)
 {
 	struct dvp_device *dvp = dvp_from_core(core_vdev);
 	unsigned int index = vma->vm_pgoff >> REGION_SHIFT;
 	unsigned long pgoff = vma->vm_pgoff & ((1UL << REGION_SHIFT) - 1);
+	struct file *file = vma->vm_file;
 	struct dvp_buffer *buffer;
 	int ret;
 
 	ret = vfio_pci_core_mmap(core_vdev, vma);
 	if (ret || index >= VFIO_PCI_ROM_REGION_INDEX)
 		return ret;
+
+	/* A vfio-pci-core that backs BAR mappings by itself needs no such driver. */
+	if (WARN_ON_ONCE(vma->vm_file != file))
+		return -EOPNOTSUPP;
 
 	buffer = bar_mapping_buffer(dvp, vma->vm_file, index,
 				    pgoff + vma_pages(vma));

@@ -55,13 +55,13 @@ int dvp_memattr_set(struct dvp_buffer *buffer, u32 memattr)
 	int ret = 0;
 
 	/* Against vma_adopt(), which counts the mapping that takes it over. */
-	xa_lock(&buffer->dvp->buffers);
+	spin_lock(&buffer->dvp->buffers_lock);
 	if (READ_ONCE(buffer->revoked))
 		ret = -ENODEV;
 	else if (atomic_read(&buffer->mappings))
 		ret = -EBUSY;
 	else
 		buffer->memattr = memattr;
-	xa_unlock(&buffer->dvp->buffers);
+	spin_unlock(&buffer->dvp->buffers_lock);
 	return ret;
 }
