@@ -18,6 +18,7 @@ help:
 	@echo 'make check-packages  the Debian packages on a clean Debian 13'
 	@echo 'make check-debug  the guest tests on a kernel with KASAN, lockdep and more'
 	@echo 'make check-kcsan  tests of races on a kernel that reports data races (KCSAN)'
+	@echo 'make model        Spin looks at every state of a model of the protocol'
 	@echo 'make fuzz         what reads foreign input, a minute each; SECONDS=600: longer'
 	@echo 'make bench        against stock vfio-pci: a table and build/bench.json'
 	@echo 'make lab-shell    a shell in the guest, devices bound; KERNEL=7.2, debug ...'
@@ -53,6 +54,9 @@ KCSAN_TESTS := test_race,test_revoke,test_evict,test_suspend,test_events
 check-kcsan: kcsan-kernel
 	@$(ENTER) env LAB_BOOT="--tests $(KCSAN_TESTS) $$LAB_BOOT" lab/check kcsan
 
+model: lab
+	@$(ENTER) lab/model
+
 # New inputs that reach new code are kept in build/fuzz/corpus.
 SECONDS ?= 60
 fuzz: lab
@@ -82,5 +86,5 @@ clean:
 distclean: clean
 	@. lab/env && rm -rf "$$CACHE"
 
-.PHONY: help lab module packages check check-packages debug-kernel check-debug kcsan-kernel check-kcsan fuzz image lab-shell demo bench clean distclean
+.PHONY: help lab module model packages check check-packages debug-kernel check-debug kcsan-kernel check-kcsan fuzz image lab-shell demo bench clean distclean
 SHELL := /bin/bash
