@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MIT
+/*
+ * One thread drops pages together with their page tables, while another one's
+ * accesses bring them in again: no access fails because of that.  This needs
+ * processors that really run at the same time.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "device.h"
+#include "memory.h"
+#include "slice.h"
+#include "suite.h"
+
+#define PAGE	0x1000UL
+#define MIB2	(2UL << 20)
+#define MEM	2	/* ivshmem's BAR that is plain memory */
+#define RW	(PROT_READ | PROT_WRITE)
+/* It ends after either of them. */
+#define READS	20000
+#define DROPS	200000
+
+static struct device mem;
+static char *map;
+static _Atomic bool stop;
+static _Atomic unsigned long drops;
+
+static void setup(void)
+{
+	device_open(&mem, "IVSHMEM");
+}
+
+static void pin_to(size_t cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
+}
+
+static void *drop_pages(void *unused)
+{
+	pin_to(1);
+	while (!stop) {
+		ck_assert_works(madvise(map, MIB2, MADV_DONTNEED));
+		drops++;
+	}
+	return unused;
+}
+
+/* The kernel writes to the slice for us, and says EFAULT if it cannot. */
+static unsigned int count_failed_reads(void)
+{
+	int zero = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+	unsigned int failed = 0;
+
+	for (unsigned int i = 0; i < READS && drops < DROPS; i++) {
+		if (read(zero, map + i % 512 * PAGE, 4) == 4)
+			continue;
+		ck_assert_int_eq(errno, EFAULT);
+		failed++;
+	}
+	return failed;
+}
+
+static void drop_while_reading(off_t offset)
+{
+	int fd = slice_new(&mem, MEM, 0, 2 * MIB2);
+	char *room = mmap(NULL, 2 * MIB2, PROT_NONE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	unsigned int failed;
+	pthread_t thread;
+
+	map = (char *)(((uintptr_t)room + MIB2 - 1) & -MIB2);
+	ck_assert_ptr_eq(mmap(map, MIB2, RW, MAP_SHARED | MAP_FIXED, fd, offset), map);
+	ck_assert_int_eq(pthread_create(&thread, NULL, drop_pages, NULL), 0);
+	pin_to(0);
+	failed = count_failed_reads();
+	stop = true;
+	pthread_join(thread, NULL);
+	printf("# pages dropped %lu times\n", drops);
+	ck_assert_msg(!failed, "%u reads of up to %d failed", failed, READS);
+}
+
+START_TEST(small_pages)
+{
+	drop_while_reading(PAGE);
+}
+END_TEST
+
+START_TEST(huge_page)
+{
+	drop_while_reading(0);
+}
+END_TEST
+
+Suite *suite(void)
+{
+	Suite *s = suite_create("dontneed");
+	TCase *tc = add_group(s, "memory");
+
+	tcase_add_checked_fixture(tc, setup, NULL);
+	tcase_add_test(tc, small_pages);
+	tcase_add_test(tc, huge_page);
+	return s;
+}
