@@ -293,27 +293,81 @@ START_TEST(clear_refs)
 }
 END_TEST
 
+#define GIB	(1UL << 30)
+
+static struct device big;
+
+/* A slice, or a mapping of the BAR; whether it must be a single page. */
+static bool map_gigabyte(bool slice)
+{
+	char *room = mmap(NULL, 2 * GIB, PROT_NONE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	off_t offset = 0;
+	int fd;
+
+	device_open(&big, "IVSHMEM_BIG");
+	fd = slice ? slice_new(&big, MEM, 0, GIB) : big.fd;
+	if (!slice)
+		offset = device_region(&big, MEM).offset;
+	map = (char *)(((uintptr_t)room + GIB - 1) & -GIB);
+	ck_assert_ptr_eq(mmap(map, GIB, RW, MAP_SHARED | MAP_FIXED, fd, offset), map);
+	return !slice || slice_can_be_huge();
+}
+
+static void check_gigabyte(bool one_page, bool writable)
+{
+	struct page_entry entry = page_entry(map);
+
+	ck_assert_int_eq(entry.type, TYPE_UC_MINUS);
+	ck_assert_int_eq(entry.writable, writable);
+	if (one_page)
+		ck_assert_uint_eq(entry.size, GIB);
+}
+
 /* Its pages come back as writable as they were, of whatever size. */
 START_TEST(clear_refs_of_a_gigabyte)
 {
-	const size_t gib = 1UL << 30;
-	char *room = mmap(NULL, 2 * gib, PROT_NONE,
-			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	struct device big;
+	bool one_page = map_gigabyte(true);
 
-	device_open(&big, "IVSHMEM_BIG");
-	map = (char *)(((uintptr_t)room + gib - 1) & -gib);
-	ck_assert_ptr_eq(mmap(map, gib, RW, MAP_SHARED | MAP_FIXED,
-			      slice_new(&big, MEM, 0, gib), 0), map);
 	write32(map + 8, 1);
-	if (slice_can_be_huge())
-		ck_assert_uint_eq(page_entry(map).size, gib);
+	check_gigabyte(one_page, true);
 	if (file_write("/proc/self/clear_refs", "4"))
 		ck_assert_int_eq(errno, EINVAL);
 	read32(map + 8);
 	write32(map + 8, 2);
 	ck_assert_uint_eq(read32(map + 8), 2);
 	ck_assert_int_eq(page_entry(map).type, TYPE_UC_MINUS);
+}
+END_TEST
+
+/* The loop variable is whether it is a slice. */
+START_TEST(protection_of_a_gigabyte)
+{
+	bool one_page = map_gigabyte(_i);
+	uint32_t value;
+
+	write32(map + 8, 1);
+	check_gigabyte(one_page, true);
+	ck_assert_works(mprotect(map, GIB, PROT_READ));
+	ck_assert_uint_eq(read32(map + 8), 1);
+	ck_assert_int_eq(try_write32(map + 8, 2), SIGSEGV);
+	check_gigabyte(one_page, false);
+	/* Faulted in, with nothing there. */
+	device_set_memory(&big, false);
+	device_set_memory(&big, true);
+	ck_assert_uint_eq(read32(map + 8), 1);
+	ck_assert_int_eq(try_write32(map + 8, 2), SIGSEGV);
+	check_gigabyte(one_page, false);
+
+	ck_assert_works(mprotect(map, GIB, RW));
+	write32(map + 8, 3);
+	check_gigabyte(one_page, true);
+
+	ck_assert_works(mprotect(map, GIB, PROT_NONE));
+	ck_assert_int_eq(try_read32(map + 8, &value), SIGSEGV);
+	ck_assert_works(mprotect(map, GIB, PROT_READ));
+	ck_assert_uint_eq(read32(map + 8), 3);
+	ck_assert_int_eq(try_write32(map + 8, 4), SIGSEGV);
 }
 END_TEST
 
@@ -620,5 +674,6 @@ Suite *suite(void)
 	tc = add_group(s, "gigabyte");
 	tcase_add_unchecked_fixture(tc, policy_always, policy_restore);
 	tcase_add_test(tc, clear_refs_of_a_gigabyte);
+	tcase_add_loop_test(tc, protection_of_a_gigabyte, 0, 2);
 	return s;
 }
