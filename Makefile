@@ -19,6 +19,8 @@ help:
 	@echo 'make check-debug  the guest tests on a kernel with KASAN, lockdep and more'
 	@echo 'make check-kcsan  tests of races on a kernel that reports data races (KCSAN)'
 	@echo 'make model        Spin looks at every state of a model of the protocol'
+	@echo 'make stress       everything at once, at random, for a minute; SECONDS=600: longer;'
+	@echo '                  KERNEL=7.3, 7.2, 6.12, debug; SEED=n: the same choices'
 	@echo 'make fuzz         what reads foreign input, a minute each; SECONDS=600: longer'
 	@echo 'make bench        against stock vfio-pci: a table and build/bench.json'
 	@echo 'make lab-shell    a shell in the guest, devices bound; KERNEL=7.2, debug ...'
@@ -57,8 +59,14 @@ check-kcsan: kcsan-kernel
 model: lab
 	@$(ENTER) lab/model
 
-# New inputs that reach new code are kept in build/fuzz/corpus.
 SECONDS ?= 60
+SEED ?=
+stress: lab $(if $(filter debug,$(KERNEL)),debug-kernel)
+	@TEST=stress LAB_BOOT="$(LAB_BOOT) --stress $(SECONDS)$(if $(SEED),:$(SEED))" \
+		$(ENTER) lab/check $(KERNEL_ONE); status=$$?; \
+		grep '^#' build/$(KERNEL_ONE)/tap/test_stress.tap; exit $$status
+
+# New inputs that reach new code are kept in build/fuzz/corpus.
 fuzz: lab
 	@$(ENTER) lab/fuzz $(SECONDS)
 

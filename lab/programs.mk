@@ -2,7 +2,8 @@
 # Builds the guest's and the unit tests' programs; run by make in the root, in
 # the project's top directory.
 #
-# tests/vm/test_*.c	one program each, with tests/vm/support, in build/user/tests
+# tests/vm/test_*.c	one program each, with tests/vm/support, in build/user/tests;
+#			test_stress with tests/vm/stress as well
 # bench/vm/*.c		likewise, with bench/support as well, in build/user/bench
 # examples/*.c		one program each, in build/user/programs
 # lab/guest/runner.c	what runs them
@@ -17,6 +18,8 @@ GUEST_CPPFLAGS := -Iinclude -Iinclude/uapi -Itests/vm/support -Itests/vm/modules
 TEST_LIBS := $(shell pkgconf --libs --static check) $(shell pkgconf --libs jansson)
 
 support := $(patsubst tests/vm/support/%.c,build/user/support/%.o,$(wildcard tests/vm/support/*.c))
+# What test_stress consists of.
+stress := $(patsubst tests/vm/stress/%.c,build/user/stress/%.o,$(wildcard tests/vm/stress/*.c))
 bench_support := $(patsubst bench/support/%.c,build/user/bench-support/%.o,$(wildcard bench/support/*.c))
 tests := $(patsubst tests/vm/%.c,build/user/tests/%,$(wildcard tests/vm/test_*.c))
 benches := $(patsubst bench/vm/%.c,build/user/bench/%,$(wildcard bench/vm/*.c))
@@ -49,9 +52,15 @@ build/user/support/%.o: tests/vm/support/%.c
 	@mkdir -p $(@D)
 	$(CC) $(GUEST_CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
+build/user/stress/%.o: tests/vm/stress/%.c
+	@mkdir -p $(@D)
+	$(CC) $(GUEST_CPPFLAGS) $(CFLAGS) -c -o $@ $<
+
+build/user/tests/test_stress: $(stress)
+build/user/tests/test_stress: parts := $(stress)
 build/user/tests/%: tests/vm/%.c $(support) $(library)
 	@mkdir -p $(@D)
-	$(CC) $(GUEST_CPPFLAGS) $(CFLAGS) -o $@ $< $(support) $(library) $(TEST_LIBS)
+	$(CC) $(GUEST_CPPFLAGS) $(if $(parts),-Itests/vm) $(CFLAGS) -o $@ $< $(parts) $(support) $(library) $(TEST_LIBS)
 
 build/user/bench-support/%.o: bench/support/%.c
 	@mkdir -p $(@D)
@@ -80,4 +89,4 @@ $(shell rm -f $(stale) $(stale:=.d))
 
 -include $(wildcard build/user/*.d build/user/*/*.d)
 .PHONY: all user unit bench FORCE
-.SECONDARY: $(support) $(bench_support)
+.SECONDARY: $(support) $(bench_support) $(stress)

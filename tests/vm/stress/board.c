@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT
+/* The memory that all processes of the stress share. */
+#define _GNU_SOURCE
+#include "board.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#include "suite.h"
+
+#define MEM		2	/* ivshmem's BAR that is plain memory */
+#define NVME_VERSION	0x8	/* of the specification, a constant */
+#define HUGE		0x200000UL
+
+struct board *board;
+
+static const struct stress_device devices[NR_STRESS_DEVICES] = {
+	{ .name = "IVSHMEM", .owner = 0, .bar = MEM, .does = DOES_MEMORY | DOES_REOPEN },
+	{ .name = "IVSHMEM2", .owner = 1, .bar = MEM,
+	  .does = DOES_MEMORY | DOES_REOPEN | DOES_UNBIND | DOES_REMOVE },
+	{ .name = "HOT0", .owner = 2, .bar = MEM, .does = DOES_MEMORY | DOES_HOT | DOES_REOPEN },
+	{ .name = "HOT1", .owner = 2, .bar = MEM, .does = DOES_MEMORY | DOES_HOT },
+	{ .name = "NVME", .owner = 3, .bar = 0,
+	  .does = DOES_MEMORY | DOES_D3 | DOES_LOW_POWER | DOES_RESET | DOES_FLR |
+		  DOES_SYSFS | DOES_REOPEN },
+};
+
+/* Those of 4 MiB have room for huge pages. */
+static const struct slot slots[NR_SLOTS] = {
+	{ .device = 0, .offset = 0, .pages = 2 * HUGE / PAGE, .memory = true },
+	{ .device = 0, .offset = 3 * HUGE, .pages = 16, .memory = true },
+	{ .device = 0, .offset = 3 * HUGE + 16 * PAGE, .pages = 4, .memory = true },
+	{ .device = 0, .offset = 3 * HUGE + 32 * PAGE, .pages = 1, .memory = true },
+	{ .device = 0, .offset = 3 * HUGE + 48 * PAGE, .pages = 8, .memory = true, .importers = true },
+	{ .device = 1, .offset = 0, .pages = HUGE / PAGE, .memory = true },
+	{ .device = 1, .offset = HUGE, .pages = HUGE / PAGE + 8, .memory = true },
+	{ .device = 1, .offset = 3 * HUGE, .pages = 16, .memory = true },
+	{ .device = 1, .offset = 3 * HUGE + 16 * PAGE, .pages = 2, .memory = true },
+	{ .device = 2, .offset = 0, .pages = 16, .memory = true },
+	{ .device = 2, .offset = 16 * PAGE, .pages = 4, .memory = true },
+	{ .device = 2, .offset = 32 * PAGE, .pages = 8, .memory = true, .importers = true },
+	{ .device = 3, .offset = 0, .pages = 16, .memory = true },
+	{ .device = 3, .offset = 16 * PAGE, .pages = 4, .memory = true },
+	/* Several slices of the same registers. */
+	{ .device = 4, .offset = 0, .pages = 1, .at = NVME_VERSION, .expected = 0x10400 },
+	{ .device = 4, .offset = 0, .pages = 1, .at = NVME_VERSION, .expected = 0x10400 },
+	{ .device = 4, .offset = 0, .pages = 2, .at = NVME_VERSION, .expected = 0x10400 },
+};
+
+static const char *const failure_names[] = {
+	[FAILED_STALE] = "stale accesses",
+	[FAILED_THROUGH] = "accesses while suspended",
+	[FAILED_REFUSED] = "accesses refused without a reason",
+	[FAILED_ERRNO] = "failures by unexpected errno",
+	[FAILED_HANG] = "hangs",
+	[FAILED_OTHER] = "other failures",
+};
+
+void board_create(uint64_t seed)
+{
+	board = mmap(NULL, sizeof(*board), PROT_READ | PROT_WRITE,
+		     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ck_assert_ptr_ne(board, MAP_FAILED);
+	board->seed = seed;
+	memcpy(board->devices, devices, sizeof(devices));
+	memcpy(board->slots, slots, sizeof(slots));
+}
+
+void board_forget_slices(void)
+{
+	struct slot *slot;
+
+	for (slot = board->slots; slot < board->slots + NR_SLOTS; slot++) {
+		slot->ending = slot->exported;
+		slot->dead = slot->exported;
+	}
+	memset(board->workers, 0, sizeof(board->workers));
+}
+
+uint64_t board_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000000000ULL + t.tv_nsec;
+}
+
+const char *failure_name(enum failure kind)
+{
+	return failure_names[kind];
+}
+
+void board_fail(enum failure kind, const char *format, ...)
+{
+	va_list args;
+
+	board->failures[kind]++;
+	if (!atomic_exchange(&board->failed, true)) {
+		va_start(args, format);
+		vsnprintf(board->failure, sizeof(board->failure), format, args);
+		va_end(args);
+	}
+	board->stop = true;
+}
+
+void generation_reach(_Atomic uint32_t *generation, uint32_t to)
+{
+	uint32_t now = *generation;
+
+	while (now < to && !atomic_compare_exchange_weak(generation, &now, to))
+		;
+}
+
+void suspension_begin(unsigned int device)
+{
+	board->devices[device].begun++;
+}
+
+void suspension_end(unsigned int device)
+{
+	board->devices[device].ended++;
+}
+
+#define SUSPENDED	UINT32_MAX
+
+uint32_t suspension_mark(unsigned int device)
+{
+	const struct stress_device *dev = &board->devices[device];
+	/* In this order: if both are the same, none was under way. */
+	uint32_t ended = dev->ended, begun = dev->begun;
+
+	return begun == ended ? begun : SUSPENDED;
+}
+
+bool suspension_none(unsigned int device, uint32_t mark)
+{
+	return mark != SUSPENDED && board->devices[device].begun == mark;
+}
