@@ -348,7 +348,7 @@ static void close_some(struct borrower *b)
 static void child(struct borrower *b)
 {
 	static char *const argv[] = { "true", NULL };
-	unsigned int rounds = random_below(&b->random, 200);
+	unsigned int rounds = random_below(&b->random, 40);
 	struct held *h;
 
 	while (rounds-- && !board->stop) {
@@ -433,7 +433,7 @@ void borrower_run(unsigned int worker, uint64_t seed)
 			unmap_some(&b);
 		else if (lot < 970)
 			close_some(&b);
-		else if (lot < 995)
+		else if (lot < 982)
 			spawn(&b);
 		else if (lot == 999 && random_chance(&b.random, 20))
 			break;

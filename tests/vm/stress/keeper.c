@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "checker.h"
@@ -166,6 +167,8 @@ void keeper_run(unsigned int owner, uint64_t seed)
 	struct thread *t = threads, *end;
 	int i, role;
 
+	/* Clients take what processor time there is. */
+	setpriority(PRIO_PROCESS, 0, -10);
 	checker_catch_signals();
 	init(&keeper, owner);
 	keeper_open(&keeper);

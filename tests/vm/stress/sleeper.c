@@ -50,7 +50,8 @@ void sleeper_run(uint64_t seed)
 	operation_worker(WORKER_SLEEPER);
 	file_write(DELAY, "0");
 	while (!board->stop) {
-		usleep(200000 + random_below(&random, 3000000));
+		/* Each takes a second or two, in which nobody else does anything. */
+		usleep(1000000 + random_below(&random, 10000000));
 		if (!board->stop)
 			nap(random_chance(&random, 50) ? "freezer" : "devices");
 	}
