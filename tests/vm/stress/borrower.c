@@ -195,7 +195,7 @@ static void touch_some(struct borrower *b)
 	if (!h)
 		return;
 	operation_begin(OP_READ);
-	touch(&b->random, h, 1 + random_below(&b->random, 40));
+	touch(&b->random, h, 1 + random_below(&b->random, 100));
 	/* Counted one by one, by the checker. */
 	operation_cancel();
 	if (generation_dead(&h->loan) && random_chance(&b->random, 50))

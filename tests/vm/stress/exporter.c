@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -20,6 +21,24 @@ static uint64_t page_at(const struct slot *slot, uint32_t page)
 	return slot->offset + page * PAGE;
 }
 
+static bool check_page(struct kept *kept, unsigned int nr, uint32_t page)
+{
+	const struct lent *lent = &kept->keeper->lent[nr];
+	uint64_t at = page_at(&board->slots[nr], page);
+	uint32_t mark = suspension_mark(kept->index), value, again;
+	char who[128];
+
+	if (!keeper_peek(kept, at, &value))
+		return false;
+	if (value == stamp_of(nr, lent->stamped))
+		return true;
+	/* Whether it is the read that went wrong, or a write before. */
+	snprintf(who, sizeof(who), "the owner, %s, at page %u, which then reads %#x,",
+		 suspension_none(kept->index, mark) ? "not suspended" : "suspended meanwhile",
+		 page, checker_peek(kept->bar + at, &again) ? 0x5160b5 : again);
+	return check_value(nr, lent->stamped, value, who);
+}
+
 /*
  * All pages have the stamp of the newest generation, which is revoked: whoever
  * wrote another one there was late.  Then they get the next one's.
@@ -27,16 +46,15 @@ static uint64_t page_at(const struct slot *slot, uint32_t page)
 static bool stamp(struct kept *kept, unsigned int nr)
 {
 	struct lent *lent = &kept->keeper->lent[nr];
-	const struct slot *slot = &board->slots[nr];
-	uint32_t page, value;
+	struct slot *slot = &board->slots[nr];
+	uint32_t page;
 
+	for (page = 0; slot->memory && lent->stamped && page < slot->pages; page++)
+		if (!check_page(kept, nr, page))
+			return false;
+	slot->stamping = lent->generation + 1;
 	for (page = 0; slot->memory && page < slot->pages; page++) {
 		operation_begin(OP_STAMP);
-		if (lent->stamped) {
-			if (!keeper_peek(kept, page_at(slot, page), &value) ||
-			    !check_value(nr, lent->stamped, value, "the owner"))
-				return false;
-		}
 		if (!keeper_poke(kept, page_at(slot, page),
 				 stamp_of(nr, lent->generation + 1)))
 			return false;
@@ -248,6 +266,7 @@ static void slot_step(struct kept *kept, unsigned int nr, struct random *random,
 	struct lent *lent = &kept->keeper->lent[nr];
 	struct slot *slot = &board->slots[nr];
 	unsigned int lot = random_below(random, 100);
+	int fd;
 
 	if (slot->dead >= lent->generation && lent->stamped <= lent->generation &&
 	    lent->generation)
@@ -257,10 +276,12 @@ static void slot_step(struct kept *kept, unsigned int nr, struct random *random,
 	else if (lot < 65)
 		pass(nr, lent, random, sender);
 	else if (lot < 70 && lent->id && lent->fd >= 0) {
-		operation_begin(OP_DROP_FD);
-		close(lent->fd);
-		operation_end();
+		/* The inspector must not take a slice for held that is not. */
+		fd = lent->fd;
 		lent->fd = -1;
+		operation_begin(OP_DROP_FD);
+		close(fd);
+		operation_end();
 	} else if (lot >= 80)
 		revoke_slot(kept, nr, random);
 }

@@ -151,7 +151,9 @@ static void init(struct keeper *keeper, unsigned int owner)
 		keeper->lent[i].fd = -1;
 		keeper->lent[i].events = -1;
 		keeper->lent[i].generation = board->slots[i].exported;
-		keeper->lent[i].stamped = board->slots[i].exported;
+		/* The end of a phase may have come in the middle of it. */
+		if (board->slots[i].stamping <= board->slots[i].exported)
+			keeper->lent[i].stamped = board->slots[i].exported;
 	}
 	pthread_rwlockattr_init(&attr);
 	/* The one that closes gets its turn. */
@@ -168,7 +170,7 @@ void keeper_run(unsigned int owner, uint64_t seed)
 	int i, role;
 
 	/* Clients take what processor time there is. */
-	setpriority(PRIO_PROCESS, 0, -10);
+	setpriority(PRIO_PROCESS, 0, -2);
 	checker_catch_signals();
 	init(&keeper, owner);
 	keeper_open(&keeper);

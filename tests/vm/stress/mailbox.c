@@ -26,9 +26,15 @@ int mailbox_open(unsigned int worker)
 {
 	struct sockaddr_un address;
 	socklen_t length = name_of(worker, &address);
-	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0), ret;
 
-	if (fd < 0 || bind(fd, (struct sockaddr *)&address, length)) {
+	/* A child of a killed predecessor may have its socket still. */
+	while ((ret = bind(fd, (struct sockaddr *)&address, length)) &&
+	       errno == EADDRINUSE && !board->stop)
+		usleep(1000);
+	if (ret && board->stop)
+		_exit(0);
+	if (ret) {
 		board_fail(FAILED_OTHER, "the mailbox of worker %u: %s", worker,
 			   strerrorname_np(errno));
 		_exit(1);
