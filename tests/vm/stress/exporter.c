@@ -282,7 +282,7 @@ static void slot_step(struct kept *kept, unsigned int nr, struct random *random,
 		operation_begin(OP_DROP_FD);
 		close(fd);
 		operation_end();
-	} else if (lot >= 80)
+	} else if (lot >= (slot->importers ? 96 : 80))	/* a transfer takes 100 ms */
 		revoke_slot(kept, nr, random);
 }
 
