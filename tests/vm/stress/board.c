@@ -114,6 +114,23 @@ void generation_reach(_Atomic uint32_t *generation, uint32_t to)
 		;
 }
 
+void rescan_begin(void)
+{
+	board->rescans++;
+}
+
+void rescan_end(void)
+{
+	board->rescanned = board_now();
+	board->rescans++;
+}
+
+bool rescan_lately(void)
+{
+	return board->rescans % 2 ||
+	       (board->rescans && board_now() - board->rescanned < 5000000000ULL);
+}
+
 void suspension_begin(unsigned int device)
 {
 	board->devices[device].begun++;

@@ -100,7 +100,10 @@ struct board {
 	uint64_t seed;
 	bool ids;	/* the driver lists buffers and knows them by id */
 	bool importers;
+	bool still;		/* the machine's memory map must not change */
 	_Atomic bool stop;
+	_Atomic uint32_t rescans;	/* begun and ended: odd while there is one */
+	_Atomic uint64_t rescanned;	/* when the last one ended */
 	_Atomic uint64_t counts[NR_OPERATIONS];
 	_Atomic uint64_t in_use;	/* revocations that met an access within 5 ms */
 	_Atomic uint64_t revocations;
@@ -127,6 +130,15 @@ const char *failure_name(enum failure kind);
 
 /* Moves a generation number forward, never back. */
 void generation_reach(_Atomic uint32_t *generation, uint32_t to);
+
+/*
+ * The kernel sets bridges up again when it rescans the bus: for a moment all that is
+ * behind them reads as 0 or all ones, and loses writes, of whatever driver.
+ */
+void rescan_begin(void);
+void rescan_end(void);
+/* Whether there is a rescan, or has just been one. */
+bool rescan_lately(void);
 
 /* A device is suspended, or may be, between these. */
 void suspension_begin(unsigned int device);

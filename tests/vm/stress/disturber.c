@@ -161,7 +161,7 @@ static void reopen(struct kept *kept, struct random *random)
 {
 	struct keeper *keeper = kept->keeper;
 	const char *bdf = kept->dev.bdf;
-	bool remove = kept->board->does & DOES_REMOVE && random_chance(random, 30);
+	bool remove = kept->board->does & DOES_REMOVE && !board->still && random_chance(random, 30);
 	bool rebind = remove || (kept->board->does & DOES_UNBIND && random_chance(random, 40));
 	bool early = rebind && random_chance(random, 50);
 	pthread_t unbinder;
@@ -182,7 +182,9 @@ static void reopen(struct kept *kept, struct random *random)
 		keeper_check(kept, "unbind", !driver_unbind(bdf), errno);
 	if (remove) {
 		keeper_check(kept, "remove", !sysfs_write(bdf, "remove", "1"), errno);
+		rescan_begin();
 		keeper_check(kept, "rescan", !file_write("/sys/bus/pci/rescan", "1"), errno);
+		rescan_end();
 	}
 	keeper_open(keeper);
 	for (i = 0; i < keeper->nr; i++)
@@ -191,8 +193,17 @@ static void reopen(struct kept *kept, struct random *random)
 	pthread_rwlock_unlock(&keeper->open);
 }
 
+/* Those that are open alone, so that their last close resets no bus, nor themselves. */
+#define RESTS	(DOES_RESET | DOES_HOT)
+
 void disturber_step(struct kept *kept, struct random *random)
 {
+	if (board->still) {
+		usleep(100000 + random_below(random, 200000));
+		if (kept->board->does & DOES_REOPEN && !(kept->board->does & RESTS))
+			reopen(kept, random);
+		return;
+	}
 	if (kept->board->does & DOES_REOPEN && random_chance(random, 4))
 		reopen(kept, random);
 	else

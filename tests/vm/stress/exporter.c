@@ -47,18 +47,20 @@ static bool stamp(struct kept *kept, unsigned int nr)
 {
 	struct lent *lent = &kept->keeper->lent[nr];
 	struct slot *slot = &board->slots[nr];
-	uint32_t page;
+	uint32_t page, rescans;
 
 	for (page = 0; slot->memory && lent->stamped && page < slot->pages; page++)
 		if (!check_page(kept, nr, page))
 			return false;
 	slot->stamping = lent->generation + 1;
-	for (page = 0; slot->memory && page < slot->pages; page++) {
-		operation_begin(OP_STAMP);
-		if (!keeper_poke(kept, page_at(slot, page),
-				 stamp_of(nr, lent->generation + 1)))
-			return false;
-	}
+	operation_begin(OP_STAMP);
+	do {
+		rescans = board->rescans;
+		for (page = 0; slot->memory && page < slot->pages; page++)
+			if (!keeper_poke(kept, page_at(slot, page),
+					 stamp_of(nr, lent->generation + 1)))
+				return false;
+	} while (rescans % 2 || board->rescans != rescans);
 	operation_end();
 	lent->stamped = lent->generation + 1;
 	return true;
