@@ -10,12 +10,10 @@
 #include <linux/futex.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "client.h"
@@ -25,6 +23,7 @@
 #include "kernel.h"
 #include "listing.h"
 #include "memory.h"
+#include "prompt.h"
 #include "slice.h"
 #include "suite.h"
 #include "sysfs.h"
@@ -53,33 +52,6 @@ static int try_read(const void *address)
 
 	return try_read32(address, &value);
 }
-
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec + t.tv_nsec / 1e9;
-}
-
-/*
- * What no client may make a call take longer than.  It is much, as machines
- * with emulated processors are slow, and debug kernels three times as slow.
- */
-static double bound(void)
-{
-	const char *timeout = getenv("CK_DEFAULT_TIMEOUT");
-
-	return timeout ? atof(timeout) / 20 : 2;
-}
-
-/* Whether a call succeeded in time; shows how long it took. */
-#define ck_assert_prompt(call) do {					\
-	double begin = now();						\
-	ck_assert_works(call);						\
-	ck_assert_msg(now() - begin < bound(), "%s took %.2f s", #call,	\
-		      now() - begin);					\
-} while (0)
 
 static long step_import_fence(const struct client_step *step)
 {

@@ -106,7 +106,7 @@ static void forget_inherited_fds(int keep)
 	close_range(keep + 1, ~0U, 0);
 }
 
-static void become(enum client_user user)
+void client_become(enum client_user user)
 {
 	const struct passwd *entry;
 
@@ -134,7 +134,7 @@ struct client *client_start(enum client_user user)
 	if (!c->pid) {
 		served = pair[1];
 		forget_inherited_fds(served);
-		become(user);
+		client_become(user);
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		if (getppid() != parent)
 			_exit(1);

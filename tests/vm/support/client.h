@@ -30,6 +30,8 @@ enum client_user {
 	CLIENT_ROOT,
 };
 
+/* Makes the calling process one of that user, or ends it. */
+void client_become(enum client_user user);
 struct client *client_start(enum client_user user);
 /* Makes the client fork; the child has all its mappings and fds. */
 struct client *client_fork(struct client *c);

@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Clients that are kept from running in the middle of what they do with a slice,
+ * by themselves or by an administrator: the owner goes on, and so do other clients.
+ */
+#define _GNU_SOURCE
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cgroup.h"
+#include "client.h"
+#include "crowd.h"
+#include "device.h"
+#include "memory.h"
+#include "preempt.h"
+#include "prompt.h"
+#include "slice.h"
+#include "suite.h"
+
+#define PAGE	0x1000UL
+#define MIB2	(2UL << 20)
+#define MEM	2	/* ivshmem's BAR that is plain memory */
+#define RW	(PROT_READ | PROT_WRITE)
+#define CLIENTS	8
+#define BUSY	30
+#define TRIALS	10
+
+static struct device dev;
+static int slices[CLIENTS];
+
+static void setup(void)
+{
+	device_open(&dev, "IVSHMEM");
+	/* As many small pages as one fault can bring in, but one. */
+	for (int i = 0; i < CLIENTS; i++)
+		slices[i] = slice_new(&dev, MEM, PAGE, MIB2 - PAGE);
+}
+
+/* A whole slice, below one page table. */
+static char *map_whole(int fd, size_t size)
+{
+	char *room = mmap(NULL, 2 * MIB2, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *map;
+
+	if (room == MAP_FAILED)
+		_exit(1);
+	room = (char *)(((uintptr_t)room + MIB2 - 1) & -MIB2);
+	map = mmap(room, size, RW, MAP_SHARED | MAP_FIXED, fd, 0);
+	if (map == MAP_FAILED)
+		_exit(1);
+	return map;
+}
+
+/* What clients do: has a fault in each round, for all of the slice. */
+static void touch_and_drop(int fd)
+{
+	static char *map;
+	uint32_t value;
+
+	if (!map)
+		map = map_whole(fd, MIB2 - PAGE);
+	if (try_read32(map, &value) == SIGSEGV || madvise(map, MIB2 - PAGE, MADV_DONTNEED))
+		_exit(1);
+}
+
+static void just_poll(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN | POLLOUT };
+
+	if (poll(&p, 1, 0) < 0)
+		_exit(1);
+}
+
+/* Keeps a processor busy, but not until the end of the test program's time. */
+static void spin(int fd)
+{
+	static bool begun;
+
+	(void)fd;
+	if (!begun)
+		alarm(60);
+	begun = true;
+	for (volatile int i = 0; i < 100000; i++)
+		;
+}
+
+/* What keeps clients from running. */
+static struct cgroup group;
+
+static void put_into_group(const struct crowd *clients)
+{
+	group = cgroup_new("held");
+	for (unsigned int i = 0; i < crowd_members(clients); i++)
+		cgroup_enter(&group, crowd_pid(clients, i));
+}
+
+static void be_idle(const struct crowd *clients)
+{
+	const struct sched_param none = { 0 };
+
+	for (unsigned int i = 0; i < crowd_members(clients); i++)
+		ck_assert_works(sched_setscheduler(crowd_pid(clients, i), SCHED_IDLE, &none));
+}
+
+static void have_little_weight(const struct crowd *clients)
+{
+	put_into_group(clients);
+	cgroup_set(&group, "cpu.weight", "1");
+}
+
+static void have_little_time(const struct crowd *clients)
+{
+	put_into_group(clients);
+	cgroup_set(&group, "cpu.max", "1000 1000000");
+}
+
+static const struct hold {
+	const char *text;
+	crowd_fn *work;
+	void (*starve)(const struct crowd *clients);
+	unsigned int busy;
+} holds[] = {
+	{ "idle, in faults", touch_and_drop, be_idle, BUSY },
+	{ "idle, in poll()", just_poll, be_idle, BUSY },
+	{ "of little weight, in faults", touch_and_drop, have_little_weight, BUSY },
+	{ "of little time, in faults", touch_and_drop, have_little_time, 0 },
+};
+#define WITHOUT_GROUPS 2
+#define ALL ((int)(sizeof(holds) / sizeof(*holds)))
+
+/*
+ * What counts is the time that clients take from the owner, not his share of the
+ * processors beside so many busy processes.
+ */
+static void be_preferred(bool preferred)
+{
+	ck_assert_works(setpriority(PRIO_PROCESS, 0, preferred ? -20 : 0));
+}
+
+static double time_revoke(void)
+{
+	int fd = slice_new(&dev, MEM, 2 * MIB2, PAGE);
+	char *map = slice_map(fd, 0, PAGE);
+	double begin;
+
+	read32(map);
+	begin = now();
+	ck_assert_works(slice_revoke(&dev, fd));
+	begin = now() - begin;
+	munmap(map, PAGE);
+	close(fd);
+	return begin;
+}
+
+static double time_suspension(void)
+{
+	double begin = now();
+
+	device_set_memory(&dev, false);
+	device_set_memory(&dev, true);
+	return now() - begin;
+}
+
+/* Another client of the same slice, that nobody keeps from running. */
+static double time_touch(struct client *c, long map)
+{
+	double begin = now();
+
+	client_read32(c, map);
+	return now() - begin;
+}
+
+/* One that dies where it is. */
+static double time_death(int fd)
+{
+	struct crowd *c = crowd_start(1, touch_and_drop, &fd);
+	double begin = now();
+
+	crowd_end(c);
+	return now() - begin;
+}
+
+static void add(double *sum, double *worst, double time)
+{
+	*sum += time;
+	*worst = time > *worst ? time : *worst;
+}
+
+/*
+ * In each trial clients run alone until busy processes take the processors from
+ * them, wherever in the kernel they are.
+ */
+static void hold(const struct hold *how)
+{
+	struct crowd *clients = crowd_start(CLIENTS, how->work, slices);
+	struct crowd *busy = crowd_start(how->busy, spin, NULL);
+	double total = 0, revoke = 0, suspend = 0, touch = 0, death = 0;
+	struct client *other = client_start(CLIENT_NOBODY);
+	int trial;
+
+	crowd_stop(busy);
+	crowd_wait(clients);
+	how->starve(clients);
+	for (trial = 0; trial < TRIALS && total < bound(); trial++) {
+		long map = client_mmap(other, slices[0], 0, PAGE, RW);
+
+		if (how->busy)
+			crowd_wait(clients);
+		crowd_continue(busy);
+		be_preferred(true);
+		add(&total, &revoke, time_revoke());
+		add(&total, &suspend, time_suspension());
+		be_preferred(false);
+		add(&total, &touch, time_touch(other, map));
+		add(&total, &death, time_death(slices[1]));
+		crowd_stop(busy);
+		client_munmap(other, map, PAGE);
+	}
+	printf("# %s: %d trials took %.3f s, at most %.3f s to revoke, %.3f s to suspend, %.3f s for another client, %.3f s for one to die\n",
+	       how->text, trial, total, revoke, suspend, touch, death);
+	/* The dead must not be held up, either. */
+	crowd_end(busy);
+	crowd_end(clients);
+	client_end(other);
+	if (*group.path)
+		cgroup_end(&group);
+	ck_assert_msg(total < bound(), "%d trials took %.2f s", trial, total);
+}
+
+START_TEST(starved_clients_hold_nobody_up)
+{
+	hold(&holds[_i]);
+}
+END_TEST
+
+/* Another function of the same slot is reset with it. */
+#define HOT_SIZE	(1UL << 20)
+
+static struct device hot0, hot1;
+
+static void setup_hot(void)
+{
+	device_open(&hot0, "HOT0");
+	device_open_sibling(&hot1, &hot0, "HOT1");
+}
+
+static void touch_and_drop_hot(int fd)
+{
+	static char *map;
+	uint32_t value;
+
+	if (!map)
+		map = map_whole(fd, HOT_SIZE);
+	if (try_read32(map, &value) == SIGSEGV || madvise(map, HOT_SIZE, MADV_DONTNEED))
+		_exit(1);
+}
+
+START_TEST(faults_do_not_make_a_hot_reset_fail)
+{
+	static const unsigned int members[] = { 1, 4, 16 };
+	struct {
+		uint32_t argsz, flags, count;
+		int32_t group;
+	} request = { sizeof(request), 0, 1, hot0.group };
+	int fds[16], i, failed = 0;
+	struct crowd *clients;
+
+	for (i = 0; i < 16; i++)
+		fds[i] = slice_new(i % 2 ? &hot1 : &hot0, MEM, 0, HOT_SIZE);
+	clients = crowd_start(members[_i], touch_and_drop_hot, fds);
+	crowd_wait(clients);
+	for (i = 0; i < 40; i++) {
+		if (ioctl(hot0.fd, VFIO_DEVICE_PCI_HOT_RESET, &request)) {
+			ck_assert_int_eq(errno, EBUSY);
+			failed++;
+		}
+	}
+	printf("# %u clients: %d of 40 hot resets failed\n", members[_i], failed);
+	crowd_wait(clients);
+	crowd_end(clients);
+	ck_assert_int_eq(failed, 0);
+}
+END_TEST
+
+Suite *suite(void)
+{
+	const char *missing = cgroups_missing();
+	Suite *s = suite_create("held");
+	TCase *tc = add_group(s, "starved");
+
+	tcase_add_unchecked_fixture(tc, preempt_anywhere, NULL);
+	tcase_add_checked_fixture(tc, setup, NULL);
+	tcase_add_loop_test(tc, starved_clients_hold_nobody_up, 0, missing ? WITHOUT_GROUPS : ALL);
+	if (missing)
+		add_test_or_skip(tc, starved_clients_hold_nobody_up, missing);
+
+	tc = add_group(s, "hot_reset");
+	tcase_add_unchecked_fixture(tc, NULL, preempt_restore);
+	tcase_add_checked_fixture(tc, setup_hot, NULL);
+	tcase_add_loop_test(tc, faults_do_not_make_a_hot_reset_fail, 0, 3);
+	return s;
+}
