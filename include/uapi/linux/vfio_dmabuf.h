@@ -143,8 +143,9 @@ struct vfio_device_feature_dma_buf {
  * they can.  Call again to wait for them.
  *
  * Return: 0, or -1 with errno:
- *	EBADFD	   an earlier call has revoked the buffer, or the device had been
- *		   closed; nothing reaches the device through it
+ *	EBADFD	   a call has returned 0 for this buffer before, or the device had
+ *		   been closed; nothing reaches the device through it
+ *	EINVAL	   reserved is not 0
  *	EINTR	   a signal came before all importers had unmapped
  *	EBADF, EINVAL, ENODEV, ENOENT  see above
  *	EFAULT	   as usual
@@ -205,6 +206,7 @@ struct vfio_dmabuf_buffer {
  *
  * Return: 0, or -1 with errno:
  *	EINVAL	   nr is 0; size is not that of a known struct
+ *	ENOMEM	   as usual
  *	EFAULT	   as usual; elements before the fault may have been written
  */
 struct vfio_dmabuf_feature_list {
