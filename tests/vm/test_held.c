@@ -25,6 +25,7 @@
 #include "prompt.h"
 #include "slice.h"
 #include "suite.h"
+#include "sysfs.h"
 
 #define PAGE	0x1000UL
 #define MIB2	(2UL << 20)
@@ -291,13 +292,30 @@ START_TEST(faults_do_not_make_a_hot_reset_fail)
 }
 END_TEST
 
+/*
+ * A client that is preempted or throttled can be inside an RCU read-side section of
+ * the kernel's, for as long as it is kept from running.
+ */
+#define SUPPRESS "/sys/module/rcupdate/parameters/rcu_cpu_stall_suppress"
+
+static void setup_group(void)
+{
+	preempt_anywhere();
+	file_write(SUPPRESS, "1");
+}
+
+static void teardown_group(void)
+{
+	file_write(SUPPRESS, "0");
+}
+
 Suite *suite(void)
 {
 	const char *missing = cgroups_missing();
 	Suite *s = suite_create("held");
 	TCase *tc = add_group(s, "starved");
 
-	tcase_add_unchecked_fixture(tc, preempt_anywhere, NULL);
+	tcase_add_unchecked_fixture(tc, setup_group, teardown_group);
 	tcase_add_checked_fixture(tc, setup, NULL);
 	tcase_add_loop_test(tc, starved_clients_hold_nobody_up, 0, missing ? WITHOUT_GROUPS : ALL);
 	if (missing)
