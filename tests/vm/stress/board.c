@@ -61,9 +61,15 @@ static const char *const failure_names[] = {
 
 void board_create(uint64_t seed)
 {
+	pthread_rwlockattr_t attr;
+
 	board = mmap(NULL, sizeof(*board), PROT_READ | PROT_WRITE,
 		     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	ck_assert_ptr_ne(board, MAP_FAILED);
+	pthread_rwlockattr_init(&attr);
+	pthread_rwlockattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
+	pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	pthread_rwlock_init(&board->bus, &attr);
 	board->seed = seed;
 	memcpy(board->devices, devices, sizeof(devices));
 	memcpy(board->slots, slots, sizeof(slots));

@@ -102,6 +102,8 @@ struct board {
 	bool importers;
 	bool still;		/* the machine's memory map must not change */
 	_Atomic bool stop;
+	/* Held for writing by a rescan, and for reading by what resets or suspends. */
+	pthread_rwlock_t bus;
 	_Atomic uint32_t rescans;	/* begun and ended: odd while there is one */
 	_Atomic uint64_t rescanned;	/* when the last one ended */
 	_Atomic uint64_t counts[NR_OPERATIONS];
@@ -133,7 +135,9 @@ void generation_reach(_Atomic uint32_t *generation, uint32_t to);
 
 /*
  * The kernel sets bridges up again when it rescans the bus: for a moment all that is
- * behind them reads as 0 or all ones, and loses writes, of whatever driver.
+ * behind them reads as 0 or all ones, and loses writes, of whatever driver.  If that
+ * meets a bus reset, the devices there even lose their BARs, until VFIO restores them
+ * ("reset recovery"): hence @bus.
  */
 void rescan_begin(void);
 void rescan_end(void);

@@ -133,11 +133,13 @@ static void suspend(struct kept *kept, struct random *random)
 	while (!(kept->board->does & suspensions[i].does))
 		i = (i + 1) % NR_SUSPENSIONS;
 	pthread_rwlock_rdlock(&kept->keeper->open);
+	pthread_rwlock_rdlock(&board->bus);
 	operation_begin(suspensions[i].op);
 	each_device(kept, suspensions[i].group, suspension_begin);
 	suspensions[i].run(kept, random);
 	each_device(kept, suspensions[i].group, suspension_end);
 	operation_end();
+	pthread_rwlock_unlock(&board->bus);
 	pthread_rwlock_unlock(&kept->keeper->open);
 }
 
@@ -168,6 +170,10 @@ static void reopen(struct kept *kept, struct random *random)
 	int i;
 
 	pthread_rwlock_wrlock(&keeper->open);
+	if (remove)
+		pthread_rwlock_wrlock(&board->bus);
+	else
+		pthread_rwlock_rdlock(&board->bus);
 	operation_begin(remove ? OP_REMOVE : rebind ? OP_UNBIND : OP_REOPEN);
 	for_slots(keeper, false);
 	if (early)
@@ -190,6 +196,7 @@ static void reopen(struct kept *kept, struct random *random)
 	for (i = 0; i < keeper->nr; i++)
 		exporter_reopened(&keeper->kept[i]);
 	operation_end();
+	pthread_rwlock_unlock(&board->bus);
 	pthread_rwlock_unlock(&keeper->open);
 }
 
