@@ -94,5 +94,5 @@ clean:
 distclean: clean
 	@. lab/env && rm -rf "$$CACHE"
 
-.PHONY: help lab module model packages check check-packages debug-kernel check-debug kcsan-kernel check-kcsan fuzz image lab-shell demo bench clean distclean
+.PHONY: help lab module model packages check check-packages debug-kernel check-debug kcsan-kernel check-kcsan stress fuzz image lab-shell demo bench clean distclean
 SHELL := /bin/bash
