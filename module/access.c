@@ -92,7 +92,7 @@ static bool held(struct dvp_device *dvp)
 {
 	return READ_ONCE(dvp->resetting) || READ_ONCE(dvp->sleeping) ||
 	       (READ_ONCE(dvp->holds) &&
-		time_before(jiffies, READ_ONCE(dvp->hold_end)));
+		get_jiffies_64() < READ_ONCE(dvp->hold_end));
 }
 
 /* What the gate says; the device's memory is another matter. */
@@ -327,12 +327,16 @@ void dvp_access_wake(struct dvp_device *dvp)
  *
  * Nothing is zapped.  Faults wait until dvp_access_unhold(), but not longer than
  * HOLD_TIME: what comes in between may wait for user memory, of a process that
- * owns another device of the same reset.
+ * owns another device of the same reset.  Nor can that process hold them again and
+ * again: a hold counts from the first one on, and not at all for some time after
+ * one that led to nothing.
  */
 void dvp_access_hold(struct dvp_device *dvp)
 {
 	raw_spin_lock(&dvp->gate);
-	WRITE_ONCE(dvp->hold_end, jiffies + HOLD_TIME);
+	if (!dvp->holds)
+		WRITE_ONCE(dvp->hold_end, get_jiffies_64() < dvp->hold_pause ?
+					  0 : get_jiffies_64() + HOLD_TIME);
 	WRITE_ONCE(dvp->holds, dvp->holds + 1);
 	raw_spin_unlock(&dvp->gate);
 }
@@ -340,11 +344,15 @@ void dvp_access_hold(struct dvp_device *dvp)
 /**
  * dvp_access_unhold() - undo dvp_access_hold()
  * @dvp: the device
+ * @in_vain: the caller may not reset it
  */
-void dvp_access_unhold(struct dvp_device *dvp)
+void dvp_access_unhold(struct dvp_device *dvp, bool in_vain)
 {
-	scoped_guard(raw_spinlock, &dvp->gate)
+	scoped_guard(raw_spinlock, &dvp->gate) {
 		WRITE_ONCE(dvp->holds, dvp->holds - 1);
+		if (in_vain)
+			dvp->hold_pause = get_jiffies_64() + HOLD_TIME;
+	}
 	dvp_events_queue(&dvp->resume);
 }
 

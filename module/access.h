@@ -39,7 +39,7 @@ void dvp_access_reset_done(struct pci_dev *pdev);
 int dvp_access_sleep(struct dvp_device *dvp);
 void dvp_access_wake(struct dvp_device *dvp);
 void dvp_access_hold(struct dvp_device *dvp);
-void dvp_access_unhold(struct dvp_device *dvp);
+void dvp_access_unhold(struct dvp_device *dvp, bool in_vain);
 int dvp_access_announce(struct dvp_device *dvp);
 void dvp_access_changed(struct dvp_device *dvp, bool announced);
 

@@ -8,6 +8,7 @@
 #include <linux/refcount.h>
 #include <linux/rwsem.h>
 #include <linux/wait.h>
+#include <linux/workqueue.h>
 #include "index.h"
 #include "ranges.h"
 
@@ -53,6 +54,7 @@ struct dvp_buffer {
 	unsigned int attached;		/* importers; under buffers_lock */
 	atomic_t dma_maps;		/* importers' mappings */
 	wait_queue_head_t dma_idle;	/* woken when there are none left */
+	struct work_struct notify;	/* for a call that a signal has ended; see importers.c */
 
 	struct dvp_ranges ranges;
 	struct dvp_run runs[];		/* what ranges points at */

@@ -181,14 +181,28 @@ static int dvp_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	dvp_offer_core_export(&dvp->core);
 
 	ret = vfio_pci_core_register_device(&dvp->core);
+	/* It has set the driver's dev_pm_ops even if it fails. */
+	dvp_sleep_init(pdev);
 	if (ret) {
 		vfio_put_device(&dvp->core.vdev);
 		return ret;
 	}
 
-	dvp_sleep_init(pdev);
 	dvp_debug_add(dvp);
 	return 0;
+}
+
+/*
+ * VFIO takes a device out of its set of devices that are reset together when the
+ * last reference goes, which is with the driver unbound, on stock.  A buffer's
+ * reference can stay for longer, and VFIO would then look at a PCI device that
+ * may be another driver's, or no longer exist.
+ */
+static void leave_set(struct vfio_device *core_vdev)
+{
+	guard(mutex)(&core_vdev->dev_set->lock);
+
+	list_del_init(&core_vdev->dev_set_list);
 }
 
 static void dvp_remove(struct pci_dev *pdev)
@@ -200,6 +214,7 @@ static void dvp_remove(struct pci_dev *pdev)
 	 * that clients still hold keep memory only.
 	 */
 	vfio_pci_core_unregister_device(&dvp->core);
+	leave_set(&dvp->core.vdev);
 	dvp_debug_remove(dvp);
 	vfio_put_device(&dvp->core.vdev);
 }

@@ -48,7 +48,7 @@ struct dvp_device {
 	struct rb_root imported;
 
 	/*
-	 * Protects the five below and each buffer's revoked.  A fault holds it
+	 * Protects the six below and each buffer's revoked.  A fault holds it
 	 * from testing them until the page table entries are in, so whoever sets
 	 * one of them and then zaps leaves none behind.  It is needed beside
 	 * memory_lock because a reset that the kernel starts by itself takes no
@@ -59,7 +59,8 @@ struct dvp_device {
 	bool resetting;			/* from reset_prepare to reset_done */
 	bool sleeping;			/* while the system sleeps; see sleep.c */
 	unsigned int holds;		/* hot resets that are being asked for ... */
-	unsigned long hold_end;		/* ... and when, in jiffies, they no longer count */
+	u64 hold_end;			/* ... and when, in jiffies, they no longer count */
+	u64 hold_pause;			/* until then new ones do not count */
 	wait_queue_head_t resume_wait;	/* faults that wait for the end of these */
 	struct work_struct resume;	/* wakes them */
 

@@ -172,11 +172,13 @@ void dvp_events_stop(void)
 
 /**
  * dvp_events_queue() - do something soon, outside of the caller's time
- * @work: wakes somebody
+ * @work: wakes or notifies somebody
+ *
+ * Return: false if it is queued already.
  */
-void dvp_events_queue(struct work_struct *work)
+bool dvp_events_queue(struct work_struct *work)
 {
-	queue_work(wake_queue, work);
+	return queue_work(wake_queue, work);
 }
 
 /**

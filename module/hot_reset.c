@@ -5,6 +5,7 @@
  * does not get one.  Faults take it, too, for reading, and a client makes as many
  * as it likes.  So the faults of every device of the set are held off before.
  */
+#include <linux/kobject.h>
 #include <linux/slab.h>
 #include <linux/vfio.h>
 #include "compat.h"
@@ -33,19 +34,21 @@ static struct held_set *hold_set(struct vfio_device *core_vdev)
 	list_for_each_entry(other, &dev_set->device_list, dev_set_list) {
 		if (other->ops != core_vdev->ops)
 			continue;
-		get_device(&other->device);
+		/* One that is just being released is still in the set. */
+		if (!kobject_get_unless_zero(&other->device.kobj))
+			continue;
 		dvp_access_hold(dvp_from_core(other));
 		set->dvps[set->nr++] = dvp_from_core(other);
 	}
 	return set;
 }
 
-static void unhold_set(struct held_set *set)
+static void unhold_set(struct held_set *set, bool in_vain)
 {
 	while (set->nr) {
 		struct dvp_device *dvp = set->dvps[--set->nr];
 
-		dvp_access_unhold(dvp);
+		dvp_access_unhold(dvp, in_vain);
 		vfio_put_device(&dvp->core.vdev);
 	}
 	kfree(set);
@@ -75,7 +78,8 @@ long dvp_hot_reset(struct vfio_device *core_vdev, unsigned long arg)
 	if (set) {
 		ret = vfio_pci_core_ioctl(core_vdev, VFIO_DEVICE_PCI_HOT_RESET,
 					  arg);
-		unhold_set(set);
+		/* EBUSY comes after the caller has shown that the set is his. */
+		unhold_set(set, ret && ret != -EBUSY);
 	} else {
 		ret = -ENOMEM;
 	}

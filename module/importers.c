@@ -342,8 +342,36 @@ int dvp_importers_evict(struct dvp_buffer *buffer, bool notify,
 		return 0;
 
 	ret = evict(buffer, notify, patience);
+	if (ret) {
+		/* The work has references of its own, unless it is queued already. */
+		get_dma_buf(buffer->dmabuf);
+		refcount_inc(&buffer->refs);
+		if (!dvp_events_queue(&buffer->notify)) {
+			dma_buf_put(buffer->dmabuf);
+			refcount_dec(&buffer->refs);
+		}
+	}
 	dma_buf_put(buffer->dmabuf);
 	return ret;
+}
+
+/**
+ * dvp_importers_notify_work() - make importers unmap, without waiting
+ * @work: a buffer's notify, with a reference to the buffer and to its DMABUF
+ *
+ * A signal can end a call that revokes before it has had the reservation's lock, so
+ * that importers do not know yet.
+ */
+void dvp_importers_notify_work(struct work_struct *work)
+{
+	struct dvp_buffer *buffer = container_of(work, struct dvp_buffer, notify);
+	struct dma_buf *dmabuf = buffer->dmabuf;
+
+	dma_resv_lock(dmabuf->resv, NULL);
+	dvp_invalidate_mappings(dmabuf);
+	dma_resv_unlock(dmabuf->resv);
+	dma_buf_put(dmabuf);
+	dvp_buffer_put(buffer);
 }
 
 /* The next buffer with importers, from @id on, with a reference to its DMABUF. */

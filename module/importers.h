@@ -7,6 +7,7 @@
 
 struct dvp_buffer;
 struct dvp_device;
+struct work_struct;
 
 /* How long importers that are evicted are waited for. */
 enum dvp_patience {
@@ -30,5 +31,6 @@ int dvp_importers_evict(struct dvp_buffer *buffer, bool notify,
 int dvp_importers_evict_all(struct dvp_device *dvp, bool notify,
 			    enum dvp_patience patience);
 void dvp_importers_notify_all(struct dvp_device *dvp);
+void dvp_importers_notify_work(struct work_struct *work);
 
 #endif

@@ -91,28 +91,27 @@ static bool fill_around(const struct vm_fault *vmf, struct dvp_fill *fill)
 static vm_fault_t fault(struct vm_fault *vmf, const struct dvp_fill *fill)
 {
 	struct dvp_buffer *buffer = vmf->vma->vm_private_data;
-	enum dvp_access access = DVP_ACCESS_LIVE;
-	vm_fault_t ret = dvp_insert(vmf, fill, &access);
+	enum dvp_access access;
+	vm_fault_t ret;
+	bool again;
 
-	switch (access) {
-	case DVP_ACCESS_LIVE:
-		break;
-	case DVP_ACCESS_HELD:
-	case DVP_ACCESS_BUSY:
-		/*
-		 * Taking the fault again rather than inserting after the wait
-		 * lets the kernel choose the page size again: another thread may
-		 * by now have put a huge page where this one was about to put
-		 * small ones.
-		 */
-		if (!dvp_access_wait(buffer->dvp, access))
+	/*
+	 * A fault of user space is taken again after a wait.  One of the kernel's
+	 * (KVM or a VFIO container that follow the page table) is taken once, and
+	 * must find the page there.
+	 */
+	do {
+		access = DVP_ACCESS_LIVE;
+		ret = dvp_insert(vmf, fill, &access);
+		again = access == DVP_ACCESS_HELD || access == DVP_ACCESS_BUSY;
+		if (again && !dvp_access_wait(buffer->dvp, access)) {
+			again = false;
 			ret = VM_FAULT_SIGBUS;
-		break;
-	case DVP_ACCESS_SUSPENDED:
-	case DVP_ACCESS_REVOKED:
+		}
+	} while (again && !(vmf->flags & FAULT_FLAG_USER));
+
+	if (access == DVP_ACCESS_SUSPENDED || access == DVP_ACCESS_REVOKED)
 		ret = VM_FAULT_SIGBUS;
-		break;
-	}
 
 	if (ret != VM_FAULT_FALLBACK)
 		trace_buffer_fault(buffer, fill->pfn, fill->nr, fill->order,

@@ -32,8 +32,8 @@ static DEFINE_MUTEX(sleep_lock);	/* protects making them */
 
 /**
  * dvp_sleep_init() - add system sleep to what the driver's devices can do
- * @pdev: registered with vfio-pci-core, which sets the driver's dev_pm_ops for
- *	each of them
+ * @pdev: after its registration with vfio-pci-core, which sets the driver's
+ *	dev_pm_ops for each of them
  *
  * The system does not go to sleep while a device is probed.
  */
@@ -43,9 +43,11 @@ void dvp_sleep_init(struct pci_dev *pdev)
 
 	guard(mutex)(&sleep_lock);
 
+	/* vfio-pci-core has failed before it set them. */
+	if (!driver->pm)
+		return;
 	if (!sleep_ops.prepare) {
-		if (driver->pm)
-			sleep_ops = *driver->pm;
+		sleep_ops = *driver->pm;
 		sleep_ops.prepare = sleep_prepare;
 		sleep_ops.complete = sleep_complete;
 	}
