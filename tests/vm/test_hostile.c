@@ -8,7 +8,10 @@
 #include <fcntl.h>
 #include <linux/dma-buf.h>
 #include <linux/futex.h>
+#include <linux/pci_regs.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -305,6 +308,17 @@ static int map_dma(const struct device *own, const void *address, size_t size)
 	return ioctl(own->container, VFIO_IOMMU_MAP_DMA, &map);
 }
 
+static int unmap_dma(const struct device *own, size_t size)
+{
+	struct vfio_iommu_type1_dma_unmap unmap = {
+		.argsz = sizeof(unmap),
+		.iova = 0x10000000,
+		.size = size,
+	};
+
+	return ioctl(own->container, VFIO_IOMMU_UNMAP_DMA, &unmap);
+}
+
 /* Its device would go on reaching the slice after it was revoked. */
 START_TEST(container_of_a_client_does_not_take_a_slice)
 {
@@ -339,6 +353,41 @@ START_TEST(container_takes_bar_mappings)
 	device_open(&own, "IVSHMEM2");
 	map = device_map(&own, MEM, 0, 8 * PAGE);
 	ck_assert_works(map_dma(&own, map, 8 * PAGE));
+}
+END_TEST
+
+static struct device written;
+static atomic_bool enough;
+
+/* vfio-pci-core takes memory_lock for each of them, though nothing changes. */
+static void *write_command(void *unused)
+{
+	uint32_t command = config_read(&written, PCI_COMMAND, 2);
+
+	while (!enough)
+		config_write(&written, PCI_COMMAND, 2, command);
+	return unused;
+}
+
+/*
+ * The container takes one fault of its own, and then follows the page table: the page
+ * must be there, however busy the device's lock is.
+ */
+START_TEST(container_takes_bar_mappings_beside_config_writes)
+{
+	pthread_t writer;
+
+	device_open(&written, "IVSHMEM2");
+	ck_assert_int_eq(pthread_create(&writer, NULL, write_command, NULL), 0);
+	for (int i = 0; i < 200; i++) {
+		char *map = device_map(&written, MEM, 0, PAGE);
+
+		ck_assert_works(map_dma(&written, map, PAGE));
+		ck_assert_works(unmap_dma(&written, PAGE));
+		munmap(map, PAGE);
+	}
+	enough = true;
+	ck_assert_int_eq(pthread_join(writer, NULL), 0);
 }
 END_TEST
 
@@ -380,6 +429,7 @@ Suite *suite(void)
 	tcase_add_test(tc, many_mappings_delay_nobody);
 	tcase_add_test(tc, container_of_a_client_does_not_take_a_slice);
 	tcase_add_test(tc, container_takes_bar_mappings);
+	tcase_add_test(tc, container_takes_bar_mappings_beside_config_writes);
 	tcase_add_test(tc, nothing_gets_hold_of_a_page);
 	return s;
 }

@@ -26,6 +26,7 @@
 
 #define PAGE	0x1000UL
 #define RW	(PROT_READ | PROT_WRITE)
+#define MEM	2	/* ivshmem's BAR that is plain memory */
 #define MODULE	"dmabuf_vfio_pci"
 
 static struct device edu;
@@ -256,6 +257,36 @@ START_TEST(removing_a_closed_device_with_a_slice_left)
 }
 END_TEST
 
+/*
+ * The set of devices that are reset together must not have the one that was unbound,
+ * beside the one that the same function is now.
+ */
+START_TEST(slice_of_before_unbinding_does_not_keep_from_hot_resets)
+{
+	struct {
+		uint32_t argsz, flags, count;
+		int32_t group;
+	} request = { .argsz = sizeof(request), .count = 1 };
+	const char *bdf = lab_bdf("HOT1");
+	struct device hot0, hot1;
+	int kept;
+
+	device_open(&hot0, "HOT0");
+	device_open_sibling(&hot1, &hot0, "HOT1");
+	kept = slice_new(&hot1, MEM, 0, PAGE);
+	device_close(&hot1);
+	device_close(&hot0);
+	ck_assert_works(driver_unbind(bdf));
+	driver_rebind(bdf);
+
+	device_open(&hot0, "HOT0");
+	device_open_sibling(&hot1, &hot0, "HOT1");
+	request.group = hot0.group;
+	ck_assert_works(ioctl(hot0.fd, VFIO_DEVICE_PCI_HOT_RESET, &request));
+	close(kept);
+}
+END_TEST
+
 static int unload(void)
 {
 	return syscall(SYS_delete_module, MODULE, O_NONBLOCK);
@@ -308,5 +339,8 @@ Suite *suite(void)
 	tcase_add_test(tc, removing_an_open_device_asks_then_revokes);
 	tcase_add_test(tc, removing_a_closed_device_with_a_slice_left);
 	tcase_add_test(tc, driver_stays_loaded_while_a_slice_lives);
+
+	tc = add_group(s, "set");
+	tcase_add_test(tc, slice_of_before_unbinding_does_not_keep_from_hot_resets);
 	return s;
 }
