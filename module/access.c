@@ -92,7 +92,7 @@ static bool held(struct dvp_device *dvp)
 {
 	return READ_ONCE(dvp->resetting) || READ_ONCE(dvp->sleeping) ||
 	       (READ_ONCE(dvp->holds) &&
-		get_jiffies_64() < READ_ONCE(dvp->hold_end));
+		time_before64(get_jiffies_64(), READ_ONCE(dvp->hold_end)));
 }
 
 /* What the gate says; the device's memory is another matter. */
@@ -335,8 +335,9 @@ void dvp_access_hold(struct dvp_device *dvp)
 {
 	raw_spin_lock(&dvp->gate);
 	if (!dvp->holds)
-		WRITE_ONCE(dvp->hold_end, get_jiffies_64() < dvp->hold_pause ?
-					  0 : get_jiffies_64() + HOLD_TIME);
+		WRITE_ONCE(dvp->hold_end,
+			   time_before64(get_jiffies_64(), dvp->hold_pause) ?
+			   0 : get_jiffies_64() + HOLD_TIME);
 	WRITE_ONCE(dvp->holds, dvp->holds + 1);
 	raw_spin_unlock(&dvp->gate);
 }
