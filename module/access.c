@@ -394,12 +394,20 @@ void dvp_access_changed(struct dvp_device *dvp, bool announced)
 {
 	bool suspended, resumed = false;
 
-	/* Nobody has announced it: what can be done is to evict them now. */
+	/*
+	 * Nobody has announced it: what can be done is to evict them now.  That
+	 * counts as announced, or else another call that finds the memory there
+	 * could let an importer in that this one waits for, for good.
+	 */
 	if (!announced) {
 		scoped_guard(rwsem_read, &dvp->core.memory_lock)
 			suspended = memory_suspended(dvp);
-		if (suspended)
+		if (suspended) {
+			scoped_guard(spinlock, &dvp->state_lock)
+				dvp->announced++;
+			announced = true;
 			dma_off(dvp, DVP_REASON_MEMORY, DVP_FOR_EVER);
+		}
 	}
 
 	down_read(&dvp->core.memory_lock);
