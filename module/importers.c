@@ -360,7 +360,8 @@ int dvp_importers_evict(struct dvp_buffer *buffer, bool notify,
  * @work: a buffer's notify, with a reference to the buffer and to its DMABUF
  *
  * A signal can end a call that revokes before it has had the reservation's lock, so
- * that importers do not know yet.
+ * that importers do not know yet.  If none has anything mapped, none will unmap, and
+ * the revocation is complete.
  */
 void dvp_importers_notify_work(struct work_struct *work)
 {
@@ -369,6 +370,7 @@ void dvp_importers_notify_work(struct work_struct *work)
 
 	dma_resv_lock(dmabuf->resv, NULL);
 	dvp_invalidate_mappings(dmabuf);
+	dvp_events_revoked(buffer);
 	dma_resv_unlock(dmabuf->resv);
 	dma_buf_put(dmabuf);
 	dvp_buffer_put(buffer);
