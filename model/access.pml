@@ -40,9 +40,10 @@ bool memory = true;		/* memory enable in the emulated config space */
  */
 bool gate;			/* raw spinlock */
 bool revoked, zapped, returned;	/* of the buffer */
-bool open = true;
+bool opened = true;
 bool resetting, sleeping;
 byte holds;
+bool hold_over;			/* the time is later than hold_end */
 bool off_reset, off_memory, off_sleep;	/* the bits of dma_off */
 byte announced;
 byte attached;			/* importers of the buffer */
@@ -50,9 +51,10 @@ byte dma_maps;			/* what they have mapped */
 byte huge_readers;		/* the buffer's huge_lock */
 bool huge_writer;
 bool asked;			/* the importer is to unmap, and may try again */
+bool ask_later;			/* the work "notify" of the buffer is queued */
 
 #define dma_off		(off_reset || off_memory || off_sleep)
-#define held		(resetting || sleeping || holds > 0)
+#define held		(resetting || sleeping || (holds > 0 && !hold_over))
 
 /*
  * What is checked.
@@ -67,7 +69,7 @@ byte to_finish;			/* calls that have not returned */
 
 /* Set where something is wrong; Spin names the one that it finds. */
 bool reached_after_revoke, reached_while_suspended, importer_forgotten;
-bool huge_entry_in_the_way, hot_reset_busy, file_gone;
+bool huge_entry_in_the_way, hot_reset_busy, file_gone, importer_keeps, end_not_told;
 
 /* Looks in every state.  It can only move where something is wrong. */
 active proctype judge()
@@ -80,9 +82,14 @@ end:
 		reached_while_suspended = true; assert(!reached_while_suspended) }
 #ifdef IMPORTER
 	/* When nothing moves any more, an importer that may map has mapped. */
-	:: d_step { timeout && to_finish == 0 && attached && !revoked && !dma_off && !dma_maps ->
+	:: atomic { timeout && to_finish == 0 && attached && !revoked && !dma_off && !dma_maps ->
 		importer_forgotten = true; assert(!importer_forgotten) }
+	/* Nor, after a revocation that a signal has interrupted, does one keep what it has. */
+	:: atomic { timeout && to_finish == 0 && revoked && dma_maps ->
+		importer_keeps = true; assert(!importer_keeps) }
 #endif
+	:: atomic { timeout && to_finish == 0 && revoked && !revoke_over ->
+		end_not_told = true; assert(!end_not_told) }
 	od
 }
 
@@ -152,8 +159,8 @@ inline dvp_access_begin()
 #endif
 	atomic {
 		if
-		:: revoked || !open -> answer = REVOKED
-		:: !(revoked || !open) && held -> answer = HELD
+		:: revoked || !opened -> answer = REVOKED
+		:: !(revoked || !opened) && held -> answer = HELD
 		:: else ->
 #ifdef SEED_FAULT_WAITS_FOR_MEMORY_LOCK
 			!memory_writer;
@@ -257,6 +264,9 @@ inline fault(p)
 #endif
 #ifdef SMALL
 	:: insert_ptes(p)
+#endif
+#if !defined(SMALL) && !defined(HUGE)
+	:: false		/* there are no clients */
 #endif
 	fi;
 	/* BUSY: a jiffy later again.  SUSPENDED, REVOKED: SIGBUS, which it survives. */
@@ -405,8 +415,7 @@ end:
 		dvp_events_revoked();
 		listed = false;
 		unlock(resv);
-		/* dvp_importer_detach() in importers.c */
-		attached--;
+		attached--;	/* dvp_importer_detach() in importers.c */
 		break
 #endif
 	od;
@@ -425,8 +434,8 @@ inline invalidate()
 }
 
 /*
- * evict() in importers.c, with a reference to the DMABUF, which is dropped here.
- * A signal may end either wait where the patience is DVP_UNTIL_A_SIGNAL.
+ * evict() in importers.c, with a reference to the DMABUF.  A signal may end either
+ * wait where the patience is DVP_UNTIL_A_SIGNAL.
  */
 inline evict(notify, until_a_signal)
 {
@@ -442,20 +451,38 @@ inline evict(notify, until_a_signal)
 		:: !notify
 #endif
 		:: dma_maps == 0	/* wait_for_unmapping() */
-		:: until_a_signal -> signal = true
+		:: until_a_signal && dma_maps > 0 -> signal = true
 		fi
-	:: until_a_signal -> signal = true
-	fi;
-	file_refs--
+	:: until_a_signal -> signal = true	/* while the reservation is waited for */
+	fi
 }
 
-/* dvp_importers_evict() and, with one buffer, dvp_importers_evict_all(), there */
+/* dvp_importers_evict() in importers.c */
 inline dvp_importers_evict(notify, until_a_signal)
 {
 	signal = false;
 	if
 	:: atomic { attached > 0 -> file_refs++ };
-		evict(notify, until_a_signal)
+		evict(notify, until_a_signal);
+#ifndef SEED_INTERRUPTED_ASKS_NOBODY
+		atomic { if	/* the work has a reference of its own */
+		:: signal && !ask_later -> ask_later = true; file_refs++
+		:: else
+		fi };
+#endif
+		file_refs--
+	:: attached == 0
+	fi
+}
+
+/* dvp_importers_evict_all() in importers.c, with one buffer */
+inline dvp_importers_evict_all(notify, until_a_signal)
+{
+	signal = false;
+	if
+	:: atomic { attached > 0 -> file_refs++ };
+		evict(notify, until_a_signal);
+		file_refs--
 	:: attached == 0
 	fi
 }
@@ -471,6 +498,22 @@ inline dvp_importers_notify_all()
 		file_refs--
 	:: attached == 0
 	fi
+}
+
+/* dvp_importers_notify_work() in importers.c; the file's reference came with it */
+proctype dvp_importers_notify_work()
+{
+end:
+	do
+	:: atomic { ask_later -> ask_later = false };
+		lock(resv);
+		invalidate();
+#ifndef SEED_NOBODY_TELLS_THE_END
+		dvp_events_revoked();
+#endif
+		unlock(resv);
+		file_refs--
+	od
 }
 
 /*
@@ -525,7 +568,7 @@ proctype dvp_access_close()
 {
 	bool signal;
 
-	gated(open = false);
+	gated(opened = false);
 	zap();				/* dvp_zap_device() */
 	gated(revoked = true);
 	revoke_zapped(false);
@@ -541,11 +584,11 @@ inline set_dma_off(reason, until_a_signal)
 {
 #ifdef SEED_EVICT_BEFORE_DMA_OFF
 	first = !dma_off;
-	dvp_importers_evict(first, until_a_signal);
+	dvp_importers_evict_all(first, until_a_signal);
 	reason = true
 #else
 	atomic { first = !dma_off; reason = true };
-	dvp_importers_evict(first, until_a_signal)
+	dvp_importers_evict_all(first, until_a_signal)
 #endif
 }
 
@@ -603,7 +646,7 @@ inline reset_function()
 /* a reset through sysfs: vfio-pci-core knows nothing of it */
 proctype reset()
 {
-	bool signal, first, last;
+	bool signal, first, last, counted;
 
 	reset_function();
 	to_finish--
@@ -612,7 +655,7 @@ proctype reset()
 /* suspend and resume of the system, with sleep.c */
 proctype system_sleep()
 {
-	bool signal, first, last;
+	bool signal, first, last, counted;
 
 	set_dma_off(off_sleep, true);	/* dvp_access_sleep(); a second, not a signal */
 	if
@@ -630,11 +673,15 @@ proctype system_sleep()
 inline dvp_access_changed(was_announced)
 {
 	last = false;
+	counted = was_announced;
 	if
 	:: was_announced
 	:: !was_announced ->
 		if
 		:: atomic { !memory_writer && !memory -> skip };
+#ifndef SEED_CHANGE_NOT_ANNOUNCED
+			atomic { announced++; counted = true };
+#endif
 			set_dma_off(off_memory, false)
 		:: !memory_writer && memory
 		fi
@@ -642,7 +689,7 @@ inline dvp_access_changed(was_announced)
 	/* under memory_lock, for reading, and state_lock */
 	atomic {
 		!memory_writer ->
-		announced = announced - was_announced;
+		announced = announced - counted;
 		if
 		:: !memory -> off_memory = true
 		:: memory && announced == 0 ->
@@ -674,7 +721,7 @@ inline dvp_access_announce()
  */
 proctype config_writes()
 {
-	bool signal, first, last;
+	bool signal, first, last, counted;
 
 	dvp_access_announce();
 	if
@@ -700,7 +747,7 @@ done:
 /* dvp_hot_reset() in hot_reset.c, vfio_pci_dev_set_hot_reset() in vfio-pci-core */
 proctype dvp_hot_reset()
 {
-	bool signal, first, last;
+	bool signal, first, last, counted;
 
 	dvp_access_announce();
 	if
@@ -709,14 +756,25 @@ proctype dvp_hot_reset()
 	fi;
 #ifndef SEED_HOT_RESET_WITHOUT_HOLD
 	gated(holds++);			/* dvp_access_hold() */
+#ifdef HOLD_ENDS
+	if
+	:: hold_over = true
+	:: true
+	fi;
+#endif
 #endif
 	atomic {
-		must(!memory_readers, hot_reset_busy);
-		!memory_writer -> memory_writer = true	/* down_write_trylock() */
+		must(!memory_readers || hold_over, hot_reset_busy);
+		!memory_writer;
+		if				/* down_write_trylock() */
+		:: memory_readers == 0 -> memory_writer = true
+		:: else -> goto busy		/* EBUSY */
+		fi
 	};
 	zap();
 	reset_function();
 	memory_writer = false;
+busy:
 #ifndef SEED_HOT_RESET_WITHOUT_HOLD
 	gated(holds--);			/* dvp_access_unhold() */
 #endif
@@ -756,6 +814,7 @@ init
 #endif
 #ifdef IMPORTER
 		run importer();
+		run dvp_importers_notify_work();
 #endif
 #ifdef CLIENT0
 		run client(0);
