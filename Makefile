@@ -52,7 +52,7 @@ check-debug: debug-kernel
 	@$(ENTER) lab/check debug
 
 # Those in which much happens at the same time.
-KCSAN_TESTS := test_race,test_revoke,test_evict,test_suspend,test_events
+KCSAN_TESTS := test_race,test_revoke,test_evict,test_suspend,test_events,test_interrupt,test_list,test_ids,test_sleep,test_stress
 check-kcsan: kcsan-kernel
 	@$(ENTER) env LAB_BOOT="--tests $(KCSAN_TESTS) $$LAB_BOOT" lab/check kcsan
 
