@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Revocation while clients read at full speed, or fork; threads that fault the same. */
+/* Revocation and counting while clients read, fork or map at full speed; threads that fault the same. */
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <signal.h>
@@ -9,8 +9,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "crowd.h"
 #include "device.h"
 #include "hammer.h"
+#include "listing.h"
 #include "memory.h"
 #include "policy.h"
 #include "slice.h"
@@ -206,6 +208,44 @@ START_TEST(threads_meet_at_a_huge_page)
 }
 END_TEST
 
+/*
+ * Clients of one slice that map and unmap it, while the owner lists and suspends: what
+ * the driver counts for the slice comes out right.
+ */
+#define MAPPERS		4
+#define LISTINGS	200
+
+static void map_and_unmap(int fd)
+{
+	char *map = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 0);
+
+	if (map == MAP_FAILED)
+		_exit(1);
+	try_page(map);
+	munmap(map, PAGE);
+}
+
+START_TEST(mappings_are_counted)
+{
+	int slice = slice_new(&mem, MEM, 0, PAGE), fds[MAPPERS];
+	struct listed listed;
+	struct crowd *mappers;
+
+	for (int i = 0; i < MAPPERS; i++)
+		fds[i] = slice;
+	mappers = crowd_start(MAPPERS, map_and_unmap, fds);
+	for (int round = 0; round < LISTINGS; round++) {
+		crowd_wait(mappers);
+		ck_assert_uint_eq(listing_read(mem.bdf, &listed, 1), 1);
+		ck_assert_uint_le(listed.mappings, MAPPERS);
+		device_set_memory(&mem, round % 2);
+	}
+	crowd_end(mappers);
+	ck_assert_uint_eq(listing_read(mem.bdf, &listed, 1), 1);
+	ck_assert_uint_eq(listed.mappings, 0);
+}
+END_TEST
+
 Suite *suite(void)
 {
 	Suite *s = suite_create("race");
@@ -214,6 +254,7 @@ Suite *suite(void)
 	tcase_add_checked_fixture(tc, open_mem, NULL);
 	tcase_add_test(tc, readers_at_full_speed_are_stopped);
 	tcase_add_test(tc, forks_at_the_same_time_inherit_nothing);
+	tcase_add_test(tc, mappings_are_counted);
 
 	tc = add_group(s, "fault");
 	tcase_add_unchecked_fixture(tc, policy_never, policy_restore);
