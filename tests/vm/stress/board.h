@@ -67,6 +67,7 @@ struct slot {
 	/* Generations; each of these only grows. */
 	_Atomic uint32_t exported;	/* the newest */
 	_Atomic uint32_t ending;	/* a revocation of it may have begun */
+	_Atomic uint32_t contested;	/* somebody but its exporter may revoke it, too */
 	_Atomic uint32_t dead;		/* a revocation of it has returned */
 	_Atomic uint32_t stamping;	/* some pages may have its stamp, others not yet */
 	_Atomic uint64_t accessed;	/* when the newest was last reached by a client */

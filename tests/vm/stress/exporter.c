@@ -231,7 +231,8 @@ static void revoke_slot(struct kept *kept, unsigned int nr, struct random *rando
 	struct slot *slot = &board->slots[nr];
 	bool by_id = lent->fd < 0 || (lent->id && random_chance(random, 50));
 	struct vfio_dmabuf_feature_revoke request = { .dmabuf_fd = lent->fd };
-	bool others = slot->ending >= lent->generation;
+	/* By one that closes the device. */
+	bool ending = slot->ending >= lent->generation;
 	uint64_t now;
 	long ret;
 
@@ -247,7 +248,7 @@ static void revoke_slot(struct kept *kept, unsigned int nr, struct random *rando
 	ret = keeper_feature(kept, VFIO_DEVICE_FEATURE_SET | VFIO_DMABUF_FEATURE_REVOKE,
 			     &request, sizeof(request));
 	keeper_check(kept, by_id ? "revoke by id" : "revoke by fd",
-		     !ret || (errno == EBADFD && others) ||
+		     !ret || (errno == EBADFD && (ending || slot->contested >= lent->generation)) ||
 		     (errno == ENOENT && lent->fd < 0), errno);
 	operation_end();
 	board->revocations++;

@@ -145,6 +145,7 @@ static void revoke_other(struct kept *kept, struct random *random)
 		return;
 	slot = &board->slots[seen.slot];
 	request.id = seen.id;
+	generation_reach(&slot->contested, seen.generation);
 	generation_reach(&slot->ending, seen.generation);
 	operation_begin(OP_REVOKE_ID);
 	ret = keeper_feature(kept, VFIO_DEVICE_FEATURE_SET | VFIO_DMABUF_FEATURE_REVOKE,
