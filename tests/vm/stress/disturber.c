@@ -143,15 +143,6 @@ static void suspend(struct kept *kept, struct random *random)
 	pthread_rwlock_unlock(&kept->keeper->open);
 }
 
-static void for_slots(struct keeper *keeper, bool dead)
-{
-	struct slot *slot;
-
-	for (slot = board->slots; slot < board->slots + NR_SLOTS; slot++)
-		if (board->devices[slot->device].owner == keeper->owner)
-			generation_reach(dead ? &slot->dead : &slot->ending, slot->exported);
-}
-
 static void *unbind(void *bdf)
 {
 	/* Waits until the device is closed. */
@@ -175,13 +166,13 @@ static void reopen(struct kept *kept, struct random *random)
 	else
 		pthread_rwlock_rdlock(&board->bus);
 	operation_begin(remove ? OP_REMOVE : rebind ? OP_UNBIND : OP_REOPEN);
-	for_slots(keeper, false);
+	keeper_mark(keeper, false);
 	if (early)
 		early = !pthread_create(&unbinder, NULL, unbind, (void *)bdf);
 	if (early)
 		pause_some(random);
 	keeper_close(keeper);
-	for_slots(keeper, true);
+	keeper_mark(keeper, true);
 	if (early)
 		pthread_join(unbinder, NULL);
 	else if (rebind)

@@ -33,6 +33,15 @@ void keeper_open(struct keeper *keeper)
 	}
 }
 
+void keeper_mark(const struct keeper *keeper, bool dead)
+{
+	struct slot *slot;
+
+	for (slot = board->slots; slot < board->slots + NR_SLOTS; slot++)
+		if (board->devices[slot->device].owner == keeper->owner)
+			generation_reach(dead ? &slot->dead : &slot->ending, slot->exported);
+}
+
 void keeper_close(struct keeper *keeper)
 {
 	int i;
@@ -188,6 +197,8 @@ void keeper_run(unsigned int owner, uint64_t seed)
 			board_fail(FAILED_OTHER, "no thread for %s", t->kept->board->name);
 	for (t = threads; t < end; t++)
 		pthread_join(t->thread, NULL);
+	/* Some clients are still in the middle of something. */
+	keeper_mark(&keeper, false);
 	keeper_close(&keeper);
 	_exit(0);
 }

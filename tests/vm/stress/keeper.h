@@ -58,6 +58,8 @@ void inspector_step(struct kept *kept, struct random *random);
 void exporter_reopened(struct kept *kept);
 
 void keeper_open(struct keeper *keeper);
+/* Marks all slices as being revoked by the closing of their devices, or as revoked. */
+void keeper_mark(const struct keeper *keeper, bool dead);
 void keeper_close(struct keeper *keeper);
 
 /*
