@@ -13,6 +13,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -33,6 +34,7 @@
 #define RW	(PROT_READ | PROT_WRITE)
 #define CLIENTS	8
 #define BUSY	30
+#define MANY	100	/* more than the kernel charges at once */
 #define TRIALS	10
 
 static struct device dev;
@@ -70,6 +72,38 @@ static void touch_and_drop(int fd)
 	if (!map)
 		map = map_whole(fd, MIB2 - PAGE);
 	if (try_read32(map, &value) == SIGSEGV || madvise(map, MIB2 - PAGE, MADV_DONTNEED))
+		_exit(1);
+}
+
+/*
+ * Faults of the kernel's, one after the other in one call, each of which takes a page
+ * for a page table: a process that is over its group's limit by many pages is made to
+ * wait in the middle of such a fault.
+ */
+static void have_many_faults_in_a_call(int fd)
+{
+	static struct iovec pages[MANY];
+	static int ends[2];
+	static char *room;
+	char bytes[MANY];
+
+	if (!room) {
+		room = mmap(NULL, (MANY + 1) * MIB2, PROT_NONE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		if (room == MAP_FAILED || pipe(ends))
+			_exit(1);
+		room = (char *)(((uintptr_t)room + MIB2 - 1) & -MIB2);
+	}
+	for (int i = 0; i < MANY; i++) {
+		pages[i] = (struct iovec){ room + i * MIB2, 1 };
+		if (mmap(pages[i].iov_base, PAGE, PROT_READ, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED)
+			_exit(1);
+	}
+	if (writev(ends[1], pages, MANY) != MANY || read(ends[0], bytes, MANY) != MANY)
+		_exit(1);
+	/* With the page tables. */
+	if (mmap(room, MANY * MIB2, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED,
+		 -1, 0) == MAP_FAILED)
 		_exit(1);
 }
 
@@ -124,6 +158,12 @@ static void have_little_time(const struct crowd *clients)
 	cgroup_set(&group, "cpu.max", "1000 1000000");
 }
 
+static void have_little_memory(const struct crowd *clients)
+{
+	put_into_group(clients);
+	cgroup_set(&group, "memory.high", "1M");
+}
+
 static const struct hold {
 	const char *text;
 	crowd_fn *work;
@@ -134,6 +174,7 @@ static const struct hold {
 	{ "idle, in poll()", just_poll, be_idle, BUSY },
 	{ "of little weight, in faults", touch_and_drop, have_little_weight, BUSY },
 	{ "of little time, in faults", touch_and_drop, have_little_time, 0 },
+	{ "of little memory, in faults", have_many_faults_in_a_call, have_little_memory, 0 },
 };
 #define WITHOUT_GROUPS 2
 #define ALL ((int)(sizeof(holds) / sizeof(*holds)))
