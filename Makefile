@@ -22,6 +22,7 @@ help:
 	@echo 'make stress       everything at once, at random, for a minute; SECONDS=600: longer;'
 	@echo '                  KERNEL=7.3, 7.2, 6.12, debug; SEED=n: the same choices'
 	@echo 'make fuzz         what reads foreign input, a minute each; SECONDS=600: longer'
+	@echo 'make kfuzz        the driver, by calls at random, on the debug kernel; SECONDS=2000'
 	@echo 'make bench        against stock vfio-pci: a table and build/bench.json'
 	@echo 'make lab-shell    a shell in the guest, devices bound; KERNEL=7.2, debug ...'
 	@echo 'make module       build/<kernel>/src/module/dmabuf-vfio-pci.ko for all kernels'
@@ -69,6 +70,13 @@ stress: lab $(if $(filter debug,$(KERNEL)),debug-kernel)
 # New inputs that reach new code are kept in build/fuzz/corpus.
 fuzz: lab
 	@$(ENTER) lab/fuzz $(SECONDS)
+
+# The driver, by programs of calls, on the debug kernel.  What they leave that is worth
+# keeping is in build/kfuzz.corpus; it replaces tests/kfuzz/corpus.
+kfuzz: debug-kernel
+	@$(ENTER) sh -euc 'make -s -f lab/programs.mk -j$$(nproc) user unit; COVERAGE=1 lab/build-module debug; lab/image debug; \
+		lab/boot --as debug-kfuzz --tests test_kfuzz --seconds $$(($(SECONDS) + 600)) --append kfuzz.seconds=$(SECONDS) debug; \
+		lab/tap-summary build/debug-kfuzz/tap; grep "^#" build/debug-kfuzz/tap/test_kfuzz.tap'
 
 # The image with all that is in it, for the targets below.
 KERNEL_ONE = $(or $(KERNEL),7.3)
