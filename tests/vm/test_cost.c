@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What suspensions and revocations cost the owner does not follow what clients have:
+ * exports that nobody imports, and waiters on event files.
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "buffers.h"
+#include "device.h"
+#include "slice.h"
+#include "suite.h"
+
+#define PAGE		0x1000UL
+#define MEM		2	/* ivshmem's BAR that is plain memory */
+#define SUSPENSIONS	20
+#define IDLE		10000
+#define SETS		300
+#define DUPS		100
+
+static struct device dev;
+static int slice;
+
+static void setup(void)
+{
+	const struct rlimit many = { IDLE + 1000, IDLE + 1000 };
+
+	ck_assert_works(setrlimit(RLIMIT_NOFILE, &many));
+	device_open(&dev, "IVSHMEM");
+	slice = slice_new(&dev, MEM, 0, PAGE);
+}
+
+/* Of this thread: what clients make the kernel do elsewhere is their affair. */
+static double processor_time(void)
+{
+	struct timespec t;
+
+	ck_assert_works(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t));
+	return t.tv_sec + t.tv_nsec / 1e9;
+}
+
+static double time_suspensions(void)
+{
+	double begin = processor_time();
+
+	for (int i = 0; i < SUSPENSIONS; i++) {
+		device_set_memory(&dev, false);
+		device_set_memory(&dev, true);
+	}
+	return processor_time() - begin;
+}
+
+static double time_revocation(void)
+{
+	double begin = processor_time();
+
+	ck_assert_works(slice_revoke(&dev, slice));
+	return processor_time() - begin;
+}
+
+/* @times: as much as alone, at most. */
+static void compare(double alone, double times, const char *beside_what, unsigned int many)
+{
+	double beside = time_suspensions(), revoke = time_revocation();
+
+	printf("# %d suspensions take the owner %.4f s, with %u %s %.4f s; a revocation %.4f s\n",
+	       SUSPENSIONS, alone, many, beside_what, beside, revoke);
+	ck_assert_msg(beside < times * alone, "%d suspensions take %.4f s, with %u %s %.4f s",
+		      SUSPENSIONS, alone, many, beside_what, beside);
+	ck_assert_msg(revoke < alone, "a revocation takes %.4f s with %u %s, %d suspensions alone take %.4f s",
+		      revoke, many, beside_what, SUSPENSIONS, alone);
+}
+
+START_TEST(idle_exports)
+{
+	double alone;
+
+	time_suspensions();
+	alone = time_suspensions();
+	for (int i = 0; i < IDLE; i++)
+		slice_new(&dev, MEM, 0, PAGE);
+	/* Six times, if each were visited. */
+	compare(alone, 3, "idle exports", IDLE);
+}
+END_TEST
+
+/* One event file, many descriptors of it, each in many epoll sets. */
+static void wait_often(int events)
+{
+	int dups[DUPS];
+
+	for (int i = 0; i < DUPS; i++)
+		ck_assert_works(dups[i] = dup(events));
+	for (int set = 0; set < SETS; set++) {
+		int fd = epoll_create1(EPOLL_CLOEXEC);
+
+		ck_assert_works(fd);
+		for (int i = 0; i < DUPS; i++) {
+			struct epoll_event event = { .events = EPOLLIN };
+
+			ck_assert_works(epoll_ctl(fd, EPOLL_CTL_ADD, dups[i], &event));
+		}
+	}
+}
+
+START_TEST(waiters)
+{
+	int events = buffer_events(&dev, slice, 0, O_CLOEXEC | O_NONBLOCK);
+	struct vfio_dmabuf_event event;
+	double alone;
+
+	ck_assert_int_eq(read(events, &event, sizeof(event)), sizeof(event));
+	time_suspensions();
+	alone = time_suspensions();
+	wait_often(events);
+	/*
+	 * Ten times, if each were woken.  Two and more as it is, where a thread of QEMU's
+	 * lets processors take turns: the owner's does not stop while another wakes them.
+	 */
+	compare(alone, 5, "waiters", SETS * DUPS);
+}
+END_TEST
+
+Suite *suite(void)
+{
+	Suite *s = suite_create("cost");
+	TCase *tc = add_group(s, "owner");
+
+	tcase_add_checked_fixture(tc, setup, NULL);
+	tcase_add_test(tc, idle_exports);
+	tcase_add_test(tc, waiters);
+	return s;
+}
