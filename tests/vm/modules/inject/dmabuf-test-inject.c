@@ -152,26 +152,20 @@ static int inject_release(struct inode *inode, struct file *file)
 	return 0;
 }
 
-static int arm(struct open_file *of, const void __user *arg)
+static int add_site(struct open_file *of, const struct inject_site *request)
 {
-	struct inject_site request;
-	struct site *site;
+	struct site *site = kzalloc(sizeof(*site), GFP_KERNEL);
 	int ret = 0;
 
-	if (copy_from_user(&request, arg, sizeof(request)))
-		return -EFAULT;
-	if (of->nr == MOST_SITES)
-		return -ENOSPC;
-	site = kzalloc(sizeof(*site), GFP_KERNEL);
 	if (!site)
 		return -ENOMEM;
 
-	if (request.flags) {
-		strscpy(site->module, request.module);
-		site->flags = request.flags;
-		site->offset = request.address;
+	if (request->flags) {
+		strscpy(site->module, request->module);
+		site->flags = request->flags;
+		site->offset = request->address;
 	} else {
-		ret = register_site(site, request.address);
+		ret = register_site(site, request->address);
 	}
 	if (ret) {
 		kfree(site);
@@ -180,6 +174,17 @@ static int arm(struct open_file *of, const void __user *arg)
 	of->sites[of->nr] = site;
 	WRITE_ONCE(of->nr, of->nr + 1);
 	return of->nr - 1;
+}
+
+static int arm(struct open_file *of, const void __user *arg)
+{
+	struct inject_site request;
+
+	if (copy_from_user(&request, arg, sizeof(request)))
+		return -EFAULT;
+	if (of->nr == MOST_SITES)
+		return -ENOSPC;
+	return add_site(of, &request);
 }
 
 static int fail(struct open_file *of, const void __user *arg)

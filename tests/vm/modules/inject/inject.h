@@ -18,8 +18,8 @@ struct inject_site {
 	__aligned_u64 address;	/* or an offset, with one of the flags */
 	__u32 flags;
 /* In the text that a module has only while it is loaded, or in that which it keeps. */
-#define INJECT_INIT_TEXT	(1 << 0)
-#define INJECT_TEXT		(1 << 1)
+#define INJECT_INIT_TEXT	0x1
+#define INJECT_TEXT		0x2
 	__u32 reserved;
 	char module[64];	/* the one that will be loaded, with one of the flags */
 };
@@ -28,7 +28,7 @@ struct inject_failure {
 	__u32 site;
 	__u32 flags;
 /* The call returns its third argument: "all of it could not be copied". */
-#define INJECT_ARG3	(1 << 0)
+#define INJECT_ARG3	0x1
 	__aligned_u64 value;	/* what the call returns */
 	__u32 after;		/* times that it works before */
 	__u32 times;		/* times that it fails; 0: never */
