@@ -35,7 +35,7 @@
 #define CLIENTS	8
 #define BUSY	30
 #define MANY	100	/* more than the kernel charges at once */
-#define TRIALS	10
+#define TRIALS	6
 
 static struct device dev;
 static int slices[CLIENTS];
