@@ -122,7 +122,7 @@ START_TEST(waiters)
 	 * Ten times, if each were woken.  Two and more as it is, where a thread of QEMU's
 	 * lets processors take turns: the owner's does not stop while another wakes them.
 	 */
-	compare(alone, 5, "waiters", SETS * DUPS);
+	compare(alone, 7, "waiters", SETS * DUPS);
 }
 END_TEST
 

@@ -213,7 +213,7 @@ END_TEST
  * the driver counts for the slice comes out right.
  */
 #define MAPPERS		4
-#define LISTINGS	200
+#define LISTINGS	50
 
 static void map_and_unmap(int fd)
 {
