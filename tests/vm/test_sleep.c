@@ -71,18 +71,8 @@ static struct vfio_dmabuf_event next(int events)
 	return event;
 }
 
-/* s2idle is left to the kernel's test: the clock of this machine does not end it. */
-static const struct {
-	const char *state;
-	bool really;
-} states[] = {
-	{ "freeze", false },
-	{ "mem", false },
-	{ "disk", false },
-	{ "mem", true },
-};
-
-START_TEST(sleep_is_a_suspension)
+/* The kernel's test of it suspends and resumes all devices. */
+static void check_sleep(const char *state, bool really)
 {
 	struct client *client = client_start(CLIENT_NOBODY);
 	struct vfio_dmabuf_event before, after;
@@ -105,7 +95,7 @@ START_TEST(sleep_is_a_suspension)
 	before = next(events);
 	next(of_device);
 
-	sleep_and_wake(states[_i].state, states[_i].really);
+	sleep_and_wake(state, really);
 
 	after = next(events);
 	ck_assert_uint_eq(after.state, VFIO_DMABUF_STATE_LIVE);
@@ -118,9 +108,29 @@ START_TEST(sleep_is_a_suspension)
 	ck_assert_uint_eq(client_read32(client, map + NVME_VERSION), version);
 	ck_assert_uint_ge(trace_faults(dev.bdf, 0), 1);
 	/* The device has lost what was written to it: it was without power. */
-	ck_assert_uint_eq(client_read32(client, map + NVME_CC), states[_i].really ? 0 : CC);
+	ck_assert_uint_eq(client_read32(client, map + NVME_CC), really ? 0 : CC);
 	ck_assert_int_eq(client_try_read32(client, revoked, &value), SIGBUS);
 	client_end(client);
+}
+
+/* s2idle really: the clock of this machine does not end it. */
+static const char * const states[] = { "freeze", "mem" };
+
+START_TEST(sleep_is_a_suspension)
+{
+	check_sleep(states[_i], false);
+}
+END_TEST
+
+START_TEST(hibernation_is_a_suspension)
+{
+	check_sleep("disk", false);
+}
+END_TEST
+
+START_TEST(sleep_without_power_is_a_suspension)
+{
+	check_sleep("mem", true);
 }
 END_TEST
 
@@ -176,15 +186,21 @@ START_TEST(importer_that_keeps_its_mapping_keeps_the_system_awake)
 }
 END_TEST
 
-/*
- * Really only in a boot of its own: the machine's firmware does not give PCI Express's
- * extended config space back after S3, whatever the driver.
- */
-static int nr_states(void)
+static const char *hibernation_missing(void)
 {
-	int n = sizeof(states) / sizeof(*states);
+	char names[64] = "";
 
-	return kernel_started_with("lab.sleep") ? n : n - 1;
+	file_read("/sys/power/state", names, sizeof(names));
+	return strstr(names, "disk") ? NULL : "this kernel has no hibernation";
+}
+
+/*
+ * The machine's firmware does not give PCI Express's extended config space back after
+ * S3, whatever the driver.
+ */
+static const char *boot_missing(void)
+{
+	return kernel_started_with("lab.sleep") ? NULL : "it has a boot of its own";
 }
 
 Suite *suite(void)
@@ -196,7 +212,10 @@ Suite *suite(void)
 	if (missing)
 		add_test_or_skip(tc, sleep_is_a_suspension, missing);
 	else
-		tcase_add_loop_test(tc, sleep_is_a_suspension, 0, nr_states());
+		tcase_add_loop_test(tc, sleep_is_a_suspension, 0, 2);
+
+	add_test_or_skip(tc, hibernation_is_a_suspension, missing ?: hibernation_missing());
+	add_test_or_skip(tc, sleep_without_power_is_a_suspension, missing ?: boot_missing());
 
 	tc = add_group(s, "importers");
 	missing = missing ?: importers_missing();
