@@ -2,6 +2,7 @@
 /* A signal ends the owner's wait for importers, and leaves the slice revoked. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <sys/mman.h>
@@ -12,20 +13,21 @@
 #include "device.h"
 #include "importer.h"
 #include "memory.h"
+#include "prompt.h"
 #include "suite.h"
 
 #define PAGE	0x1000UL
 #define MEM	2	/* ivshmem's BAR that is plain memory */
 
+static struct device mem;
 static struct vdb_device *device;
 static struct vdb_slice *slice;
 static uint64_t id;
 static int importer;
 
-static void setup(void)
+static void setup_slice(void)
 {
 	static const struct vdb_range range = { 0, PAGE };
-	static struct device mem;
 
 	device_open(&mem, "IVSHMEM");
 	device = vdb_device_from_fd(mem.fd);
@@ -35,6 +37,11 @@ static void setup(void)
 	id = vdb_slice_id(device, slice);
 	ck_assert_works(vdb_slice_watch(device, slice));
 	ck_assert_int_eq(vdb_slice_state(slice, NULL), VDB_LIVE);
+}
+
+static void setup(void)
+{
+	setup_slice();
 	importer = importer_open();
 	ck_assert_works(importer_try_attach(importer, vdb_slice_fd(slice), &mem, IMPORTER_LAZY));
 	ck_assert_works(importer_map(importer, IMPORTER_BOTH));
@@ -65,7 +72,7 @@ static int revoke_slice(bool by_id)
 	return by_id ? vdb_device_revoke_id(device, id) : vdb_slice_revoke(device, slice);
 }
 
-static struct vdb_buffer now(void)
+static struct vdb_buffer listed(void)
 {
 	struct vdb_buffer buffer;
 
@@ -79,8 +86,8 @@ START_TEST(revocation_stands)
 	uint32_t value;
 
 	ck_assert_uint_eq(read32(map), read32(map));
-	ck_assert_uint_eq(now().importers, 1);
-	ck_assert_uint_eq(now().dma_maps, 1);
+	ck_assert_uint_eq(listed().importers, 1);
+	ck_assert_uint_eq(listed().dma_maps, 1);
 	signals(true);
 	ck_assert_fails(revoke_slice(_i), EINTR);
 	/* No process reaches the device any more. */
@@ -88,7 +95,7 @@ START_TEST(revocation_stands)
 	ck_assert_ptr_null(vdb_slice_map(slice, 0, 0, PROT_READ));
 	ck_assert_int_eq(errno, ENODEV);
 	/* The other device does, so it is not told yet, and there is more to wait for. */
-	ck_assert_uint_eq(now().dma_maps, 1);
+	ck_assert_uint_eq(listed().dma_maps, 1);
 	ck_assert_int_eq(vdb_slice_state(slice, NULL), VDB_LIVE);
 	ck_assert_fails(revoke_slice(_i), EINTR);
 	ck_assert_fails(revoke_slice(!_i), EINTR);
@@ -98,10 +105,43 @@ START_TEST(revocation_stands)
 	ck_assert_int_eq(vdb_slice_state(slice, NULL), VDB_REVOKED);
 	ck_assert_works(revoke_slice(_i));
 	ck_assert_fails(revoke_slice(_i), EBADFD);
-	ck_assert_uint_eq(now().dma_maps, 0);
-	ck_assert_int_eq(now().state, VDB_REVOKED);
+	ck_assert_uint_eq(listed().dma_maps, 0);
+	ck_assert_int_eq(listed().state, VDB_REVOKED);
 	ck_assert_fails(importer_map(importer, IMPORTER_BOTH), ENODEV);
 	signals(false);
+}
+END_TEST
+
+/*
+ * Anybody who has the fd can hold the reservation's lock for some time, by poll().
+ * Importers cannot be told meanwhile, but are as soon as it is free, and then the
+ * revocation is complete without another call.  The loop variable is whether it is
+ * revoked by id.
+ */
+START_TEST(held_reservation_delays_importers_only)
+{
+	char *map = vdb_slice_map(slice, 0, 0, PROT_READ);
+	struct pollfd told = { .fd = vdb_slice_event_fd(slice), .events = POLLIN };
+	pid_t holder;
+
+	importer = importer_attach(vdb_slice_fd(slice), &mem);
+	holder = importer_hold(importer_attach(vdb_slice_fd(slice), &mem));
+	read32(map);
+	signals(true);
+	ck_assert_fails(revoke_slice(_i), EINTR);
+	ck_assert_int_eq(try_read32(map, &(uint32_t){ 0 }), SIGBUS);
+	ck_assert_fails(revoke_slice(_i), EINTR);
+	signals(false);
+	/* An importer could still be about to map it. */
+	ck_assert_int_eq(vdb_slice_state(slice, NULL), VDB_LIVE);
+
+	ck_assert_works(kill(holder, SIGKILL));
+	ck_assert_int_eq(poll(&told, 1, 1000 * (int)bound()), 1);
+	ck_assert_int_eq(vdb_slice_state(slice, NULL), VDB_REVOKED);
+	ck_assert_uint_ge(importer_status(importer).notified, 1);
+	ck_assert_works(revoke_slice(_i));
+	ck_assert_fails(revoke_slice(_i), EBADFD);
+	ck_assert_fails(importer_map(importer, IMPORTER_BOTH), ENODEV);
 }
 END_TEST
 
@@ -134,11 +174,17 @@ Suite *suite(void)
 	tcase_add_unchecked_fixture(tc, importer_bind, importer_unbind);
 	if (missing) {
 		add_test_or_skip(tc, revocation_stands, missing);
+		add_test_or_skip(tc, held_reservation_delays_importers_only, missing);
 		add_test_or_skip(tc, signals_do_not_end_what_does_not_wait, missing);
 		return s;
 	}
 	tcase_add_checked_fixture(tc, setup, NULL);
 	tcase_add_loop_test(tc, revocation_stands, 0, 2);
 	tcase_add_test(tc, signals_do_not_end_what_does_not_wait);
+
+	tc = add_group(s, "reservation");
+	tcase_add_unchecked_fixture(tc, importer_bind, importer_unbind);
+	tcase_add_checked_fixture(tc, setup_slice, NULL);
+	tcase_add_loop_test(tc, held_reservation_delays_importers_only, 0, 2);
 	return s;
 }

@@ -4,8 +4,11 @@
 #include "importer.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "kernel.h"
@@ -86,6 +89,25 @@ int importer_start(int importer, uint64_t offset, uint32_t length, bool writes)
 	};
 
 	return ioctl(importer, IMPORTER_START, &request);
+}
+
+pid_t importer_hold(int importer)
+{
+	struct importer_hold request = { .event_fd = eventfd(0, EFD_CLOEXEC) };
+	eventfd_t one;
+	pid_t pid;
+
+	ck_assert_works(request.event_fd);
+	pid = fork();
+	ck_assert_works(pid);
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		ioctl(importer, IMPORTER_HOLD, &request);
+		_exit(1);
+	}
+	ck_assert_works(eventfd_read(request.event_fd, &one));
+	close(request.event_fd);
+	return pid;
 }
 
 int importer_attach(int slice, const struct device *exporter)

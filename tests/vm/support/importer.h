@@ -8,6 +8,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "device.h"
 #include "importer/importer.h"
@@ -36,6 +37,11 @@ int importer_detach(int importer);
 /* Starts a transfer of what the device got last; it takes 100 ms. */
 int importer_start(int importer, uint64_t offset, uint32_t length,
 		   bool writes);
+/*
+ * Starts a process that holds the lock of the reservation of the importer's DMABUF,
+ * and returns when it does.  Killing the process ends that.
+ */
+pid_t importer_hold(int importer);
 
 /* A revocable importer that is attached; the test fails if it cannot be. */
 int importer_attach(int slice, const struct device *exporter);

@@ -5,9 +5,11 @@
  */
 #include <linux/dma-buf.h>
 #include <linux/dma-resv.h>
+#include <linux/eventfd.h>
 #include <linux/pci.h>
 #include <linux/scatterlist.h>
 #include <linux/slab.h>
+#include <linux/wait.h>
 #include "../compat.h"
 #include "attachment.h"
 #include "engine.h"
@@ -292,6 +294,17 @@ unlock:
 	mutex_unlock(&engine->lock);
 	dma_resv_unlock(a->dmabuf->resv);
 	return ret;
+}
+
+/* As a client does who is not run in the middle of poll(). */
+void attachment_hold(struct attachment *a, struct eventfd_ctx *held)
+{
+	DECLARE_WAIT_QUEUE_HEAD_ONSTACK(signal);
+
+	dma_resv_lock(a->dmabuf->resv, NULL);
+	eventfd_signal(held);
+	wait_event_interruptible(signal, false);
+	dma_resv_unlock(a->dmabuf->resv);
 }
 
 void attachment_status(struct attachment *a, struct importer_status *status)

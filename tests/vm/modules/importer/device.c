@@ -3,6 +3,7 @@
  * The PCI driver, for one device that is bound to it by driver_override, and
  * its file.  See importer.h.
  */
+#include <linux/eventfd.h>
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
@@ -98,6 +99,21 @@ static int start(struct open_file *of, void __user *arg)
 	return attachment_start(of->attachment, &request);
 }
 
+static int hold(struct open_file *of, void __user *arg)
+{
+	struct importer_hold request;
+	struct eventfd_ctx *held;
+
+	if (copy_from_user(&request, arg, sizeof(request)))
+		return -EFAULT;
+	held = eventfd_ctx_fdget(request.event_fd);
+	if (IS_ERR(held))
+		return PTR_ERR(held);
+	attachment_hold(of->attachment, held);
+	eventfd_ctx_put(held);
+	return -EINTR;
+}
+
 static int status(struct open_file *of, void __user *arg)
 {
 	struct importer_status status;
@@ -128,6 +144,8 @@ static long importer_ioctl(struct file *file, unsigned int cmd,
 		return attachment_unmap(of->attachment);
 	case IMPORTER_START:
 		return start(of, arg);
+	case IMPORTER_HOLD:
+		return hold(of, arg);
 	case IMPORTER_STATUS:
 		return status(of, arg);
 	}

@@ -60,11 +60,21 @@ struct importer_status {
 	__u32 reserved;
 };
 
+/*
+ * Takes the lock of the DMABUF's reservation, says so, and keeps the lock until a
+ * signal comes.
+ */
+struct importer_hold {
+	__s32 event_fd;			/* an eventfd, which becomes readable */
+	__u32 reserved;
+};
+
 #define IMPORTER_ATTACH	_IOW('i', 0x70, struct importer_attach)
 #define IMPORTER_DETACH	_IO('i', 0x71)
 #define IMPORTER_MAP	_IOW('i', 0x72, struct importer_map)
 #define IMPORTER_UNMAP	_IO('i', 0x73)
 #define IMPORTER_START	_IOW('i', 0x74, struct importer_start)
 #define IMPORTER_STATUS	_IOR('i', 0x75, struct importer_status)
+#define IMPORTER_HOLD	_IOW('i', 0x76, struct importer_hold)
 
 #endif
