@@ -51,13 +51,9 @@
 static int dma_off(struct dvp_device *dvp, enum dvp_reason reason,
 		   enum dvp_patience patience)
 {
-	bool first;
-
-	scoped_guard(spinlock, &dvp->state_lock) {
-		first = !dvp->dma_off;
+	scoped_guard(spinlock, &dvp->state_lock)
 		WRITE_ONCE(dvp->dma_off, dvp->dma_off | reason);
-	}
-	return dvp_importers_evict_all(dvp, first, patience);
+	return dvp_importers_evict_all(dvp, patience);
 }
 
 /* Under state_lock; whether importers are to be notified that they may map. */
@@ -78,7 +74,7 @@ static void dma_on(struct dvp_device *dvp, enum dvp_reason reason)
 	scoped_guard(spinlock, &dvp->state_lock)
 		last = clear_dma_off(dvp, reason);
 	if (last)
-		dvp_importers_notify_all(dvp);
+		dvp_importers_resume(dvp);
 }
 
 static bool memory_suspended(struct dvp_device *dvp)
@@ -432,7 +428,7 @@ void dvp_access_changed(struct dvp_device *dvp, bool announced)
 	up_read(&dvp->core.memory_lock);
 
 	if (resumed)
-		dvp_importers_notify_all(dvp);
+		dvp_importers_resume(dvp);
 }
 
 static void set_revoked(struct dvp_buffer *buffer)
@@ -450,7 +446,7 @@ static int revoke_zapped(struct dvp_buffer *buffer, enum dvp_patience patience)
 	/* What is zapped is seen by whoever sees this, in dvp_events_revoked(). */
 	smp_store_release(&buffer->zapped, true);
 
-	ret = dvp_importers_evict(buffer, true, patience);
+	ret = dvp_importers_evict(buffer, patience);
 	if (ret)
 		return ret;
 

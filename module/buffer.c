@@ -74,7 +74,7 @@ struct dvp_buffer *dvp_buffer_alloc(struct dvp_device *dvp, unsigned int bar,
 	buffer->bar_pfn = pci_resource_start(pdev, bar) >> PAGE_SHIFT;
 	buffer->provider = dvp_p2p_provider(pdev, bar);
 	init_waitqueue_head(&buffer->dma_idle);
-	INIT_WORK(&buffer->notify, dvp_importers_notify_work);
+	INIT_WORK(&buffer->notice, dvp_importers_notice);
 	return buffer;
 }
 

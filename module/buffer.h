@@ -52,9 +52,9 @@ struct dvp_buffer {
 
 	struct p2pdma_provider *provider;	/* NULL if there can be no importers */
 	unsigned int attached;		/* importers; under buffers_lock */
-	atomic_t dma_maps;		/* importers' mappings */
+	atomic_t dma_maps;		/* importers' mappings, also one being made */
 	wait_queue_head_t dma_idle;	/* woken when there are none left */
-	struct work_struct notify;	/* for a call that a signal has ended; see importers.c */
+	struct work_struct notice;	/* to importers; see importers.c */
 
 	struct dvp_ranges ranges;
 	struct dvp_run runs[];		/* what ranges points at */

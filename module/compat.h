@@ -117,6 +117,15 @@ struct p2pdma_provider;
 #define dvp_invalidate_mappings	dma_buf_invalidate_mappings
 #define dvp_unmap_part		dma_buf_free_sgt
 
+/*
+ * What dma_buf_invalidate_mappings() does for all attachments, for one that
+ * dvp_attach_revocable() is true of.
+ */
+static inline void dvp_notify(struct dma_buf_attachment *attachment)
+{
+	attachment->importer_ops->invalidate_mappings(attachment);
+}
+
 static inline struct sg_table *
 dvp_map_part(struct dma_buf_attachment *attachment,
 	     struct p2pdma_provider *provider, phys_addr_t start, size_t len,
@@ -151,6 +160,10 @@ static inline bool dvp_attach_revocable(struct dma_buf_attachment *attachment)
 }
 
 static inline void dvp_invalidate_mappings(struct dma_buf *dmabuf)
+{
+}
+
+static inline void dvp_notify(struct dma_buf_attachment *attachment)
 {
 }
 

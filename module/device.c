@@ -16,6 +16,7 @@
 #include "events.h"
 #include "feature.h"
 #include "hot_reset.h"
+#include "importers.h"
 #include "mapping.h"
 #include "settings.h"
 #include "sleep.h"
@@ -267,6 +268,9 @@ static int __init dvp_module_init(void)
 	ret = dvp_events_start();
 	if (ret)
 		return ret;
+	ret = dvp_importers_start();
+	if (ret)
+		goto stop_events;
 	dvp_debug_init();
 	ret = pci_register_driver(&dvp_driver);
 	if (ret)
@@ -276,6 +280,8 @@ static int __init dvp_module_init(void)
 
 exit_debug:
 	dvp_debug_exit();
+	dvp_importers_stop();
+stop_events:
 	dvp_events_stop();
 	return ret;
 }
@@ -285,6 +291,7 @@ static void __exit dvp_module_exit(void)
 {
 	pci_unregister_driver(&dvp_driver);
 	dvp_debug_exit();
+	dvp_importers_stop();
 	dvp_events_stop();
 }
 module_exit(dvp_module_exit);

@@ -172,13 +172,11 @@ void dvp_events_stop(void)
 
 /**
  * dvp_events_queue() - do something soon, outside of the caller's time
- * @work: wakes or notifies somebody
- *
- * Return: false if it is queued already.
+ * @work: wakes somebody
  */
-bool dvp_events_queue(struct work_struct *work)
+void dvp_events_queue(struct work_struct *work)
 {
-	return queue_work(wake_queue, work);
+	queue_work(wake_queue, work);
 }
 
 /**
@@ -298,8 +296,8 @@ void dvp_events_suspended(struct dvp_device *dvp, enum dvp_reason reason,
  * @buffer: any; nothing is done until no mapping and no importer is left, nor
  *	the second time
  *
- * Called with the reservation held, or after an eviction, when no importer is
- * about to map.  Does not sleep.
+ * To be called when the last of an importer's mappings is undone, and after an
+ * eviction; a mapping that is being made then is undone as well.  Does not sleep.
  */
 void dvp_events_revoked(struct dvp_buffer *buffer)
 {

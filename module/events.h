@@ -22,6 +22,6 @@ void dvp_events_suspended(struct dvp_device *dvp, enum dvp_reason reason,
 			  bool suspended);
 void dvp_events_revoked(struct dvp_buffer *buffer);
 void dvp_events_closed(struct dvp_device *dvp);
-bool dvp_events_queue(struct work_struct *work);
+void dvp_events_queue(struct work_struct *work);
 
 #endif

@@ -14,6 +14,7 @@
 #include <linux/file.h>
 #include <linux/scatterlist.h>
 #include <linux/slab.h>
+#include <linux/workqueue.h>
 #include "compat.h"
 #include "buffer.h"
 #include "device.h"
@@ -22,6 +23,15 @@
 
 /* When an importer that does not unmap is named in the log. */
 #define EVICT_PATIENCE	HZ
+
+/*
+ * An attachment's priv, under the reservation: it was to unmap because of a
+ * suspension, or could not map, and has not mapped since.
+ */
+#define WAITING	((void *)1)
+
+/* For notices: each may wait for a reservation that a client holds. */
+static struct workqueue_struct *notice_queue;
 
 /* One importer's mapping of a whole buffer. */
 struct importer_map {
@@ -153,6 +163,42 @@ static int join_parts(struct importer_map *map)
 	return 0;
 }
 
+static bool kept_out(const struct dvp_buffer *buffer)
+{
+	return READ_ONCE(buffer->revoked) || READ_ONCE(buffer->dvp->dma_off);
+}
+
+static void end_mapping(struct dvp_buffer *buffer)
+{
+	if (!atomic_dec_and_test(&buffer->dma_maps))
+		return;
+	/* Completes a revocation that nobody waits for any more. */
+	dvp_events_revoked(buffer);
+	wake_up_all(&buffer->dma_idle);
+}
+
+/*
+ * Count a mapping before it is made, and then test: who keeps importers out and
+ * sees none counted has none to evict.  Tested before as well, so that an importer
+ * that tries again and again does not look like one that is there.
+ */
+static int begin_mapping(struct dma_buf_attachment *attachment,
+			 struct dvp_buffer *buffer)
+{
+	if (!kept_out(buffer)) {
+		atomic_inc(&buffer->dma_maps);
+		/* Pairs with the one in evict(). */
+		smp_mb__after_atomic();
+		if (!kept_out(buffer)) {
+			attachment->priv = NULL;
+			return 0;
+		}
+		end_mapping(buffer);
+	}
+	attachment->priv = WAITING;
+	return -ENODEV;
+}
+
 /**
  * dvp_importer_map() - give an importer DMA addresses
  * @attachment: let in by dvp_importer_attach(); its reservation is held
@@ -171,16 +217,18 @@ struct sg_table *dvp_importer_map(struct dma_buf_attachment *attachment,
 
 	dma_resv_assert_held(attachment->dmabuf->resv);
 
-	/* Who sets one of these takes the reservation afterwards, to evict. */
-	if (READ_ONCE(buffer->revoked) || READ_ONCE(buffer->dvp->dma_off))
-		return ERR_PTR(-ENODEV);
 	if (buffer->read_only && direction != DMA_TO_DEVICE)
 		return ERR_PTR(-EACCES);
+	ret = begin_mapping(attachment, buffer);
+	if (ret)
+		return ERR_PTR(ret);
 
 	map = kvzalloc(struct_size(map, parts, buffer->ranges.nr_runs),
 		       GFP_KERNEL_ACCOUNT);
-	if (!map)
-		return ERR_PTR(-ENOMEM);
+	if (!map) {
+		ret = -ENOMEM;
+		goto end_mapping;
+	}
 
 	ret = map_parts(attachment, map, direction);
 	if (ret)
@@ -190,13 +238,14 @@ struct sg_table *dvp_importer_map(struct dma_buf_attachment *attachment,
 	if (ret)
 		goto free_parts;
 
-	atomic_inc(&buffer->dma_maps);
 	return &map->sgt;
 
 free_parts:
 	free_parts(attachment, map, direction);
 free_map:
 	kvfree(map);
+end_mapping:
+	end_mapping(buffer);
 	return ERR_PTR(ret);
 }
 
@@ -219,12 +268,7 @@ void dvp_importer_unmap(struct dma_buf_attachment *attachment,
 	map->sgt.orig_nents = map->sgt.nents;
 	sg_free_table(&map->sgt);
 	kvfree(map);
-
-	if (!atomic_dec_and_test(&buffer->dma_maps))
-		return;
-	/* Completes a revocation that nobody waits for any more. */
-	dvp_events_revoked(buffer);
-	wake_up_all(&buffer->dma_idle);
+	end_mapping(buffer);
 }
 
 /* With the DMABUF's reservation held. */
@@ -287,8 +331,23 @@ static int wait_for_unmapping(struct dvp_buffer *buffer,
 	return 0;
 }
 
+/* Under the reservation: make all importers unmap, who may then try again. */
+static void invalidate(struct dvp_buffer *buffer)
+{
+	struct dma_buf_attachment *attachment;
+
+	list_for_each_entry(attachment, &buffer->dmabuf->attachments, node)
+		attachment->priv = WAITING;
+	dvp_invalidate_mappings(buffer->dmabuf);
+}
+
 /*
- * Make importers unmap, and wait, with a reference to the DMABUF held.
+ * Make importers unmap, and wait, with a reference to the DMABUF held, after what
+ * keeps them out is set.
+ *
+ * The reservation's lock is one that clients can take (poll() of the DMABUF
+ * does), and hold for as long as they are not run.  So it is taken only where
+ * something is mapped, and never together with a lock that others wait for.
  *
  * The wait is for the unmapping, not for the fences of the DMABUF's
  * reservation: a fence can be put there by anybody who has the fd, and need
@@ -297,37 +356,87 @@ static int wait_for_unmapping(struct dvp_buffer *buffer,
  * does not keep to that is waited for all the same, since its device still
  * reaches ours, and is named in the log.
  *
- * Under the reservation no mapping is being made; whoever makes one later sees
- * what keeps importers out, which the caller has set.
+ * Return: 1 if all were notified and have unmapped, 0 if nothing was mapped,
+ * -ERESTARTSYS or -EBUSY (see enum dvp_patience).
  */
-static int evict(struct dvp_buffer *buffer, bool notify,
-		 enum dvp_patience patience)
+static int evict(struct dvp_buffer *buffer, enum dvp_patience patience)
 {
-	int ret = lock_resv(buffer, patience);
+	int ret;
 
+	/* Pairs with the one in begin_mapping(). */
+	smp_mb();
+	if (!atomic_read(&buffer->dma_maps))
+		return 0;
+
+	ret = lock_resv(buffer, patience);
 	if (ret)
 		return ret;
-	if (notify || atomic_read(&buffer->dma_maps))
-		dvp_invalidate_mappings(buffer->dmabuf);
+	invalidate(buffer);
 	dma_resv_unlock(buffer->dmabuf->resv);
 
-	return wait_for_unmapping(buffer, patience);
+	return wait_for_unmapping(buffer, patience) ?: 1;
+}
+
+/*
+ * Have importers notified by work, with a reference to the DMABUF held: a client may
+ * hold the reservation's lock for as long as it is not run, and nothing depends on
+ * when they know.
+ */
+static void notify_soon(struct dvp_buffer *buffer)
+{
+	get_dma_buf(buffer->dmabuf);
+	refcount_inc(&buffer->refs);
+	if (!queue_work(notice_queue, &buffer->notice)) {
+		dma_buf_put(buffer->dmabuf);
+		refcount_dec(&buffer->refs);
+	}
+}
+
+/* Under the reservation. */
+static void notify_waiting(struct dvp_buffer *buffer)
+{
+	struct dma_buf_attachment *attachment;
+
+	list_for_each_entry(attachment, &buffer->dmabuf->attachments, node) {
+		if (attachment->priv != WAITING)
+			continue;
+		attachment->priv = NULL;
+		dvp_notify(attachment);
+	}
+}
+
+/**
+ * dvp_importers_notice() - notify importers that they have lost a buffer, or may map
+ * @work: a buffer's notice, with a reference to the buffer and to its DMABUF
+ *
+ * There is but one call for both: they unmap what they have, and try again.  One
+ * that has mapped since the suspension ended keeps its mapping.
+ */
+void dvp_importers_notice(struct work_struct *work)
+{
+	struct dvp_buffer *buffer = container_of(work, struct dvp_buffer, notice);
+	struct dma_buf *dmabuf = buffer->dmabuf;
+
+	dma_resv_lock(dmabuf->resv, NULL);
+	if (READ_ONCE(buffer->revoked))
+		dvp_invalidate_mappings(dmabuf);
+	else if (!READ_ONCE(buffer->dvp->dma_off))
+		notify_waiting(buffer);
+	dma_resv_unlock(dmabuf->resv);
+	dma_buf_put(dmabuf);
+	dvp_buffer_put(buffer);
 }
 
 /**
  * dvp_importers_evict() - make all importers of a buffer unmap, and wait
  * @buffer: revoked
- * @notify: also those that have nothing mapped
  * @patience: how long to wait
  *
- * The reservation's lock is one that clients can take (poll() of the DMABUF
- * does), and hold for as long as they are not run.  So it is taken only where
- * there are importers, and never together with a lock that others wait for.
+ * Those that have nothing mapped are notified soon; all are if a signal comes first.
  *
  * Return: 0 if none is left, -ERESTARTSYS or -EBUSY (see enum dvp_patience).
  */
-int dvp_importers_evict(struct dvp_buffer *buffer, bool notify,
-			enum dvp_patience patience)
+int dvp_importers_evict(struct dvp_buffer *buffer, enum dvp_patience patience)
 {
 	struct dvp_device *dvp = buffer->dvp;
 	bool attached;
@@ -341,39 +450,11 @@ int dvp_importers_evict(struct dvp_buffer *buffer, bool notify,
 	if (!attached)
 		return 0;
 
-	ret = evict(buffer, notify, patience);
-	if (ret) {
-		/* The work has references of its own, unless it is queued already. */
-		get_dma_buf(buffer->dmabuf);
-		refcount_inc(&buffer->refs);
-		if (!dvp_events_queue(&buffer->notify)) {
-			dma_buf_put(buffer->dmabuf);
-			refcount_dec(&buffer->refs);
-		}
-	}
+	ret = evict(buffer, patience);
+	if (ret <= 0)
+		notify_soon(buffer);
 	dma_buf_put(buffer->dmabuf);
-	return ret;
-}
-
-/**
- * dvp_importers_notify_work() - make importers unmap, without waiting
- * @work: a buffer's notify, with a reference to the buffer and to its DMABUF
- *
- * A signal can end a call that revokes before it has had the reservation's lock, so
- * that importers do not know yet.  If none has anything mapped, none will unmap, and
- * the revocation is complete.
- */
-void dvp_importers_notify_work(struct work_struct *work)
-{
-	struct dvp_buffer *buffer = container_of(work, struct dvp_buffer, notify);
-	struct dma_buf *dmabuf = buffer->dmabuf;
-
-	dma_resv_lock(dmabuf->resv, NULL);
-	dvp_invalidate_mappings(dmabuf);
-	dvp_events_revoked(buffer);
-	dma_resv_unlock(dmabuf->resv);
-	dma_buf_put(dmabuf);
-	dvp_buffer_put(buffer);
+	return min(ret, 0);
 }
 
 /* The next buffer with importers, from @id on, with a reference to its DMABUF. */
@@ -395,44 +476,56 @@ static struct dvp_buffer *next_imported(struct dvp_device *dvp, u64 id)
 /**
  * dvp_importers_evict_all() - make all importers of a device unmap, and wait
  * @dvp: the device, its dma_off set
- * @notify: also those that have nothing mapped
  * @patience: how long to wait
  *
  * Return: as dvp_importers_evict(); after an error some may not even know.
  */
-int dvp_importers_evict_all(struct dvp_device *dvp, bool notify,
-			    enum dvp_patience patience)
+int dvp_importers_evict_all(struct dvp_device *dvp, enum dvp_patience patience)
 {
 	struct dvp_buffer *buffer;
 	int ret = 0;
 	u64 id = 0;
 
-	while (!ret && (buffer = next_imported(dvp, id))) {
+	while (ret >= 0 && (buffer = next_imported(dvp, id))) {
 		/* Unlike the DMABUF, which may be gone when it is put. */
 		id = dvp_buffer_id(buffer) + 1;
-		ret = evict(buffer, notify, patience);
+		ret = evict(buffer, patience);
 		dma_buf_put(buffer->dmabuf);
 	}
-	return ret;
+	return min(ret, 0);
 }
 
 /**
- * dvp_importers_notify_all() - notify importers that they may map again
- * @dvp: the device
- *
- * There is but one call for this and for eviction: they have nothing mapped now,
- * and try.
+ * dvp_importers_resume() - have importers notified that they may map again
+ * @dvp: the device, its dma_off clear
  */
-void dvp_importers_notify_all(struct dvp_device *dvp)
+void dvp_importers_resume(struct dvp_device *dvp)
 {
 	struct dvp_buffer *buffer;
 	u64 id = 0;
 
 	while ((buffer = next_imported(dvp, id))) {
 		id = dvp_buffer_id(buffer) + 1;
-		dma_resv_lock(buffer->dmabuf->resv, NULL);
-		dvp_invalidate_mappings(buffer->dmabuf);
-		dma_resv_unlock(buffer->dmabuf->resv);
+		notify_soon(buffer);
 		dma_buf_put(buffer->dmabuf);
 	}
+}
+
+/**
+ * dvp_importers_start() - to be called before there is a device
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int dvp_importers_start(void)
+{
+	notice_queue = alloc_workqueue(DVP_DRIVER "-importers", WQ_UNBOUND, 0);
+	return notice_queue ? 0 : -ENOMEM;
+}
+
+/**
+ * dvp_importers_stop() - when no device and no buffer is left
+ */
+void dvp_importers_stop(void)
+{
+	destroy_workqueue(notice_queue);
 }

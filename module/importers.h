@@ -26,11 +26,12 @@ void dvp_importer_unmap(struct dma_buf_attachment *attachment,
 			struct sg_table *sgt,
 			enum dma_data_direction direction);
 
-int dvp_importers_evict(struct dvp_buffer *buffer, bool notify,
-			enum dvp_patience patience);
-int dvp_importers_evict_all(struct dvp_device *dvp, bool notify,
-			    enum dvp_patience patience);
-void dvp_importers_notify_all(struct dvp_device *dvp);
-void dvp_importers_notify_work(struct work_struct *work);
+int dvp_importers_evict(struct dvp_buffer *buffer, enum dvp_patience patience);
+int dvp_importers_evict_all(struct dvp_device *dvp, enum dvp_patience patience);
+void dvp_importers_resume(struct dvp_device *dvp);
+void dvp_importers_notice(struct work_struct *work);
+
+int dvp_importers_start(void);
+void dvp_importers_stop(void);
 
 #endif

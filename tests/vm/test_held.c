@@ -21,6 +21,7 @@
 #include "client.h"
 #include "crowd.h"
 #include "device.h"
+#include "importer.h"
 #include "memory.h"
 #include "preempt.h"
 #include "prompt.h"
@@ -169,15 +170,18 @@ static const struct hold {
 	crowd_fn *work;
 	void (*starve)(const struct crowd *clients);
 	unsigned int busy;
+	bool imported;		/* the clients' slices have importers, with nothing mapped */
 } holds[] = {
-	{ "idle, in faults", touch_and_drop, be_idle, BUSY },
-	{ "idle, in poll()", just_poll, be_idle, BUSY },
-	{ "of little weight, in faults", touch_and_drop, have_little_weight, BUSY },
-	{ "of little time, in faults", touch_and_drop, have_little_time, 0 },
-	{ "of little memory, in faults", have_many_faults_in_a_call, have_little_memory, 0 },
+	{ "idle, in faults", touch_and_drop, be_idle, BUSY, false },
+	{ "idle, in poll()", just_poll, be_idle, BUSY, false },
+	{ "of little weight, in faults", touch_and_drop, have_little_weight, BUSY, false },
+	{ "of little time, in faults", touch_and_drop, have_little_time, 0, false },
+	{ "of little memory, in faults", have_many_faults_in_a_call, have_little_memory, 0, false },
+	{ "idle, in poll() of what is imported", just_poll, be_idle, BUSY, true },
 };
 #define WITHOUT_GROUPS 2
-#define ALL ((int)(sizeof(holds) / sizeof(*holds)))
+#define WITH_IMPORTERS ((int)(sizeof(holds) / sizeof(*holds)))
+#define ALL (WITH_IMPORTERS - 1)
 
 /*
  * What counts is the time that clients take from the owner, not his share of the
@@ -188,9 +192,8 @@ static void be_preferred(bool preferred)
 	ck_assert_works(setpriority(PRIO_PROCESS, 0, preferred ? -20 : 0));
 }
 
-static double time_revoke(void)
+static double time_revoke(int fd)
 {
-	int fd = slice_new(&dev, MEM, 2 * MIB2, PAGE);
 	char *map = slice_map(fd, 0, PAGE);
 	double begin;
 
@@ -247,8 +250,10 @@ static void hold(const struct hold *how)
 	struct crowd *busy = crowd_start(how->busy, spin, NULL);
 	double total = 0, others = 0, revoke = 0, suspend = 0, touch = 0, death = 0;
 	struct client *other = client_start(CLIENT_NOBODY);
-	int trial;
+	int trial, i;
 
+	for (i = 0; how->imported && i < CLIENTS; i++)
+		importer_attach(slices[i], &dev);
 	crowd_stop(busy);
 	crowd_wait(clients);
 	how->starve(clients);
@@ -259,7 +264,9 @@ static void hold(const struct hold *how)
 			crowd_wait(clients);
 		crowd_continue(busy);
 		be_preferred(true);
-		add(&total, &revoke, time_revoke());
+		/* Slices 0 and 1 have other uses. */
+		add(&total, &revoke, time_revoke(how->imported ? slices[CLIENTS - 1 - trial] :
+						 slice_new(&dev, MEM, 2 * MIB2, PAGE)));
 		add(&total, &suspend, time_suspension());
 		be_preferred(false);
 		add(&others, &touch, time_touch(other, map));
@@ -364,6 +371,16 @@ Suite *suite(void)
 	tcase_add_loop_test(tc, starved_clients_hold_nobody_up, 0, missing ? WITHOUT_GROUPS : ALL);
 	if (missing)
 		add_test_or_skip(tc, starved_clients_hold_nobody_up, missing);
+
+	tc = add_group(s, "imported");
+	if (importers_missing()) {
+		add_test_or_skip(tc, starved_clients_hold_nobody_up, importers_missing());
+	} else {
+		tcase_add_unchecked_fixture(tc, setup_group, teardown_group);
+		tcase_add_unchecked_fixture(tc, importer_bind, importer_unbind);
+		tcase_add_checked_fixture(tc, setup, NULL);
+		tcase_add_loop_test(tc, starved_clients_hold_nobody_up, ALL, WITH_IMPORTERS);
+	}
 
 	tc = add_group(s, "hot_reset");
 	tcase_add_unchecked_fixture(tc, NULL, preempt_restore);

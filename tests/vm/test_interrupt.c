@@ -125,23 +125,84 @@ START_TEST(held_reservation_delays_importers_only)
 	pid_t holder;
 
 	importer = importer_attach(vdb_slice_fd(slice), &mem);
-	holder = importer_hold(importer_attach(vdb_slice_fd(slice), &mem));
+	ck_assert_works(importer_map(importer, IMPORTER_BOTH));
+	holder = importer_hold(importer_attach(vdb_slice_fd(slice), &mem), false);
 	read32(map);
 	signals(true);
 	ck_assert_fails(revoke_slice(_i), EINTR);
 	ck_assert_int_eq(try_read32(map, &(uint32_t){ 0 }), SIGBUS);
 	ck_assert_fails(revoke_slice(_i), EINTR);
 	signals(false);
-	/* An importer could still be about to map it. */
+	/* The other device reaches it. */
 	ck_assert_int_eq(vdb_slice_state(slice, NULL), VDB_LIVE);
 
 	ck_assert_works(kill(holder, SIGKILL));
 	ck_assert_int_eq(poll(&told, 1, 1000 * (int)bound()), 1);
 	ck_assert_int_eq(vdb_slice_state(slice, NULL), VDB_REVOKED);
 	ck_assert_uint_ge(importer_status(importer).notified, 1);
+	ck_assert_uint_eq(importer_status(importer).mapped, 0);
 	ck_assert_works(revoke_slice(_i));
 	ck_assert_fails(revoke_slice(_i), EBADFD);
 	ck_assert_fails(importer_map(importer, IMPORTER_BOTH), ENODEV);
+}
+END_TEST
+
+/* Where nothing is mapped, nobody waits for the lock at all, not even a reset. */
+START_TEST(held_reservation_delays_nothing_where_nothing_is_mapped)
+{
+	pid_t holder;
+
+	importer = importer_attach(vdb_slice_fd(slice), &mem);
+	holder = importer_hold(importer_attach(vdb_slice_fd(slice), &mem), false);
+	device_set_memory(&mem, false);
+	device_set_memory(&mem, true);
+	ck_assert_works(revoke_slice(_i));
+	ck_assert_int_eq(vdb_slice_state(slice, NULL), VDB_REVOKED);
+	ck_assert_works(kill(holder, SIGKILL));
+	importer_wait_notified(importer, 1);
+	ck_assert_fails(importer_map(importer, IMPORTER_BOTH), ENODEV);
+}
+END_TEST
+
+/*
+ * The end of a suspension does not wait either: who is to be notified that he may map
+ * is notified later.
+ */
+START_TEST(held_reservation_does_not_delay_the_end_of_a_suspension)
+{
+	unsigned int notified;
+	pid_t holder;
+
+	importer = importer_attach(vdb_slice_fd(slice), &mem);
+	ck_assert_works(importer_map(importer, IMPORTER_BOTH));
+	device_set_memory(&mem, false);
+	notified = importer_status(importer).notified;
+	holder = importer_hold(importer_attach(vdb_slice_fd(slice), &mem), false);
+	device_set_memory(&mem, true);
+	ck_assert_works(kill(holder, SIGKILL));
+	importer_wait_notified(importer, notified + 1);
+	ck_assert_works(importer_map(importer, IMPORTER_BOTH));
+}
+END_TEST
+
+/* One that has mapped since then keeps its mapping; others are notified. */
+START_TEST(late_notice_takes_no_mapping_away)
+{
+	int quick = importer_attach(vdb_slice_fd(slice), &mem);
+	struct importer_status status;
+	pid_t holder;
+
+	importer = importer_attach(vdb_slice_fd(slice), &mem);
+	device_set_memory(&mem, false);
+	ck_assert_fails(importer_map(importer, IMPORTER_BOTH), ENODEV);
+	ck_assert_fails(importer_map(quick, IMPORTER_BOTH), ENODEV);
+	holder = importer_hold(quick, true);
+	device_set_memory(&mem, true);
+	ck_assert_works(kill(holder, SIGKILL));
+	importer_wait_notified(importer, 1);
+	status = importer_status(quick);
+	ck_assert_uint_eq(status.mapped, 1);
+	ck_assert_uint_eq(status.notified, 0);
 }
 END_TEST
 
@@ -175,6 +236,11 @@ Suite *suite(void)
 	if (missing) {
 		add_test_or_skip(tc, revocation_stands, missing);
 		add_test_or_skip(tc, held_reservation_delays_importers_only, missing);
+		add_test_or_skip(tc, held_reservation_delays_nothing_where_nothing_is_mapped,
+				 missing);
+		add_test_or_skip(tc, held_reservation_does_not_delay_the_end_of_a_suspension,
+				 missing);
+		add_test_or_skip(tc, late_notice_takes_no_mapping_away, missing);
 		add_test_or_skip(tc, signals_do_not_end_what_does_not_wait, missing);
 		return s;
 	}
@@ -186,5 +252,8 @@ Suite *suite(void)
 	tcase_add_unchecked_fixture(tc, importer_bind, importer_unbind);
 	tcase_add_checked_fixture(tc, setup_slice, NULL);
 	tcase_add_loop_test(tc, held_reservation_delays_importers_only, 0, 2);
+	tcase_add_loop_test(tc, held_reservation_delays_nothing_where_nothing_is_mapped, 0, 2);
+	tcase_add_test(tc, held_reservation_does_not_delay_the_end_of_a_suspension);
+	tcase_add_test(tc, late_notice_takes_no_mapping_away);
 	return s;
 }

@@ -149,7 +149,7 @@ START_TEST(importers_are_evicted_before_sleep)
 
 	ck_assert_uint_ge(importer_status(importer).evicted, 1);
 	/* Once to unmap, once because it may map again. */
-	ck_assert_uint_ge(importer_status(importer).notified, 2);
+	importer_wait_notified(importer, 2);
 	ck_assert_works(importer_map(importer, IMPORTER_BOTH));
 	importer_write(importer, 0, "slept", 4);
 	ck_assert_works(device_peek(&dev, MEM, 0, &value, 4));

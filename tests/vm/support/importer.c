@@ -4,6 +4,7 @@
 #include "importer.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
@@ -12,6 +13,7 @@
 #include <unistd.h>
 
 #include "kernel.h"
+#include "prompt.h"
 #include "suite.h"
 #include "sysfs.h"
 
@@ -91,9 +93,12 @@ int importer_start(int importer, uint64_t offset, uint32_t length, bool writes)
 	return ioctl(importer, IMPORTER_START, &request);
 }
 
-pid_t importer_hold(int importer)
+pid_t importer_hold(int importer, bool then_map)
 {
-	struct importer_hold request = { .event_fd = eventfd(0, EFD_CLOEXEC) };
+	struct importer_hold request = {
+		.event_fd = eventfd(0, EFD_CLOEXEC),
+		.then_map = then_map,
+	};
 	eventfd_t one;
 	pid_t pid;
 
@@ -124,6 +129,16 @@ struct importer_status importer_status(int importer)
 
 	ck_assert_works(ioctl(importer, IMPORTER_STATUS, &status));
 	return status;
+}
+
+void importer_wait_notified(int importer, unsigned int times)
+{
+	double begin = now();
+
+	while (importer_status(importer).notified < times) {
+		ck_assert_msg(now() - begin < bound(), "the importer is not notified");
+		sched_yield();
+	}
 }
 
 void importer_read(int importer, uint64_t offset, void *data, size_t size)

@@ -6,6 +6,7 @@
 #ifndef TESTS_IMPORTER_H
 #define TESTS_IMPORTER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -39,13 +40,16 @@ int importer_start(int importer, uint64_t offset, uint32_t length,
 		   bool writes);
 /*
  * Starts a process that holds the lock of the reservation of the importer's DMABUF,
- * and returns when it does.  Killing the process ends that.
+ * and returns when it does.  Killing the process ends that; the importer may map
+ * before it gives the lock up.
  */
-pid_t importer_hold(int importer);
+pid_t importer_hold(int importer, bool then_map);
 
 /* A revocable importer that is attached; the test fails if it cannot be. */
 int importer_attach(int slice, const struct device *exporter);
 struct importer_status importer_status(int importer);
+/* Returns when it has been notified so many times; the test fails if it is not soon. */
+void importer_wait_notified(int importer, unsigned int times);
 /* The device reads or writes bytes; the test fails if it cannot. */
 void importer_read(int importer, uint64_t offset, void *data, size_t size);
 void importer_write(int importer, uint64_t offset, const void *data, size_t size);

@@ -170,32 +170,36 @@ void attachment_free(struct attachment *a)
 	kfree(a);
 }
 
+static const enum dma_data_direction directions[] = {
+	[IMPORTER_BOTH] = DMA_BIDIRECTIONAL,
+	[IMPORTER_READS] = DMA_TO_DEVICE,
+	[IMPORTER_WRITES] = DMA_FROM_DEVICE,
+};
+
+/* With the reservation held. */
+static int map(struct attachment *a, u32 direction)
+{
+	struct sg_table *sgt;
+
+	if (a->sgt)
+		return -EBUSY;
+	sgt = dma_buf_map_attachment(a->attach, directions[direction]);
+	if (IS_ERR(sgt))
+		return PTR_ERR(sgt);
+	a->sgt = sgt;
+	a->direction = directions[direction];
+	return 0;
+}
+
 int attachment_map(struct attachment *a, u32 direction)
 {
-	static const enum dma_data_direction directions[] = {
-		[IMPORTER_BOTH] = DMA_BIDIRECTIONAL,
-		[IMPORTER_READS] = DMA_TO_DEVICE,
-		[IMPORTER_WRITES] = DMA_FROM_DEVICE,
-	};
-	struct sg_table *sgt;
-	int ret = 0;
+	int ret;
 
 	if (direction >= ARRAY_SIZE(directions))
 		return -EINVAL;
 
 	dma_resv_lock(a->dmabuf->resv, NULL);
-	if (a->sgt) {
-		ret = -EBUSY;
-		goto unlock;
-	}
-	sgt = dma_buf_map_attachment(a->attach, directions[direction]);
-	if (IS_ERR(sgt)) {
-		ret = PTR_ERR(sgt);
-		goto unlock;
-	}
-	a->sgt = sgt;
-	a->direction = directions[direction];
-unlock:
+	ret = map(a, direction);
 	dma_resv_unlock(a->dmabuf->resv);
 	return ret;
 }
@@ -297,13 +301,15 @@ unlock:
 }
 
 /* As a client does who is not run in the middle of poll(). */
-void attachment_hold(struct attachment *a, struct eventfd_ctx *held)
+void attachment_hold(struct attachment *a, struct eventfd_ctx *held, bool then_map)
 {
 	DECLARE_WAIT_QUEUE_HEAD_ONSTACK(signal);
 
 	dma_resv_lock(a->dmabuf->resv, NULL);
 	eventfd_signal(held);
 	wait_event_interruptible(signal, false);
+	if (then_map)
+		map(a, IMPORTER_BOTH);
 	dma_resv_unlock(a->dmabuf->resv);
 }
 

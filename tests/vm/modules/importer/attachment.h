@@ -35,7 +35,7 @@ int attachment_unmap(struct attachment *a);
 int attachment_start(struct attachment *a, const struct importer_start *start);
 int attachment_copy(struct attachment *a, u64 offset, void *data, u32 length,
 		    bool writes);
-void attachment_hold(struct attachment *a, struct eventfd_ctx *held);
+void attachment_hold(struct attachment *a, struct eventfd_ctx *held, bool then_map);
 void attachment_status(struct attachment *a, struct importer_status *status);
 
 #endif

@@ -109,7 +109,7 @@ static int hold(struct open_file *of, void __user *arg)
 	held = eventfd_ctx_fdget(request.event_fd);
 	if (IS_ERR(held))
 		return PTR_ERR(held);
-	attachment_hold(of->attachment, held);
+	attachment_hold(of->attachment, held, request.then_map);
 	eventfd_ctx_put(held);
 	return -EINTR;
 }

@@ -66,7 +66,7 @@ struct importer_status {
  */
 struct importer_hold {
 	__s32 event_fd;			/* an eventfd, which becomes readable */
-	__u32 reserved;
+	__u32 then_map;			/* map before the lock is given up, IMPORTER_BOTH */
 };
 
 #define IMPORTER_ATTACH	_IOW('i', 0x70, struct importer_attach)
