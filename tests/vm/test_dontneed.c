@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * One thread drops pages together with their page tables, while another one's
- * accesses bring them in again: no access fails because of that.  This needs
+ * One thread drops pages together with their page tables, while the accesses of two
+ * others bring them in again: no access fails because of that.  This needs
  * processors that really run at the same time.
  */
 #define _GNU_SOURCE
@@ -19,6 +19,7 @@
 
 #include "device.h"
 #include "memory.h"
+#include "pagetable.h"
 #include "slice.h"
 #include "suite.h"
 
@@ -34,7 +35,7 @@ static struct device mem;
 static char *map;
 static _Atomic bool stop;
 static _Atomic unsigned long drops;
-static unsigned long reads;
+static _Atomic unsigned long reads;
 
 static void setup(void)
 {
@@ -61,49 +62,53 @@ static void *drop_pages(void *unused)
 }
 
 /* The kernel writes to the slice for us, and says EFAULT if it cannot. */
-static unsigned int count_failed_reads(void)
+static void *count_failed_reads(void *failed)
 {
 	int zero = open("/dev/zero", O_RDONLY | O_CLOEXEC);
-	unsigned int failed = 0;
 	time_t end = time(NULL) + SECONDS;
 
-	for (reads = 0; drops < DROPS && time(NULL) <= end; reads++) {
-		if (read(zero, map + reads % 512 * PAGE, 4) == 4)
+	while (drops < DROPS && time(NULL) <= end) {
+		if (read(zero, map + reads++ % 512 * PAGE, 4) == 4)
 			continue;
 		ck_assert_int_eq(errno, EFAULT);
-		failed++;
+		++*(_Atomic unsigned int *)failed;
 	}
-	return failed;
+	close(zero);
+	return NULL;
 }
 
-static void drop_while_reading(off_t offset)
+static void drop_while_reading(off_t offset, bool huge)
 {
 	int fd = slice_new(&mem, MEM, 0, 2 * MIB2);
 	char *room = mmap(NULL, 2 * MIB2, PROT_NONE,
 			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	unsigned int failed;
-	pthread_t thread;
+	_Atomic unsigned int failed = 0;
+	pthread_t dropper, reader;
 
 	map = (char *)(((uintptr_t)room + MIB2 - 1) & -MIB2);
 	ck_assert_ptr_eq(mmap(map, MIB2, RW, MAP_SHARED | MAP_FIXED, fd, offset), map);
-	ck_assert_int_eq(pthread_create(&thread, NULL, drop_pages, NULL), 0);
+	read32(map);
+	ck_assert_uint_eq(page_entry(map).size, huge ? MIB2 : PAGE);
+	ck_assert_int_eq(pthread_create(&reader, NULL, count_failed_reads, &failed), 0);
+	ck_assert_int_eq(pthread_create(&dropper, NULL, drop_pages, NULL), 0);
 	pin_to(0);
-	failed = count_failed_reads();
+	count_failed_reads(&failed);
 	stop = true;
-	pthread_join(thread, NULL);
+	pthread_join(dropper, NULL);
+	pthread_join(reader, NULL);
 	printf("# pages dropped %lu times\n", drops);
 	ck_assert_msg(!failed, "%u of %lu reads failed", failed, reads);
 }
 
 START_TEST(small_pages)
 {
-	drop_while_reading(PAGE);
+	drop_while_reading(PAGE, false);
 }
 END_TEST
 
 START_TEST(huge_page)
 {
-	drop_while_reading(0);
+	drop_while_reading(0, slice_can_be_huge());
 }
 END_TEST
 
@@ -112,6 +117,7 @@ Suite *suite(void)
 	Suite *s = suite_create("dontneed");
 	TCase *tc = add_group(s, "memory");
 
+	pagetable_init();
 	tcase_add_checked_fixture(tc, setup, NULL);
 	tcase_add_test(tc, small_pages);
 	tcase_add_test(tc, huge_page);
