@@ -47,11 +47,14 @@ bool hold_over;			/* the time is later than hold_end */
 bool off_reset, off_memory, off_sleep;	/* the bits of dma_off */
 byte announced;
 byte attached;			/* importers of the buffer */
-byte dma_maps;			/* what they have mapped */
+byte dma_maps;			/* what they have mapped, or are about to */
+bool mapped;			/* the importer's device reaches this one */
+bool wants;			/* it has tried to */
+bool waiting;			/* its attachment's priv: WAITING */
 byte huge_readers;		/* the buffer's huge_lock */
 bool huge_writer;
 bool asked;			/* the importer is to unmap, and may try again */
-bool ask_later;			/* the work "notify" of the buffer is queued */
+bool notice;			/* the work "notice" of the buffer is queued */
 
 #define dma_off		(off_reset || off_memory || off_sleep)
 #define held		(resetting || sleeping || (holds > 0 && !hold_over))
@@ -64,7 +67,7 @@ bool gone_memory, gone_reset, gone_sleep;	/* the device has lost its memory */
 byte to_finish;			/* calls that have not returned */
 
 #define cpu_reaches(p)	(pmd[p] == LEAF || (pmd[p] == TABLE && pte[p]))
-#define reached		(cpu_reaches(0) || cpu_reaches(1) || dma_maps > 0)
+#define reached		(cpu_reaches(0) || cpu_reaches(1) || mapped)
 #define gone		(gone_memory || gone_reset || gone_sleep)
 
 /* Set where something is wrong; Spin names the one that it finds. */
@@ -81,11 +84,15 @@ end:
 	:: d_step { gone && reached ->
 		reached_while_suspended = true; assert(!reached_while_suspended) }
 #ifdef IMPORTER
-	/* When nothing moves any more, an importer that may map has mapped. */
-	:: atomic { timeout && to_finish == 0 && attached && !revoked && !dma_off && !dma_maps ->
+	/*
+	 * When nothing moves any more, an importer that may map has mapped, if no client
+	 * keeps it from that.
+	 */
+	:: atomic { timeout && to_finish == 0 && attached && !revoked && !dma_off &&
+		    wants && !mapped && !resv ->
 		importer_forgotten = true; assert(!importer_forgotten) }
 	/* Nor, after a revocation that a signal has interrupted, does one keep what it has. */
-	:: atomic { timeout && to_finish == 0 && revoked && dma_maps ->
+	:: atomic { timeout && to_finish == 0 && revoked && mapped ->
 		importer_keeps = true; assert(!importer_keeps) }
 #endif
 	:: atomic { timeout && to_finish == 0 && revoked && !revoke_over ->
@@ -360,13 +367,61 @@ inline dvp_events_revoked()
 	}
 }
 
+/* end_mapping() in importers.c */
+inline end_mapping()
+{
+	dma_maps--;
+#ifndef SEED_NOBODY_TELLS_THE_END
+	dvp_events_revoked()
+#endif
+}
+
+#ifdef SEED_MAP_TESTS_NOT_ALL
+#define kept_out	(revoked || off_reset)
+#else
+#define kept_out	(revoked || dma_off)
+#endif
+
+/* dvp_importer_map() in importers.c, with begin_mapping(); the reservation is held */
+inline dvp_importer_map()
+{
+	if
+	:: kept_out -> waiting = true
+	:: else ->
+#ifndef SEED_MAP_COUNTED_LAST
+		dma_maps++;
+#endif
+		if
+#ifndef SEED_MAP_TESTED_BEFORE_COUNTED
+		:: kept_out -> end_mapping(); waiting = true
+#endif
+		:: else -> waiting = false; mapped = true
+#ifdef SEED_MAP_COUNTED_LAST
+			; dma_maps++
+#endif
+		fi
+	fi;
+#ifdef SEED_REFUSED_WAITS_FOR_NOTHING
+	waiting = false
+#endif
+}
+
+/* dvp_importer_unmap() in importers.c; the reservation is held */
+inline dvp_importer_unmap()
+{
+	if
+	:: mapped -> mapped = false; end_mapping()
+	:: else
+	fi
+}
+
 /*
  * A driver that imports the buffer.  It unmaps when asked to, and then tries to
  * map again, once; where that fails it waits to be asked the next time.
  */
 proctype importer()
 {
-	bool mapped, try;
+	bool try;
 
 	/* dvp_importer_attach() in importers.c; what counts is the second look. */
 	atomic {
@@ -376,43 +431,28 @@ proctype importer()
 		:: else -> attached++
 		fi
 	};
+end_attach:
 	lock(resv);		/* dma_buf_dynamic_attach() in the kernel */
-	atomic { listed = true; unlock(resv); try = true };
+	listed = true;
+#ifndef IMPORTER_IDLE
+	try = true; wants = true;
+#endif
+	unlock(resv);
 end:
 	do
 	:: try ->
-		lock(resv);
-		/* dvp_importer_map() in importers.c */
-		if
-#ifdef SEED_MAP_TESTS_NOT_ALL
-		:: revoked || off_reset ->
-#else
-		:: revoked || dma_off ->
-#endif
-			skip
-		:: else ->
-			dma_maps++;
-			mapped = true
-		fi;
+end_try:	lock(resv);
+		dvp_importer_map();
 		atomic { try = false; unlock(resv) }
 	:: asked ->
-		lock(resv);
+end_asked:	lock(resv);
 		asked = false;
-		if
-		:: mapped ->	/* dvp_importer_unmap() in importers.c */
-			atomic { dma_maps--; mapped = false };
-			dvp_events_revoked()
-		:: else
-		fi;
-		atomic { try = true; unlock(resv) }
+		dvp_importer_unmap();
+		atomic { try = wants; unlock(resv) }
 #ifdef DETACH
 	:: true ->
 		lock(resv);
-		atomic { if
-		:: mapped -> dma_maps--; mapped = false; 
-		:: else
-		fi };
-		dvp_events_revoked();
+		dvp_importer_unmap();
 		listed = false;
 		unlock(resv);
 		attached--;	/* dvp_importer_detach() in importers.c */
@@ -424,7 +464,7 @@ refused:
 }
 
 /* dvp_invalidate_mappings() in compat.h, under the reservation */
-inline invalidate()
+inline dvp_invalidate_mappings()
 {
 	must(file_refs > 0, file_gone);
 	if
@@ -437,38 +477,47 @@ inline invalidate()
  * evict() in importers.c, with a reference to the DMABUF.  A signal may end either
  * wait where the patience is DVP_UNTIL_A_SIGNAL.
  */
-inline evict(notify, until_a_signal)
+inline evict(until_a_signal)
 {
+	told = false;
 	if
-	:: atomic { !resv -> resv = true };
+	:: dma_maps == 0
+	:: dma_maps > 0 ->
 		if
-		:: notify || dma_maps > 0 -> invalidate()
-		:: else
-		fi;
-		unlock(resv);
-		if
-#ifdef SEED_SECOND_DOES_NOT_WAIT
-		:: !notify
-#endif
-		:: dma_maps == 0	/* wait_for_unmapping() */
-		:: until_a_signal && dma_maps > 0 -> signal = true
+		:: atomic { !resv -> resv = true };
+			waiting = true;
+			dvp_invalidate_mappings();	/* invalidate() */
+			unlock(resv);
+			if
+			:: dma_maps == 0 -> told = true	/* wait_for_unmapping() */
+			:: until_a_signal && dma_maps > 0 -> signal = true
+			fi
+		:: until_a_signal -> signal = true	/* while the reservation is waited for */
 		fi
-	:: until_a_signal -> signal = true	/* while the reservation is waited for */
 	fi
 }
 
+/* notify_soon() in importers.c, with a reference to the DMABUF held */
+inline notify_soon()
+{
+	atomic { if
+	:: !notice -> notice = true; file_refs++
+	:: else
+	fi }
+}
+
 /* dvp_importers_evict() in importers.c */
-inline dvp_importers_evict(notify, until_a_signal)
+inline dvp_importers_evict(until_a_signal)
 {
 	signal = false;
 	if
 	:: atomic { attached > 0 -> file_refs++ };
-		evict(notify, until_a_signal);
+		evict(until_a_signal);
 #ifndef SEED_INTERRUPTED_ASKS_NOBODY
-		atomic { if	/* the work has a reference of its own */
-		:: signal && !ask_later -> ask_later = true; file_refs++
+		if
+		:: !told -> notify_soon()
 		:: else
-		fi };
+		fi;
 #endif
 		file_refs--
 	:: attached == 0
@@ -476,41 +525,48 @@ inline dvp_importers_evict(notify, until_a_signal)
 }
 
 /* dvp_importers_evict_all() in importers.c, with one buffer */
-inline dvp_importers_evict_all(notify, until_a_signal)
+inline dvp_importers_evict_all(until_a_signal)
 {
 	signal = false;
 	if
 	:: atomic { attached > 0 -> file_refs++ };
-		evict(notify, until_a_signal);
+		evict(until_a_signal);
 		file_refs--
 	:: attached == 0
 	fi
 }
 
-/* dvp_importers_notify_all() in importers.c */
-inline dvp_importers_notify_all()
+/* dvp_importers_resume() in importers.c */
+inline dvp_importers_resume()
 {
 	if
 	:: atomic { attached > 0 -> file_refs++ };
-		lock(resv);
-		invalidate();
-		unlock(resv);
+		notify_soon();
 		file_refs--
 	:: attached == 0
 	fi
 }
 
-/* dvp_importers_notify_work() in importers.c; the file's reference came with it */
-proctype dvp_importers_notify_work()
+/*
+ * dvp_importers_notice() in importers.c; the file's reference came with it.  It may
+ * wait for a client that has the reservation.
+ */
+proctype dvp_importers_notice()
 {
 end:
 	do
-	:: atomic { ask_later -> ask_later = false };
-		lock(resv);
-		invalidate();
-#ifndef SEED_NOBODY_TELLS_THE_END
-		dvp_events_revoked();
-#endif
+	:: atomic { notice -> notice = false };
+end_resv:	lock(resv);
+		if
+		:: revoked -> dvp_invalidate_mappings()
+		:: else ->
+			if
+			:: !dma_off && waiting ->	/* notify_waiting() */
+				waiting = false;
+				dvp_invalidate_mappings()
+			:: else
+			fi
+		fi;
 		unlock(resv);
 		file_refs--
 	od
@@ -527,7 +583,7 @@ inline revoke_zapped(until_a_signal)
 #ifdef SEED_TOLD_BEFORE_EVICTION
 	revoke_over = true;
 #endif
-	dvp_importers_evict(true, until_a_signal);
+	dvp_importers_evict(until_a_signal);
 	if
 	:: signal			/* -ERESTARTSYS, told nothing */
 	:: else ->
@@ -539,7 +595,7 @@ inline revoke_zapped(until_a_signal)
 
 proctype dvp_access_revoke()
 {
-	bool signal;
+	bool signal, told;
 
 #ifdef SEED_SECOND_REVOKE_RETURNS
 	if
@@ -566,7 +622,7 @@ done:
 
 proctype dvp_access_close()
 {
-	bool signal;
+	bool signal, told;
 
 	gated(opened = false);
 	zap();				/* dvp_zap_device() */
@@ -582,13 +638,18 @@ proctype dvp_access_close()
 /* dma_off() with reason and patience */
 inline set_dma_off(reason, until_a_signal)
 {
-#ifdef SEED_EVICT_BEFORE_DMA_OFF
-	first = !dma_off;
-	dvp_importers_evict_all(first, until_a_signal);
+#if defined(SEED_EVICT_BEFORE_DMA_OFF)
+	dvp_importers_evict_all(until_a_signal);
 	reason = true
+#elif defined(SEED_SECOND_DOES_NOT_WAIT)
+	atomic { last = dma_off; reason = true };
+	if
+	:: !last -> dvp_importers_evict_all(until_a_signal)
+	:: else -> signal = false
+	fi
 #else
-	atomic { first = !dma_off; reason = true };
-	dvp_importers_evict_all(first, until_a_signal)
+	reason = true;
+	dvp_importers_evict_all(until_a_signal)
 #endif
 }
 
@@ -597,7 +658,7 @@ inline dma_on(reason)
 {
 	atomic { last = dma_off; reason = false; last = last && !dma_off };
 	if
-	:: last -> dvp_importers_notify_all()
+	:: last -> dvp_importers_resume()
 	:: else
 	fi
 }
@@ -646,7 +707,7 @@ inline reset_function()
 /* a reset through sysfs: vfio-pci-core knows nothing of it */
 proctype reset()
 {
-	bool signal, first, last, counted;
+	bool signal, told, last, counted;
 
 	reset_function();
 	to_finish--
@@ -655,7 +716,7 @@ proctype reset()
 /* suspend and resume of the system, with sleep.c */
 proctype system_sleep()
 {
-	bool signal, first, last, counted;
+	bool signal, told, last, counted;
 
 	set_dma_off(off_sleep, true);	/* dvp_access_sleep(); a second, not a signal */
 	if
@@ -699,7 +760,7 @@ inline dvp_access_changed(was_announced)
 		fi
 	};
 	if
-	:: last -> dvp_importers_notify_all()
+	:: last -> dvp_importers_resume()
 	:: else
 	fi
 }
@@ -721,7 +782,7 @@ inline dvp_access_announce()
  */
 proctype config_writes()
 {
-	bool signal, first, last, counted;
+	bool signal, told, last, counted;
 
 	dvp_access_announce();
 	if
@@ -747,7 +808,7 @@ done:
 /* dvp_hot_reset() in hot_reset.c, vfio_pci_dev_set_hot_reset() in vfio-pci-core */
 proctype dvp_hot_reset()
 {
-	bool signal, first, last, counted;
+	bool signal, told, last, counted;
 
 	dvp_access_announce();
 	if
@@ -814,7 +875,7 @@ init
 #endif
 #ifdef IMPORTER
 		run importer();
-		run dvp_importers_notify_work();
+		run dvp_importers_notice();
 #endif
 #ifdef CLIENT0
 		run client(0);
