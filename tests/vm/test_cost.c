@@ -19,6 +19,7 @@
 #define PAGE		0x1000UL
 #define MEM		2	/* ivshmem's BAR that is plain memory */
 #define SUSPENSIONS	20
+#define ROUNDS		5
 #define IDLE		10000
 #define SETS		300
 #define DUPS		100
@@ -44,15 +45,22 @@ static double processor_time(void)
 	return t.tv_sec + t.tv_nsec / 1e9;
 }
 
+/* The least of some rounds: other guests beside this one only add to it. */
 static double time_suspensions(void)
 {
-	double begin = processor_time();
+	double least = 1e9;
 
-	for (int i = 0; i < SUSPENSIONS; i++) {
-		device_set_memory(&dev, false);
-		device_set_memory(&dev, true);
+	for (int round = 0; round < ROUNDS; round++) {
+		double begin = processor_time(), time;
+
+		for (int i = 0; i < SUSPENSIONS; i++) {
+			device_set_memory(&dev, false);
+			device_set_memory(&dev, true);
+		}
+		time = processor_time() - begin;
+		least = time < least ? time : least;
 	}
-	return processor_time() - begin;
+	return least;
 }
 
 static double time_revocation(void)
@@ -78,13 +86,11 @@ static void compare(double alone, double times, const char *beside_what, unsigne
 
 START_TEST(idle_exports)
 {
-	double alone;
+	double alone = time_suspensions();
 
-	time_suspensions();
-	alone = time_suspensions();
 	for (int i = 0; i < IDLE; i++)
 		slice_new(&dev, MEM, 0, PAGE);
-	/* Six times, if each were visited. */
+	/* Ten times, if each were visited. */
 	compare(alone, 3, "idle exports", IDLE);
 }
 END_TEST
@@ -115,14 +121,13 @@ START_TEST(waiters)
 	double alone;
 
 	ck_assert_int_eq(read(events, &event, sizeof(event)), sizeof(event));
-	time_suspensions();
 	alone = time_suspensions();
 	wait_often(events);
 	/*
-	 * Ten times, if each were woken.  Two and more as it is, where a thread of QEMU's
+	 * Five times and more, if each were woken.  Two as it is, where a thread of QEMU's
 	 * lets processors take turns: the owner's does not stop while another wakes them.
 	 */
-	compare(alone, 7, "waiters", SETS * DUPS);
+	compare(alone, 4, "waiters", SETS * DUPS);
 }
 END_TEST
 
