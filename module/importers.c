@@ -30,7 +30,7 @@
  */
 #define WAITING	((void *)1)
 
-/* For notices: each may wait for a reservation that a client holds. */
+/* Each notice may wait for a reservation that a client holds. */
 static struct workqueue_struct *notice_queue;
 
 /* One importer's mapping of a whole buffer. */
@@ -178,9 +178,9 @@ static void end_mapping(struct dvp_buffer *buffer)
 }
 
 /*
- * Count a mapping before it is made, and then test: who keeps importers out and
- * sees none counted has none to evict.  Tested before as well, so that an importer
- * that tries again and again does not look like one that is there.
+ * Count a mapping before it is made, and then test.  A call that keeps importers out and
+ * sees none counted has none to evict.  The first test is for an importer that tries
+ * again and again: it is not to be counted each time.
  */
 static int begin_mapping(struct dma_buf_attachment *attachment,
 			 struct dvp_buffer *buffer)
@@ -378,9 +378,9 @@ static int evict(struct dvp_buffer *buffer, enum dvp_patience patience)
 }
 
 /*
- * Have importers notified by work, with a reference to the DMABUF held: a client may
- * hold the reservation's lock for as long as it is not run, and nothing depends on
- * when they know.
+ * Notify importers by work, with a reference to the DMABUF held.  A client may hold
+ * the reservation's lock for as long as it is not run, and nothing depends on when
+ * importers know.
  */
 static void notify_soon(struct dvp_buffer *buffer)
 {

@@ -35,7 +35,7 @@ struct measurement {
 	void (*prepare)(const void *side);
 	unsigned int batches;
 	unsigned int runs;	/* in each batch */
-	unsigned int each;	/* a count is of so many; 0 means 1 */
+	unsigned int each;	/* operations that one count covers; 0 means 1 */
 };
 
 /*
@@ -45,7 +45,7 @@ struct measurement {
  */
 void measure(const struct measurement *m, const void *ours, const void *base);
 
-/* Records a number that is no measure()'s. */
+/* Records a number that measure() did not produce. */
 void record(const char *name, const char *side, unsigned int runs,
 	    double median, double mean);
 

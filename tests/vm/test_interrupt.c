@@ -114,14 +114,13 @@ END_TEST
 
 /*
  * Anybody who has the fd can hold the reservation's lock for some time, by poll().
- * Importers cannot be told meanwhile, but are as soon as it is free, and then the
- * revocation is complete without another call.  The loop variable is whether it is
- * revoked by id.
+ * Importers are notified when it is free, and then the revocation is complete without
+ * another call.  The loop variable is whether it is revoked by id.
  */
 START_TEST(held_reservation_delays_importers_only)
 {
 	char *map = vdb_slice_map(slice, 0, 0, PROT_READ);
-	struct pollfd told = { .fd = vdb_slice_event_fd(slice), .events = POLLIN };
+	struct pollfd events = { .fd = vdb_slice_event_fd(slice), .events = POLLIN };
 	pid_t holder;
 
 	importer = importer_attach(vdb_slice_fd(slice), &mem);
@@ -137,7 +136,7 @@ START_TEST(held_reservation_delays_importers_only)
 	ck_assert_int_eq(vdb_slice_state(slice, NULL), VDB_LIVE);
 
 	ck_assert_works(kill(holder, SIGKILL));
-	ck_assert_int_eq(poll(&told, 1, 1000 * (int)bound()), 1);
+	ck_assert_int_eq(poll(&events, 1, 1000 * (int)bound()), 1);
 	ck_assert_int_eq(vdb_slice_state(slice, NULL), VDB_REVOKED);
 	ck_assert_uint_ge(importer_status(importer).notified, 1);
 	ck_assert_uint_eq(importer_status(importer).mapped, 0);
@@ -147,7 +146,7 @@ START_TEST(held_reservation_delays_importers_only)
 }
 END_TEST
 
-/* Where nothing is mapped, nobody waits for the lock at all, not even a reset. */
+/* Where nothing is mapped, neither suspension nor revocation waits for the lock. */
 START_TEST(held_reservation_delays_nothing_where_nothing_is_mapped)
 {
 	pid_t holder;
@@ -164,10 +163,7 @@ START_TEST(held_reservation_delays_nothing_where_nothing_is_mapped)
 }
 END_TEST
 
-/*
- * The end of a suspension does not wait either: who is to be notified that he may map
- * is notified later.
- */
+/* The end of a suspension does not wait: importers are notified later that they may map. */
 START_TEST(held_reservation_does_not_delay_the_end_of_a_suspension)
 {
 	unsigned int notified;
@@ -185,7 +181,7 @@ START_TEST(held_reservation_does_not_delay_the_end_of_a_suspension)
 }
 END_TEST
 
-/* One that has mapped since then keeps its mapping; others are notified. */
+/* An importer that has mapped since keeps its mapping.  The others are notified. */
 START_TEST(late_notice_takes_no_mapping_away)
 {
 	int quick = importer_attach(vdb_slice_fd(slice), &mem);

@@ -51,7 +51,7 @@ static void setup(void)
 	importer = importer_open();
 	ck_assert_works(importer_try_attach(importer, slice, &dev, IMPORTER_LAZY));
 	ck_assert_works(importer_map(importer, IMPORTER_BOTH));
-	/* Of another slice, and lets go when it is told to. */
+	/* Of another slice; it unmaps when it is notified. */
 	good = importer_attach(other, &dev);
 }
 
@@ -99,7 +99,7 @@ static pid_t start(int (*evict)(void))
 		_exit(evict() ? errno : 0);
 	}
 	while (importer_status(importer).notified == notified) {
-		ck_assert_msg(now() - begin < 3 * bound(), "the importer is not told");
+		ck_assert_msg(now() - begin < 3 * bound(), "the importer is not notified");
 		sched_yield();
 	}
 	return pid;
