@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What each owner uses of the resources.  The places that are kept for an owner are
+ * always available to it.  What it uses beyond them comes out of a pool that all
+ * owners share.
+ */
+#ifndef CORE_ACCOUNT_H
+#define CORE_ACCOUNT_H
+
+#include "catalogue.h"
+#include "table.h"
+
+struct account {
+	uint64_t owner;
+	uint32_t used[NR_RESOURCES];
+	uint32_t kept[NR_RESOURCES];
+};
+
+struct accounts {
+	struct table table;
+	uint32_t pool[NR_RESOURCES];		/* places in it */
+	uint32_t pool_used[NR_RESOURCES];
+	uint32_t per_owner[NR_RESOURCES];
+};
+
+/* Sets the limits of a catalogue.  They can be lower than what is used. */
+void accounts_set(struct accounts *accounts, const struct catalogue *catalogue);
+/* Finds or creates the owner's account.  NULL: no memory. */
+struct account *account_of(struct accounts *accounts, const struct catalogue *catalogue,
+			   uint64_t owner);
+bool account_may(const struct accounts *accounts, const struct account *account,
+		 enum resource resource);
+void account_take(struct accounts *accounts, struct account *account, enum resource resource);
+void account_give_back(struct accounts *accounts, struct account *account,
+		       enum resource resource);
+/* Forgets an account that uses nothing. */
+void account_done(struct accounts *accounts, struct account *account);
+/* What it uses of the pool. */
+uint32_t account_pooled(const struct account *account, enum resource resource);
+void accounts_free(struct accounts *accounts);
+
+#endif

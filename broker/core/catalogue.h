@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+/* What can be leased, by whom, and the limits: the configuration as the core uses it. */
+#ifndef CORE_CATALOGUE_H
+#define CORE_CATALOGUE_H
+
+#include <stdint.h>
+
+#include "policy.h"
+
+#define MAX_REGISTERS	16	/* that are written when a lease of a slice ends */
+
+struct register_write {
+	uint64_t offset;	/* in the slice */
+	uint64_t value;
+	uint32_t width;		/* bits */
+};
+
+enum reset_when {
+	RESET_NOT,
+	RESET_WHEN_IDLE,	/* when the last lease of the device ends */
+	RESET_EACH_TIME,	/* suspends the other leases meanwhile */
+};
+
+/* What is done to the device when a lease ends. */
+struct actions {
+	enum reset_when reset;
+	uint32_t nr;
+	struct register_write writes[MAX_REGISTERS];
+};
+
+#define SLICE_READ_ONLY	(1u << 0)
+#define SLICE_WC	(1u << 1)
+#define SLICE_EXCLUSIVE	(1u << 2)
+
+struct slice {
+	char name[64];		/* "<device>/<slice>" */
+	uint32_t bar;
+	uint32_t count;		/* of an array; 1: no array */
+	uint64_t offset;	/* of the first */
+	uint64_t length;	/* of each */
+	uint32_t flags;		/* SLICE_* */
+	uint32_t max_seconds;	/* 0: no limit */
+	struct rule rule;
+	struct actions actions;
+};
+
+struct catalogue_device {
+	char name[64];
+	char bdf[16];
+	char vf_token[37];	/* a UUID, or "" */
+	uint64_t patience;	/* microseconds that an operation can take */
+	struct slice *slices;
+	size_t nr_slices;
+};
+
+/* Resources that have limits. */
+enum resource { CLIENTS, LEASES, NR_RESOURCES };
+
+/* Places that nobody else can take. */
+struct kept {
+	uint64_t owner;
+	uint32_t places[NR_RESOURCES];
+};
+
+struct catalogue {
+	uint32_t total[NR_RESOURCES];		/* not less than all kept places */
+	uint32_t per_owner[NR_RESOURCES];
+	uint32_t leases_per_client;
+	struct rule admins;			/* beside root */
+	struct kept *kept;
+	size_t nr_kept;
+	struct catalogue_device *devices;
+	size_t nr_devices;
+};
+
+const struct catalogue_device *catalogue_find_device(const struct catalogue *catalogue,
+						     const char *bdf);
+const struct slice *catalogue_find_slice(const struct catalogue *catalogue, const char *name,
+					 const struct catalogue_device **device);
+
+#endif

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* A connection, as the core knows it. */
+#ifndef CORE_CLIENT_H
+#define CORE_CLIENT_H
+
+#include "account.h"
+#include "effect.h"
+#include "lease.h"
+
+struct client {
+	struct client_record r;		/* first: tables look for the id */
+	const struct identity *who;
+	struct account *account;
+	bool greeted;
+	bool dropped;
+	uint64_t seen;			/* the greatest serial of its requests */
+	uint64_t active;		/* time of its last request */
+	uint32_t nr_leases;
+	uint32_t nr_asked;		/* leases of others whose end it asked for and waits for */
+	struct lease *leases;
+	struct client *next_awake;	/* in the list of clients that may be sent something now */
+	bool awake;
+	struct notice *notices, **last;	/* to be sent, the oldest first */
+	struct notice *sending;		/* handed to the connection, but not in the socket yet */
+	enum message message;		/* the message of @sending */
+};
+
+#endif

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+#include "tell.h"
+
+static void wake(struct core *core, struct client *client)
+{
+	if (client->awake)
+		return;
+	client->awake = true;
+	client->next_awake = core->awake;
+	core->awake = client;
+}
+
+static void queue(struct core *core, struct client *client, struct lease *lease,
+		  struct notice *notice)
+{
+	if (!client || client->dropped || notice->queued || notice->done)
+		return;
+	notice->lease = lease;
+	notice->queued = true;
+	notice->next = NULL;
+	*client->last = notice;
+	client->last = &notice->next;
+	wake(core, client);
+}
+
+void tell(struct core *core, struct lease *lease)
+{
+	queue(core, lease->client, lease, &lease->to_client);
+	if (lease->r.phase == LEASE_ENDED && lease->asker != lease->client)
+		queue(core, lease->asker, lease, &lease->to_asker);
+}
+
+static struct notice *take_first(struct client *client)
+{
+	struct notice *notice = client->notices;
+
+	client->notices = notice->next;
+	if (!client->notices)
+		client->last = &client->notices;
+	notice->queued = false;
+	return notice;
+}
+
+void notice_remove(struct client *client, struct notice *notice)
+{
+	struct notice **link = &client->notices;
+
+	if (client->sending == notice)
+		client->sending = NULL;
+	if (!notice->queued)
+		return;
+	while (*link != notice)
+		link = &(*link)->next;
+	*link = notice->next;
+	if (!notice->next)
+		client->last = link;
+	notice->queued = false;
+}
+
+/* False if there is nothing to send: the lease is ending, and the client is sent the end. */
+static bool send(struct core *core, struct client *client, struct notice *notice)
+{
+	struct lease *lease = notice->lease;
+
+	if (lease->r.phase == LEASE_ENDED)
+		client->message = MESSAGE_END;
+	else if (lease->r.phase != LEASE_GRANTED)
+		return false;
+	else if (lease->sent)
+		client->message = MESSAGE_STATE;
+	else
+		client->message = MESSAGE_GRANT;
+	if (client->message == MESSAGE_GRANT)
+		lease->sent = true;
+	client->sending = notice;
+	EMIT(core, EFFECT_SEND, .client = client->r.id, .message = client->message,
+	     .lease = lease->r.id, .saved_lease = &lease->r,
+	     .suspended = lease->device && lease->device->suspended);
+	return true;
+}
+
+void tell_go_on(struct core *core)
+{
+	while (core->awake) {
+		struct client *client = core->awake;
+
+		core->awake = client->next_awake;
+		client->awake = false;
+		while (client->notices && !client->sending)
+			send(core, client, take_first(client));
+	}
+}
+
+struct lease *tell_sent(struct core *core, struct client *client)
+{
+	struct notice *notice = client->sending;
+
+	client->sending = NULL;
+	wake(core, client);
+	if (!notice)
+		return NULL;
+	if (client->message == MESSAGE_END)
+		notice->done = true;
+	return notice->lease;
+}
+
+bool tell_is_done(const struct lease *lease)
+{
+	if (lease->client && !lease->to_client.done)
+		return false;
+	return !lease->asker || lease->asker == lease->client || lease->to_asker.done;
+}
+
+void tell_no_more(struct core *core, struct client *client)
+{
+	struct client **link = &core->awake;
+
+	client->sending = NULL;
+	while (client->notices)
+		take_first(client);
+	if (!client->awake)
+		return;
+	while (*link != client)
+		link = &(*link)->next_awake;
+	*link = client->next_awake;
+	client->awake = false;
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What clients are sent about their leases.  Messages are not queued.  The core queues
+ * the fact that a client must be sent something, and computes the message from the
+ * lease when it can be sent.  The connection has one message at a time.
+ */
+#ifndef CORE_TELL_H
+#define CORE_TELL_H
+
+#include "machine.h"
+
+/* The lease has changed, for its client and for the client that asked for its end. */
+void tell(struct core *core, struct lease *lease);
+/* Hands over the messages that can be sent now. */
+void tell_go_on(struct core *core);
+/* The last message is in the socket.  Returns its lease, or NULL. */
+struct lease *tell_sent(struct core *core, struct client *client);
+/* Whether every client concerned knows that the lease has ended. */
+bool tell_is_done(const struct lease *lease);
+/* The client is sent nothing more. */
+void tell_no_more(struct core *core, struct client *client);
+void notice_remove(struct client *client, struct notice *notice);
+
+#endif
