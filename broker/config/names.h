@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/* Users and groups by name. */
+#ifndef CONFIG_NAMES_H
+#define CONFIG_NAMES_H
+
+#include <sys/types.h>
+
+/* Return: 0; ENOENT: there is no such name; else why it could not be looked up. */
+struct names {
+	int (*user)(const char *name, uid_t *uid);
+	int (*group)(const char *name, gid_t *gid);
+};
+
+/* Asks the system's name services. */
+extern const struct names system_names;
+
+#endif
