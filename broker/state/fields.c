@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: MIT */
+#include <string.h>
+
+#include "fields.h"
+
+bool pairs_open(struct reader *from, struct pairs *pairs)
+{
+	struct item map;
+
+	if (!read_typed(from, ITEM_MAP, &map))
+		return false;
+	*pairs = (struct pairs){ *from, map.value };
+	return true;
+}
+
+static const struct field *find_field(const struct field *fields, const struct item *key)
+{
+	for (; fields->type != FIELD_END; fields++)
+		if (item_is_text(key, fields->key))
+			return fields;
+	return NULL;
+}
+
+/* The value of @key; at is NULL if there is none. */
+static struct reader find_value(const struct pairs *pairs, const char *key)
+{
+	struct reader from = pairs->from;
+	struct item item;
+
+	for (size_t i = 0; i < pairs->nr && read_item(&from, &item); i++) {
+		if (item_is_text(&item, key))
+			return from;
+		if (!read_over(&from))
+			break;
+	}
+	return (struct reader){ 0 };
+}
+
+/* Counts the pairs that the table does not have, and writes them if @to is given. */
+static size_t unknown_pairs(const struct field *fields, const struct pairs *old,
+			    struct writer *to)
+{
+	struct reader from = old->from;
+	size_t unknown = 0;
+
+	for (size_t i = 0; i < old->nr; i++) {
+		const uint8_t *pair = from.at;
+		struct item key;
+
+		if (!read_item(&from, &key) || !read_over(&from))
+			break;
+		if (find_field(fields, &key))
+			continue;
+		unknown++;
+		if (to)
+			write_encoded(to, pair, from.at - pair);
+	}
+	return unknown;
+}
+
+size_t fields_count(const struct field *fields, const struct pairs *old)
+{
+	size_t nr = unknown_pairs(fields, old, NULL);
+
+	for (; fields->type != FIELD_END; fields++)
+		nr++;
+	return nr;
+}
+
+static void encode_map(const struct field *fields, const void *from, struct reader *old,
+		       struct writer *to)
+{
+	struct pairs pairs = { 0 };
+
+	if (old->at && !pairs_open(old, &pairs))
+		pairs.nr = 0;
+	write_map(to, fields_count(fields, &pairs));
+	fields_encode(fields, from, &pairs, to);
+}
+
+/* Each element keeps the unknown pairs of the former one at the same place. */
+static void encode_maps(const struct field *field, const void *from, uint32_t nr,
+			struct reader old, struct writer *to)
+{
+	struct item array = { 0 };
+
+	if (old.at && !read_typed(&old, ITEM_ARRAY, &array))
+		array.value = 0;
+	write_array(to, nr);
+	for (uint32_t i = 0; i < nr; i++) {
+		struct reader element = i < array.value ? old : (struct reader){ 0 };
+
+		encode_map(field->fields, (const uint8_t *)from + i * field->size, &element, to);
+		if (i < array.value && !read_over(&old))
+			array.value = 0;
+	}
+}
+
+static uint64_t load_uint(const struct field *field, const void *from)
+{
+	uint64_t wide;
+	uint32_t narrow;
+
+	if (field->size == sizeof(narrow)) {
+		memcpy(&narrow, from, sizeof(narrow));
+		return narrow;
+	}
+	memcpy(&wide, from, sizeof(wide));
+	return wide;
+}
+
+static uint32_t load_nr(const struct field *field, const void *from)
+{
+	uint32_t nr;
+
+	memcpy(&nr, (const uint8_t *)from + field->nr, sizeof(nr));
+	return nr < field->max ? nr : field->max;
+}
+
+void field_encode(const struct field *field, const void *from, const struct pairs *old,
+		  struct writer *to)
+{
+	const uint8_t *value = (const uint8_t *)from + field->offset;
+	struct reader old_value = { 0 };
+
+	if (field->fields && old->nr)
+		old_value = find_value(old, field->key);
+	write_text(to, field->key);
+	switch (field->type) {
+	case FIELD_UINT:
+		write_uint(to, load_uint(field, value));
+		break;
+	case FIELD_BOOL:
+		write_bool(to, *(const bool *)value);
+		break;
+	case FIELD_NAME:
+		/* Names of clients can be any bytes, so they are not CBOR text. */
+		write_bytes(to, value, strnlen((const char *)value, field->size - 1));
+		break;
+	case FIELD_MAP:
+		encode_map(field->fields, value, &old_value, to);
+		break;
+	case FIELD_MAPS:
+		encode_maps(field, value, load_nr(field, from), old_value, to);
+		break;
+	case FIELD_END:
+		break;
+	}
+}
+
+void fields_encode(const struct field *fields, const void *from, const struct pairs *old,
+		   struct writer *to)
+{
+	for (const struct field *field = fields; field->type != FIELD_END; field++)
+		field_encode(field, from, old, to);
+	unknown_pairs(fields, old, to);
+}
+
+static bool decode_uint(const struct field *field, void *to, struct reader *from)
+{
+	struct item item;
+	uint32_t narrow;
+
+	if (!read_typed(from, ITEM_UINT, &item))
+		return false;
+	if (field->size == sizeof(narrow)) {
+		narrow = item.value;
+		memcpy(to, &narrow, sizeof(narrow));
+		return narrow == item.value;
+	}
+	memcpy(to, &item.value, sizeof(item.value));
+	return true;
+}
+
+static bool decode_bool(void *to, struct reader *from)
+{
+	struct item item;
+
+	if (!read_typed(from, ITEM_BOOL, &item))
+		return false;
+	*(bool *)to = item.value;
+	return true;
+}
+
+static bool decode_name(const struct field *field, char *to, struct reader *from)
+{
+	struct item item;
+
+	if (!read_typed(from, ITEM_BYTES, &item) || item.value >= field->size ||
+	    memchr(item.data, '\0', item.value))
+		return false;
+	memcpy(to, item.data, item.value);
+	memset(to + item.value, '\0', field->size - item.value);
+	return true;
+}
+
+static bool decode_map(const struct field *fields, void *to, struct reader *from, bool *unknown)
+{
+	struct pairs pairs;
+
+	if (!pairs_open(from, &pairs) || !fields_decode(fields, to, &pairs, unknown))
+		return false;
+	*from = pairs.from;
+	return true;
+}
+
+static bool decode_maps(const struct field *field, uint8_t *to, uint8_t *structure,
+			struct reader *from, bool *unknown)
+{
+	struct item array;
+	uint32_t nr;
+
+	if (!read_typed(from, ITEM_ARRAY, &array) || array.value > field->max)
+		return false;
+	nr = array.value;
+	memcpy(structure + field->nr, &nr, sizeof(nr));
+	for (uint32_t i = 0; i < nr; i++)
+		if (!decode_map(field->fields, to + i * field->size, from, unknown))
+			return false;
+	return true;
+}
+
+static bool decode(const struct field *field, uint8_t *structure, struct reader *from,
+		   bool *unknown)
+{
+	uint8_t *to = structure + field->offset;
+
+	switch (field->type) {
+	case FIELD_UINT:
+		return decode_uint(field, to, from);
+	case FIELD_BOOL:
+		return decode_bool(to, from);
+	case FIELD_NAME:
+		return decode_name(field, (char *)to, from);
+	case FIELD_MAP:
+		return decode_map(field->fields, to, from, unknown);
+	case FIELD_MAPS:
+		return decode_maps(field, to, structure, from, unknown);
+	case FIELD_END:
+		break;
+	}
+	return false;
+}
+
+bool fields_decode(const struct field *fields, void *to, struct pairs *pairs, bool *unknown)
+{
+	for (; pairs->nr; pairs->nr--) {
+		const struct field *field;
+		struct item key;
+
+		if (!read_typed(&pairs->from, ITEM_TEXT, &key))
+			return false;
+		field = find_field(fields, &key);
+		if (!field)
+			*unknown = true;
+		if (!(field ? decode(field, to, &pairs->from, unknown) :
+			      read_over(&pairs->from)))
+			return false;
+	}
+	return true;
+}

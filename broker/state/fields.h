@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A structure as a CBOR map, by a table that names each of its fields once.
+ *
+ * Keys that the table does not have are from another version.  They are kept: a map
+ * that replaces another one is written with the unknown pairs of that one.
+ */
+#ifndef STATE_FIELDS_H
+#define STATE_FIELDS_H
+
+#include "cbor.h"
+
+enum field_type {
+	FIELD_END,
+	FIELD_UINT,	/* of 4 or 8 bytes */
+	FIELD_BOOL,
+	FIELD_NAME,	/* an array of char, with a NUL */
+	FIELD_MAP,	/* a structure; fields */
+	FIELD_MAPS,	/* an array of structures; fields, max, nr */
+};
+
+struct field {
+	enum field_type type;
+	const char *key;
+	size_t offset;
+	size_t size;			/* of one */
+	const struct field *fields;
+	size_t max;
+	size_t nr;			/* the offset of a uint32_t: the number of structures */
+};
+
+#define FIELD(what, in, name)						\
+	.type = (what), .key = #name, .offset = offsetof(struct in, name)
+#define UINT(in, name)							\
+	{ FIELD(FIELD_UINT, in, name), .size = sizeof(((struct in *)0)->name) }
+#define BOOL(in, name)							\
+	{ FIELD(FIELD_BOOL, in, name), .size = sizeof(bool) }
+#define NAME(in, name)							\
+	{ FIELD(FIELD_NAME, in, name), .size = sizeof(((struct in *)0)->name) }
+#define MAP(in, name, table)						\
+	{ FIELD(FIELD_MAP, in, name), .size = sizeof(((struct in *)0)->name), .fields = (table) }
+#define MAPS(in, name, count, table)					\
+	{ FIELD(FIELD_MAPS, in, name), .size = sizeof(((struct in *)0)->name[0]),	\
+	  .fields = (table), .nr = offsetof(struct in, count),		\
+	  .max = sizeof(((struct in *)0)->name) / sizeof(((struct in *)0)->name[0]) }
+
+/* The pairs of a map, after its head. */
+struct pairs {
+	struct reader from;
+	size_t nr;
+};
+
+/* Opens the map that comes next. */
+bool pairs_open(struct reader *from, struct pairs *pairs);
+
+/* The number of pairs that fields_encode() writes. */
+size_t fields_count(const struct field *fields, const struct pairs *old);
+/* Writes the pairs.  @old: of the map that is replaced; nr is 0 if there is nothing to keep. */
+void fields_encode(const struct field *fields, const void *from, const struct pairs *old,
+		   struct writer *to);
+void field_encode(const struct field *field, const void *from, const struct pairs *old,
+		  struct writer *to);
+/*
+ * Fields that are missing are not changed.  @unknown: set if there is a pair that the
+ * table does not have.  False: damaged.
+ */
+bool fields_decode(const struct field *fields, void *to, struct pairs *pairs, bool *unknown);
+
+#endif
