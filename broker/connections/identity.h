@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/* Who is at the other end of a socket, as the kernel reports it. */
+#ifndef CONNECTIONS_IDENTITY_H
+#define CONNECTIONS_IDENTITY_H
+
+#include <stdint.h>
+
+#include "core/policy.h"
+
+/*
+ * Fills in who connected; free it with identity_free().  @pidfd: of the process; the caller
+ * closes it.  @owner: on whose account the connection is.  -1 with errno: ESRCH if the
+ * process has ended.
+ */
+int identity_of_peer(int socket, struct identity *who, int *pidfd, uint64_t *owner);
+void identity_free(struct identity *who);
+
+#endif

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT */
+#include <linux/sockios.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "flow.h"
+#include "socket.h"
+
+#define HURRY	1000	/* microseconds */
+
+static void nothing(int signal)
+{
+	(void)signal;
+}
+
+void socket_init(void)
+{
+	/* Without SA_RESTART, as waits are to end. */
+	const struct sigaction action = { .sa_handler = nothing };
+
+	sigaction(SIGALRM, &action, NULL);
+}
+
+void socket_hurry(bool on)
+{
+	const struct itimerval timer = {
+		.it_value.tv_usec = on ? HURRY : 0,
+		.it_interval.tv_usec = on ? HURRY : 0,
+	};
+
+	setitimer(ITIMER_REAL, &timer, NULL);
+}
+
+int socket_prepare(int fd, uint64_t *cookie)
+{
+	socklen_t size = sizeof(*cookie);
+	int half = FLOW_ROOM / 2;	/* the kernel doubles it */
+
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &half, sizeof(half)))
+		return -1;
+	return getsockopt(fd, SOL_SOCKET, SO_COOKIE, cookie, &size);
+}
+
+ssize_t socket_peek(int fd, void *data, size_t room, bool *flawed)
+{
+	struct iovec iov = { .iov_base = data, .iov_len = room };
+	/* No room for fds: the kernel does not install them, and reports that there were some. */
+	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
+	ssize_t size = recvmsg(fd, &message, MSG_PEEK | MSG_DONTWAIT | MSG_TRUNC);
+
+	*flawed = message.msg_flags & (MSG_CTRUNC | MSG_TRUNC);
+	return size;
+}
+
+void socket_take_out(int fd)
+{
+	char byte;
+
+	recv(fd, &byte, 1, MSG_DONTWAIT);
+}
+
+int socket_send(int fd, const void *data, size_t size, const int *fds, unsigned int nr)
+{
+	union {
+		struct cmsghdr align;
+		char space[CMSG_SPACE(SOCKET_MAX_FDS * sizeof(int))];
+	} control = { 0 };
+	struct iovec iov = { .iov_base = (void *)data, .iov_len = size };
+	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
+
+	if (nr) {
+		message.msg_control = &control;
+		message.msg_controllen = CMSG_SPACE(nr * sizeof(int));
+		control.align.cmsg_level = SOL_SOCKET;
+		control.align.cmsg_type = SCM_RIGHTS;
+		control.align.cmsg_len = CMSG_LEN(nr * sizeof(int));
+		memcpy(CMSG_DATA(&control.align), fds, nr * sizeof(int));
+	}
+	return sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -1 : 0;
+}
+
+uint32_t socket_unread(int fd)
+{
+	int bytes = 0;
+
+	/* If it cannot be measured, assume that something is unread. */
+	return ioctl(fd, SIOCOUTQ, &bytes) ? FLOW_ROOM : (uint32_t)bytes;
+}
+
+/*
+ * The fd store may have the socket as well; then closing it does not notify the peer.
+ * Requests are taken out: if a socket is closed with requests in it, the peer gets an
+ * error before it has read what it was sent.  The kernel queues 11 at most.
+ */
+void socket_shut_down(int fd)
+{
+	char byte;
+
+	socket_hurry(true);
+	shutdown(fd, SHUT_RDWR);
+	while (recv(fd, &byte, 1, MSG_DONTWAIT | MSG_TRUNC) > 0)
+		;
+	socket_hurry(false);
+}
+
+void socket_close(int fd)
+{
+	socket_hurry(true);
+	close(fd);
+	socket_hurry(false);
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/* Functions for a connected socket.  None of them waits. */
+#ifndef CONNECTIONS_SOCKET_H
+#define CONNECTIONS_SOCKET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define SOCKET_MAX_FDS	2
+
+/*
+ * Fds that a peer has sent are not received, but closed with the packet; if that is for the
+ * last time, closing may wait for as long as the peer likes (a socket of TCP with SO_LINGER).
+ * A signal ends such a wait.  So while packets are thrown away a timer sends SIGALRM, which
+ * this sets up: all other threads must block it.
+ */
+void socket_init(void);
+/* From now on, or not any more: nothing waits for long. */
+void socket_hurry(bool on);
+/* Limits its send buffer.  @cookie: the kernel's number of the socket. */
+int socket_prepare(int fd, uint64_t *cookie);
+/*
+ * Reads the next packet and leaves it in the socket.  Returns its size, which can be more
+ * than @room.  @flawed: it is, or the packet has fds, which are not received.  0: closed;
+ * -1 with errno.
+ */
+ssize_t socket_peek(int fd, void *data, size_t room, bool *flawed);
+/* Takes the next packet out of the socket. */
+void socket_take_out(int fd);
+/* -1 with errno. */
+int socket_send(int fd, const void *data, size_t size, const int *fds, unsigned int nr);
+/* Bytes that the peer has not read, as the kernel charges them. */
+uint32_t socket_unread(int fd);
+/* Closes a socket that was accepted or listens, whatever is still to be received. */
+void socket_close(int fd);
+/* Ends receiving and sending.  The peer can still read what was sent. */
+void socket_shut_down(int fd);
+
+#endif
