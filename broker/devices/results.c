@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "results.h"
+
+int results_init(struct results *results)
+{
+	*results = (struct results){ .last = &results->first };
+	results->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (results->fd < 0)
+		return -1;
+	pthread_mutex_init(&results->lock, NULL);
+	return 0;
+}
+
+void results_destroy(struct results *results)
+{
+	pthread_mutex_destroy(&results->lock);
+	close(results->fd);
+}
+
+void results_put(struct results *results, struct job *job)
+{
+	bool was_empty;
+
+	pthread_mutex_lock(&results->lock);
+	was_empty = !results->first;
+	job->next = NULL;
+	*results->last = job;
+	results->last = &job->next;
+	pthread_mutex_unlock(&results->lock);
+	/* The first result has woken the loop, which takes them all. */
+	if (was_empty)
+		eventfd_write(results->fd, 1);
+}
+
+struct job *results_take(struct results *results)
+{
+	struct job *all;
+
+	pthread_mutex_lock(&results->lock);
+	all = results->first;
+	results->first = NULL;
+	results->last = &results->first;
+	pthread_mutex_unlock(&results->lock);
+	return all;
+}
