@@ -1,22 +1,31 @@
 /* SPDX-License-Identifier: MIT */
-/* vfio-dmabufd: lends slices of devices to clients; vfio-dmabufd(8). */
+/* vfio-dmabufd: arguments, signals, the loop. */
 #include <argp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
 
-#include "broker.h"
-#include "log.h"
+#include <systemd/sd-daemon.h>
+#include <vfio-dmabuf.h>
 
-const char *argp_program_version = "vfio-dmabufd 0.1.0";
+#include "connections/watch.h"
+#include "shell/journal.h"
+#include "shell/reload.h"
+#include "shell/shell.h"
+#include "shell/start.h"
+
+#define MAX_EVENTS	64
 
 static const struct argp_option options[] = {
-	{ "config", 'c', "FILE", 0, "configuration (/etc/vfio-dmabuf/vfio-dmabufd.conf)", 0 },
-	{ "config-directory", 'd', "DIR", 0, "more of it, *.conf (/etc/vfio-dmabuf/conf.d)", 0 },
-	{ "socket", 's', "PATH", 0, "where to listen if no socket is passed (" VDB_BROKER_SOCKET ")", 0 },
-	{ "check", 'n', NULL, 0, "only read the configuration, and say what is wrong", 0 },
+	{ "config", 'c', "FILE", 0, "read FILE, not /etc/vfio-dmabuf/vfio-dmabufd.yaml", 0 },
+	{ "config-dir", 'd', "DIR", 0, "read DIR/*.yaml as well, not /etc/vfio-dmabuf/conf.d", 0 },
+	{ "socket", 's', "PATH", 0, "listen at PATH if no socket was passed", 0 },
+	{ "check", 'n', NULL, 0, "only read the configuration; exit with 1 if it has mistakes", 0 },
 	{ "verbose", 'v', NULL, 0, "log more", 0 },
 	{ 0 }
 };
@@ -25,67 +34,230 @@ static bool only_check;
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
-	struct broker *broker = state->input;
+	struct shell *shell = state->input;
 
 	switch (key) {
 	case 'c':
-		broker->config_file = arg;
+		shell->config_file = arg;
 		return 0;
 	case 'd':
-		broker->config_dir = arg;
+		shell->config_dir = arg;
 		return 0;
 	case 's':
-		broker->socket_path = arg;
+		shell->socket_path = arg;
 		return 0;
 	case 'n':
 		only_check = true;
 		return 0;
 	case 'v':
-		log_set_level(LOG_DEBUG);
+		journal_set_level(LOG_DEBUG);
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
 }
 
-static void print_error(const char *line)
+/* What the loop waits for besides connections. */
+
+static struct shell shell = {
+	.config_file = "/etc/vfio-dmabuf/vfio-dmabufd.yaml",
+	.config_dir = "/etc/vfio-dmabuf/conf.d",
+	.socket_path = VDB_BROKER_SOCKET,
+};
+static bool ending;
+static bool devices_changed;	/* perhaps */
+static int signals;
+
+static void on_signal(struct watch *watch, uint32_t events)
 {
-	fprintf(stderr, "vfio-dmabufd: %s\n", line);
+	struct signalfd_siginfo info;
+
+	(void)watch, (void)events;
+	if (read(signals, &info, sizeof(info)) != sizeof(info))
+		return;
+	if (info.ssi_signo == SIGHUP)
+		reload_settings(&shell);
+	else
+		ending = true;
 }
 
-static int check(const struct broker *broker)
+static void on_timer(struct watch *watch, uint32_t events)
 {
-	struct config *config = config_read(broker->config_file, broker->config_dir, print_error);
+	uint64_t times;
 
-	if (!config)
-		return EXIT_FAILURE;
-	config_free(config);
-	return EXIT_SUCCESS;
+	(void)watch, (void)events;
+	if (read(shell.timer, &times, sizeof(times)) == sizeof(times))
+		shell_handle(&shell, &(struct event){ .type = EVENT_TIME });
+	devices_changed = true;
 }
 
-static int on_reload(sd_event_source *source, const struct signalfd_siginfo *info, void *data)
+static void on_news(struct watch *watch, uint32_t events)
 {
-	(void)source, (void)info;
-	broker_reload(data);
-	return 0;
+	(void)watch, (void)events;
+	devices_look(shell.devices);
 }
 
-static int add_signals(struct broker *broker)
+/* Results are taken before each wait. */
+static void on_results(struct watch *watch, uint32_t events)
 {
+	(void)watch, (void)events;
+}
+
+static int add(int fd, uint32_t events, struct watch *watch)
+{
+	struct epoll_event event = { .events = events, .data.ptr = watch };
+
+	return fd < 0 ? -1 : epoll_ctl(shell.epoll, EPOLL_CTL_ADD, fd, &event);
+}
+
+/* Each connection needs two, and slices on their way to clients are counted by it as well. */
+static void raise_limit_of_fds(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static int prepare(void)
+{
+	static struct watch on_signals = { .on_event = on_signal };
+	static struct watch on_time = { .on_event = on_timer };
 	sigset_t set;
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGHUP);
+	/* Before threads start, because they inherit it. */
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
-	/* Without a handler of ours they end the loop. */
-	if (sd_event_add_signal(broker->event, NULL, SIGTERM, NULL, NULL) < 0 ||
-	    sd_event_add_signal(broker->event, NULL, SIGINT, NULL, NULL) < 0 ||
-	    sd_event_add_signal(broker->event, NULL, SIGHUP, on_reload, broker) < 0)
+	shell.epoll = epoll_create1(EPOLL_CLOEXEC);
+	signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	shell.timer = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+	return add(signals, EPOLLIN, &on_signals) || add(shell.timer, EPOLLIN, &on_time) ? -1 : 0;
+}
+
+static int watch_devices(void)
+{
+	static struct watch news = { .on_event = on_news };
+	static struct watch results = { .on_event = on_results };
+
+	return add(devices_fd(shell.devices), EPOLLIN | EPOLLET, &results) ||
+	       add(devices_watch_fd(shell.devices), EPOLLIN, &news) ? -1 : 0;
+}
+
+/* The loop. */
+
+static bool take_results(void)
+{
+	struct event event;
+	bool any = false;
+
+	while (devices_next(shell.devices, &event)) {
+		shell_handle(&shell, &event);
+		any = true;
+	}
+	devices_changed |= any;
+	return any;
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Until when nothing is to be done if nothing comes, at the latest; CLOCK_BOOTTIME. */
+static uint64_t work(void)
+{
+	uint64_t until;
+
+	take_results();
+	do
+		until = connections_work(shell.connections);
+	while (take_results());
+	if (devices_changed)
+		shell_show_status(&shell);
+	devices_changed = false;
+	return earlier(metrics_work(shell.metrics), until);
+}
+
+static int milliseconds(uint64_t until)
+{
+	uint64_t now = shell_now(), left;
+
+	if (until == UINT64_MAX)
 		return -1;
-	return 0;
+	left = until > now ? until - now : 0;
+	return left >= 1000000000 ? 1000000 : (left + 999) / 1000;
+}
+
+/* When it is to be called again; @period: 0: there is none. */
+static uint64_t feed_watchdog(uint64_t period)
+{
+	static uint64_t next;
+
+	if (!period)
+		return UINT64_MAX;
+	if (shell_now() >= next) {
+		sd_notify(0, "WATCHDOG=1");
+		next = shell_now() + period / 2;
+	}
+	return next;
+}
+
+/* Only what is needed is done for each event, and one event makes one round. */
+static void loop(void)
+{
+	uint64_t period = 0;
+
+	if (sd_watchdog_enabled(0, &period) <= 0)
+		period = 0;
+	while (!ending) {
+		struct epoll_event events[MAX_EVENTS];
+		uint64_t until = earlier(work(), feed_watchdog(period));
+		int nr = epoll_wait(shell.epoll, events, MAX_EVENTS, milliseconds(until));
+
+		for (int i = 0; i < nr; i++) {
+			struct watch *watch = events[i].data.ptr;
+
+			watch->on_event(watch, events[i].events);
+		}
+	}
+}
+
+/*
+ * The fds that are in the store stay there.  Workers are not waited for: one may hang, and
+ * ends with the process.  They use nothing of what is freed here.
+ */
+static void end(void)
+{
+	metrics_free(shell.metrics);
+	if (shell.connections)
+		connections_free(shell.connections);
+	if (shell.core)
+		core_free(shell.core);
+	state_free(shell.state);
+	settings_free(shell.settings);
+	listings_free(&shell.listings);
+	absences_free(&shell.absences);
+}
+
+static void print(void *context, const char *line)
+{
+	(void)context;
+	fprintf(stderr, "vfio-dmabufd: %s\n", line);
+}
+
+static int check(void)
+{
+	struct settings *settings = settings_read(shell.config_file, shell.config_dir,
+						  &system_names, print, NULL);
+
+	settings_free(settings);
+	return settings ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 int main(int argc, char **argv)
@@ -93,27 +265,27 @@ int main(int argc, char **argv)
 	static const struct argp argp = {
 		.options = options,
 		.parser = parse,
-		.doc = "Lends slices of PCI devices' BARs to clients.",
-	};
-	/* Static, so that a leak checker finds what is still in use at the end. */
-	static struct broker broker = {
-		.config_file = "/etc/vfio-dmabuf/vfio-dmabufd.conf",
-		.config_dir = "/etc/vfio-dmabuf/conf.d",
-		.socket_path = VDB_BROKER_SOCKET,
-		.listening = -1,
+		.doc = "Leases slices of PCI devices' BARs to clients.",
 	};
 	int ret = EXIT_FAILURE;
 
-	argp_parse(&argp, argc, argv, 0, NULL, &broker);
+	argp_parse(&argp, argc, argv, 0, NULL, &shell);
 	if (only_check)
-		return check(&broker);
-	/* Clients of any user connect; who may do what is told apart later. */
-	umask(0);
-	if (sd_event_default(&broker.event) < 0 || add_signals(&broker) ||
-	    sd_event_set_watchdog(broker.event, 1) < 0)
-		log_line(LOG_ERR, "no event loop");
-	else if (!broker_start(&broker))
-		ret = sd_event_loop(broker.event) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
-	broker_end(&broker);
+		return check();
+	raise_limit_of_fds();
+	if (prepare()) {
+		journal_line(LOG_ERR, "no event loop: %m");
+	} else if (start(&shell)) {
+		/* It has said why. */
+	} else if (watch_devices()) {
+		journal_line(LOG_ERR, "devices cannot be watched: %m");
+	} else {
+		shell_show_status(&shell);
+		sd_notify(0, "READY=1");
+		loop();
+		sd_notify(0, "STOPPING=1");
+		ret = EXIT_SUCCESS;
+	}
+	end();
 	return ret;
 }

@@ -35,6 +35,8 @@ int cmd_show(int argc, char **argv);
 int cmd_slices(int argc, char **argv);
 int cmd_leases(int argc, char **argv);
 int cmd_revoke(int argc, char **argv);
+int cmd_status(int argc, char **argv);
+int cmd_reload(int argc, char **argv);
 int cmd_read(int argc, char **argv);
 int cmd_write(int argc, char **argv);
 int cmd_run(int argc, char **argv);

@@ -184,6 +184,52 @@ static void check_limits(void)
 		    human_size(limit.rlim_cur));
 }
 
+/* What an administrator is told of devices. */
+static void on_device(const struct vdb_device_info *info, void *data)
+{
+	bool *all = data;
+
+	if (!*info->name || info->phase == VDB_DEVICE_OPEN)
+		return;
+	*all = false;
+	/* One that is being opened for the first time is open soon, or absent, with a reason. */
+	say("device", *info->reason || info->phase == VDB_DEVICE_ABSENT || info->phase == VDB_DEVICE_CLOSING ? BAD : WARNING,
+	    "%s: %s is %s%s%s, and its slices are not lent; see journalctl -u vfio-dmabufd", info->name,
+	    info->bdf, device_phase_name(info->phase), *info->reason ? ": " : "", info->reason);
+}
+
+/* What everybody is told of the devices whose slices he may have; those of one come together. */
+static void on_slice(const struct vdb_slice_info *info, void *data)
+{
+	static char last[16];
+	bool *all = data;
+
+	if (info->device == VDB_DEVICE_OPEN || !strcmp(info->bdf, last))
+		return;
+	snprintf(last, sizeof(last), "%s", info->bdf);
+	*all = false;
+	say("device", WARNING, "%s is %s, and its slices are not lent; ask an administrator of the broker",
+	    info->bdf, device_phase_name(info->device));
+}
+
+static void check_lending(struct vdb_client *client)
+{
+	struct vdb_status status;
+	bool all = true;
+
+	if (vdb_client_status(client, &status) ||
+	    (status.admin ? vdb_client_devices(client, on_device, &all) :
+			    vdb_client_slices(client, on_slice, &all)))
+		say("broker", BAD, "it does not say how it is: %s; see journalctl -u vfio-dmabufd",
+		    vdb_client_error(client)[0] ? vdb_client_error(client) : strerror(errno));
+	else if (*status.problem || !status.lends)
+		say("broker", BAD, "its configuration is rejected%s%s; run vfio-dmabufd --check, mend it, and run vfio-dmabuf reload",
+		    *status.problem ? ": " : "", status.problem);
+	else if (all)
+		say("device", GOOD, status.admin ? "all devices of the broker's configuration are open" :
+			"all devices of which you may have slices are open");
+}
+
 static void check_broker(void)
 {
 	const char *path = common.socket ?: VDB_BROKER_SOCKET;
@@ -193,11 +239,13 @@ static void check_broker(void)
 		say("broker", WARNING, "no socket at %s; systemctl enable --now vfio-dmabufd.socket if you want one", path);
 		return;
 	}
-	client = vdb_client_connect(path);
-	if (client)
+	client = vdb_client_connect(path, BROKER_MS);
+	if (client) {
 		say("broker", GOOD, "it answers at %s", path);
-	else
+		check_lending(client);
+	} else {
 		say("broker", BAD, "%s: %s; %s", path, strerror(errno), broker_advice(errno));
+	}
 	vdb_client_close(client);
 }
 

@@ -10,6 +10,26 @@
 #include "output.h"
 #include "target.h"
 
+/* What it is doing; of one that is granted, what the slice is. */
+static const char *lease_phase_name(const struct vdb_lease_info *info)
+{
+	switch (info->phase) {
+	case VDB_LEASE_WAITING:		return "waiting";
+	case VDB_LEASE_EXPORTING:	return "exporting";
+	case VDB_LEASE_GRANTED:		return state_name(info->state);
+	case VDB_LEASE_ENDING:		return "ending";
+	case VDB_LEASE_ENDED:		return "ended";
+	default:			return "unknown";
+	}
+}
+
+/* "3", or "any" of a request that waits. */
+static const char *index_text(const struct vdb_lease_info *info, char text[16])
+{
+	snprintf(text, 16, "%u", info->index);
+	return info->index == VDB_ANY_INDEX ? "any" : text;
+}
+
 /* Each item goes to the list if there is one, else to stdout. */
 static void on_slice(const struct vdb_slice_info *info, void *data)
 {
@@ -17,26 +37,32 @@ static void on_slice(const struct vdb_slice_info *info, void *data)
 
 	if (list) {
 		json_array_append_new(list, json_pack(
-			"{s:s,s:s,s:i,s:I,s:I,s:b,s:b,s:b,s:I,s:I,s:I}",
+			"{s:s,s:s,s:i,s:I,s:I,s:b,s:b,s:b,s:I,s:I,s:I,s:I,s:s}",
 			"name", info->name, "bdf", info->bdf, "bar", info->bar,
 			"offset", (json_int_t)info->offset, "length", (json_int_t)info->length,
 			"read_only", info->flags & VDB_READ_ONLY, "write_combining", info->flags & VDB_WC,
 			"exclusive", info->exclusive, "count", (json_int_t)info->count,
-			"free", (json_int_t)info->free, "max_seconds", (json_int_t)info->max_seconds));
+			"free", (json_int_t)info->free, "waiting", (json_int_t)info->waiting,
+			"max_seconds", (json_int_t)info->max_seconds, "device", device_phase_name(info->device)));
 		return;
 	}
 	printf("%-24s  %s BAR %u 0x%" PRIx64 "+0x%" PRIx64 "  %u of %u free%s%s%s", info->name, info->bdf,
 	       info->bar, info->offset, info->length, info->free, info->count,
 	       info->exclusive ? "" : ", shared", info->flags & VDB_READ_ONLY ? ", read-only" : "",
 	       info->flags & VDB_WC ? ", write-combining" : "");
+	if (info->waiting)
+		printf(", %u waiting", info->waiting);
 	if (info->max_seconds)
 		printf(", %u s at most", info->max_seconds);
+	if (info->device != VDB_DEVICE_OPEN)
+		printf(", its device is %s", device_phase_name(info->device));
 	putchar('\n');
 }
 
 static void on_lease(const struct vdb_lease_info *info, void *data)
 {
 	json_t *list = data;
+	char text[16];
 
 	if (list) {
 		json_array_append_new(list, json_pack(
@@ -45,14 +71,14 @@ static void on_lease(const struct vdb_lease_info *info, void *data)
 			"bdf", info->bdf, "bar", info->bar,
 			"offset", (json_int_t)info->offset, "length", (json_int_t)info->length,
 			"read_only", info->flags & VDB_READ_ONLY, "write_combining", info->flags & VDB_WC,
-			"state", state_name(info->state), "client", info->client,
+			"state", lease_phase_name(info), "client", info->client,
 			"pid", (json_int_t)info->pid, "uid", (json_int_t)info->uid, "gid", (json_int_t)info->gid,
 			"seconds", (json_int_t)info->seconds));
 		return;
 	}
-	printf("%-6" PRIu64 "  %s[%u]  %s BAR %u 0x%" PRIx64 "+0x%" PRIx64 "  %s%s  %s, pid %u, uid %u",
-	       info->id, info->name, info->index, info->bdf, info->bar, info->offset, info->length,
-	       state_name(info->state), info->flags & VDB_READ_ONLY ? ", read-only" : "",
+	printf("%-6" PRIu64 "  %s[%s]  %s BAR %u 0x%" PRIx64 "+0x%" PRIx64 "  %s%s  %s, pid %u, uid %u",
+	       info->id, info->name, index_text(info, text), info->bdf, info->bar, info->offset, info->length,
+	       lease_phase_name(info), info->flags & VDB_READ_ONLY ? ", read-only" : "",
 	       info->client, info->pid, info->uid);
 	if (info->seconds)
 		printf(", %u s left", info->seconds);

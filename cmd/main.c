@@ -20,6 +20,8 @@ static const struct {
 	{ "slices", cmd_slices, "what the broker lends" },
 	{ "leases", cmd_leases, "what the broker has lent" },
 	{ "revoke", cmd_revoke, "take leases away" },
+	{ "status", cmd_status, "how the broker is" },
+	{ "reload", cmd_reload, "have the broker read its configuration again" },
 	{ "read", cmd_read, "read registers through a slice" },
 	{ "write", cmd_write, "write a register through a slice" },
 	{ "run", cmd_run, "run a program with slices" },

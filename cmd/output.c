@@ -40,6 +40,18 @@ const char *state_name(enum vdb_state state)
 	return names[state];
 }
 
+const char *device_phase_name(enum vdb_device_phase phase)
+{
+	switch (phase) {
+	case VDB_DEVICE_ABSENT:		return "absent";
+	case VDB_DEVICE_OPENING:	return "opening";
+	case VDB_DEVICE_SETTLING:	return "settling";
+	case VDB_DEVICE_OPEN:		return "open";
+	case VDB_DEVICE_CLOSING:	return "closing";
+	default:			return "unknown";
+	}
+}
+
 void make_printable(char *text)
 {
 	for (; *text; text++)

@@ -36,6 +36,7 @@ static struct {
 	} slices[MAX];
 	int nr;
 	uint64_t seconds;
+	uint64_t wait;		/* seconds */
 	char **program;		/* with its arguments */
 } args;
 
@@ -43,6 +44,7 @@ static struct vdb_lease leases[MAX];
 
 static const struct argp_option options[] = {
 	{ "slice", 's', "SLICE[,ro]", 0, "a slice to have: device/slice, device/slice[3]; may be repeated", 0 },
+	{ "wait", 'w', "SECONDS", 0, "how long to wait for slices that others have; else not at all", 0 },
 	{ "time", 't', "SECONDS", 0, "how long to have them; else as long as the program runs", 0 },
 	{ 0 }
 };
@@ -77,6 +79,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case 't':
 		if (!parse_number(arg, &args.seconds) || args.seconds > UINT32_MAX)
 			argp_error(state, "\"%s\" is no number of seconds", arg);
+		return 0;
+	case 'w':
+		if (!parse_number(arg, &args.wait) || args.wait > UINT32_MAX / 1000)
+			argp_error(state, "\"%s\" is not a number of seconds up to %u", arg, UINT32_MAX / 1000);
 		return 0;
 	case ARGP_KEY_ARGS:
 		args.program = state->argv + state->next;
@@ -155,8 +161,16 @@ static pid_t start(char **argv, const sigset_t *former)
 	_exit(error == ENOENT ? 127 : 126);
 }
 
-static const char *const ends[] = { "?", "released", "its time is over", "revoked", "the device is lost",
-				    "the client is gone", "the broker was killed" };
+static const char *end_name(enum vdb_end end)
+{
+	switch (end) {
+	case VDB_END_RELEASED:	return "released";
+	case VDB_END_EXPIRED:	return "its time is over";
+	case VDB_END_REVOKED:	return "revoked";
+	case VDB_END_DEVICE:	return "the device is lost";
+	default:		return "the broker's log says why";
+	}
+}
 
 static bool any_ended;
 
@@ -170,7 +184,7 @@ static bool tell_events(struct vdb_client *client)
 		for (int i = 0; i < args.nr; i++) {
 			if (leases[i].id != event.lease || event.state != VDB_REVOKED)
 				continue;
-			fail("%s: the lease has ended: %s", args.slices[i].text, ends[event.end]);
+			fail("%s: the lease has ended: %s", args.slices[i].text, end_name(event.end));
 			any_ended = true;
 			leases[i].seconds = 0;
 		}
@@ -274,7 +288,7 @@ static int run(struct vdb_client *client)
 
 	for (int i = 0; i < args.nr; i++)
 		if (vdb_client_acquire(client, args.slices[i].target.slice, args.slices[i].target.index,
-				       args.slices[i].flags, args.seconds, &leases[i]))
+				       args.slices[i].flags, args.seconds, args.wait * 1000, &leases[i]))
 			return fail("%s: %s", args.slices[i].text, vdb_client_error(client));
 	signals = block_signals(&former);
 	timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);

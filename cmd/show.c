@@ -19,6 +19,7 @@
 #include "output.h"
 #include "process.h"
 #include "sysfs.h"
+#include "target.h"
 
 /* Somebody, and the part of a BAR that he has. */
 struct holder {
@@ -137,6 +138,8 @@ static bool add_maps_of(const char *pid, void *unused)
 static void add_lease(const struct vdb_lease_info *info, void *data)
 {
 	(void)data;
+	if (info->phase != VDB_LEASE_GRANTED && info->phase != VDB_LEASE_ENDING)
+		return;
 	if (!strcmp(info->bdf, bdf))
 		add(info->bar, info->offset, info->length, "lease %" PRIu64 " of %s[%u]: %.40s, pid %u, uid %u",
 		    info->id, info->name, info->index, info->client, info->pid, info->uid);
@@ -144,7 +147,7 @@ static void add_lease(const struct vdb_lease_info *info, void *data)
 
 static void add_leases(void)
 {
-	struct vdb_client *client = vdb_client_connect(common.socket);
+	struct vdb_client *client = vdb_client_connect(common.socket, BROKER_MS);
 
 	if (client)
 		vdb_client_leases(client, add_lease, NULL);

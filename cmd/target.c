@@ -17,8 +17,10 @@ const char *broker_advice(int error)
 		return "its mode says who may connect (SocketMode= of vfio-dmabufd.socket)";
 	case EPROTONOSUPPORT:
 		return "vfio-dmabuf and vfio-dmabufd are of different versions, update both";
-	case EDQUOT:
-		return "you, or all, have as many connections as there may be; end some of their programs";
+	case ENOTCONN:
+		return "you, or all users, may have as many connections as the broker allows; end programs that have some";
+	case ETIMEDOUT:
+		return "the broker does not answer; see journalctl -u vfio-dmabufd";
 	default:
 		return "see journalctl -u vfio-dmabufd";
 	}
@@ -26,7 +28,7 @@ const char *broker_advice(int error)
 
 struct vdb_client *connect_broker(void)
 {
-	struct vdb_client *client = vdb_client_connect(common.socket);
+	struct vdb_client *client = vdb_client_connect(common.socket, BROKER_MS);
 
 	if (!client)
 		fail("the broker at %s: %s; %s", common.socket ?: VDB_BROKER_SOCKET, strerror(errno),
@@ -83,7 +85,7 @@ static int open_lent(const struct target *target, unsigned int flags, struct ope
 	opened->client = connect_broker();
 	if (!opened->client)
 		return STATUS_FAILED;
-	if (vdb_client_acquire(opened->client, target->slice, target->index, flags, 0, &lease))
+	if (vdb_client_acquire(opened->client, target->slice, target->index, flags, 0, 0, &lease))
 		return fail("%s: %s", target->slice, vdb_client_error(opened->client));
 	opened->slice = lease.slice;
 	return 0;

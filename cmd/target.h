@@ -13,6 +13,8 @@ struct opened {
 	struct vdb_slice *slice;
 };
 
+#define BROKER_MS	30000	/* that the broker may take to answer */
+
 /* What to do if the broker cannot be connected to for this errno. */
 const char *broker_advice(int error);
 /* The broker; NULL, and said why. */

@@ -10,7 +10,7 @@ _vfio_dmabuf()
 	[[ $line != *[[:space:]] ]] || args+=('')
 	cur=${args[-1]} command=${args[1]}
 	if [ ${#args[@]} = 2 ]; then
-		list='list bind unbind show slices leases revoke read write run doctor --help --version'
+		list='list bind unbind show slices leases revoke status reload read write run doctor --help --version'
 	elif [[ $cur == -* ]]; then
 		list=$(vfio-dmabuf "$command" --help 2>/dev/null | grep -oE -- '--[a-z-]+')
 	else

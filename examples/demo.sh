@@ -35,30 +35,35 @@ echo "PART ONE: a program shares a slice (libvfio-dmabuf)"
 /lab/programs/owner "$bdf"
 
 printf '\nPART TWO: the broker does it for you (vfio-dmabufd, vfio-dmabuf)\n'
-step "The administrator says what is lent to whom, and starts the broker"
+step "The administrator configures who can lease what, and starts the broker"
 mkdir -p /etc/vfio-dmabuf /run/vfio-dmabuf
-cat >/etc/vfio-dmabuf/vfio-dmabufd.conf <<END
-user = "client"
-device "nvme" {
-    bdf = "$bdf"
-    slice "registers" { bar = 0  length = 0x1000  users = { "client" } }
-    slice "doorbells" { bar = 0  offset = 0x1000  length = 0x1000  users = { "root" } }
-}
+cat >/etc/vfio-dmabuf/vfio-dmabufd.yaml <<END
+devices:
+  nvme:
+    function: $bdf
+    slices:
+      registers: {length: 4K, allow: {users: [client]}}
+      doorbells: {offset: 4K, length: 4K, allow: {users: [root]}}
 END
-sed 's/^/       /' /etc/vfio-dmabuf/vfio-dmabufd.conf
+sed 's/^/       /' /etc/vfio-dmabuf/vfio-dmabufd.yaml
+# Where the packages are installed, a udev rule and the units do this.
+node=/dev/vfio/$(basename "$(readlink "/sys/bus/pci/devices/$bdf/iommu_group")")
+chown vfio-dmabuf: "$node" /run/vfio-dmabuf
+[ ! -e /dev/iommu ] || chown vfio-dmabuf: /dev/iommu /dev/vfio/devices/*
+run ls -l "$node"
 mkfifo /run/broker.log
-vfio-dmabufd 2>/run/broker.log &
+setpriv --reuid=vfio-dmabuf --regid=vfio-dmabuf --clear-groups vfio-dmabufd 2>/run/broker.log &
 broker=$!
 exec 3</run/broker.log
 while read -r line <&3; do
 	printf '     broker: %s\n' "${line#vfio-dmabufd: }"
 	case $line in
-	*ready*) break ;;
+	*"is open"*) break ;;
 	esac
 done
-echo "   Look at: the broker has opened the device and is user 'client' from then on."
+echo "   Look at: the broker is never root; its user may open the device's node."
 
-step "An ordinary user's program has its slice lent, and no other"
+step "An ordinary user's program leases its slice, and no other"
 mkfifo /run/worker.log
 $as_client /lab/programs/worker nvme/registers >/run/worker.log 2>&1 &
 worker=$!
@@ -68,7 +73,7 @@ refused $as_client vfio-dmabuf read nvme/doorbells 0
 run vfio-dmabuf show "$bdf"
 echo "   Look at: the picture of BAR 0 shows slice, mapping and lease, and who has them."
 
-step "The administrator takes it back"
+step "The administrator revokes the lease"
 run vfio-dmabuf leases
 lease=$(vfio-dmabuf leases --json | sed -n 's/.*"lease": \([0-9]*\).*/\1/p')
 run vfio-dmabuf revoke "$lease"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A client of the broker: has the registers of an NVMe controller lent, and reads
- * one of them until the lease ends.
+ * A client of the broker: leases the registers of an NVMe controller, and reads one
+ * of them until the lease ends.
  *
  *	worker SLICE
  */
@@ -44,10 +44,10 @@ int main(int argc, char **argv)
 
 	if (argc != 2)
 		errx(2, "usage: worker SLICE");
-	client = vdb_client_connect(NULL);
+	client = vdb_client_connect(NULL, 10000);
 	if (!client)
 		err(1, "the broker");
-	if (vdb_client_acquire(client, argv[1], 0, 0, 0, &lease))
+	if (vdb_client_acquire(client, argv[1], 0, 0, 0, 0, &lease))
 		errx(1, "%s: %s", argv[1], vdb_client_error(client));
 	registers = vdb_slice_map(lease.slice, 0, 0, PROT_READ);
 	if (!registers || vdb_guard_enable())

@@ -1,19 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What clients and vfio-dmabufd say to each other; docs/protocol.md explains it
- * for those who write a client.
+ * The messages between clients and vfio-dmabufd; docs/protocol.md explains them
+ * for authors of clients.
  *
  * The socket is AF_UNIX, SOCK_SEQPACKET; one packet is one message.  All fields
- * are little endian and naturally aligned, and every message has exactly the
- * size of its struct.  Text is UTF-8, ends with a NUL, and is filled up with
- * NULs.  Reserved fields are 0, and whoever receives checks that.
+ * are little endian and naturally aligned.  Text is UTF-8, ends with a NUL, and
+ * is filled up with NULs.  Reserved fields are 0.
  *
- * The client's first message is VDP_HELLO.  Every request gets, in order, one
- * answer of its own type with VDP_ANSWER added, or VDP_ERROR; the requests that
- * list have any number of VDP_ITEM answers before it.  Answers carry the
- * request's serial.  VDP_EVENT comes at any time after the hello, with serial 0,
- * which VDP_ERROR has as well where it answers no request: if there are too many
- * connections, or the message had no serial.
+ * A later broker or client may add fields at the end of a message.  A receiver
+ * accepts a message that is longer than it knows if the rest is 0.  It accepts a
+ * shorter one down to the size that the message has here, and reads 0 for the
+ * fields that are missing.
  */
 #ifndef VFIO_DMABUF_PROTOCOL_H
 #define VFIO_DMABUF_PROTOCOL_H
@@ -21,34 +18,48 @@
 #include <assert.h>
 #include <stdint.h>
 
-#define VDP_VERSION		1
+#define VDP_VERSION		2
 #define VDP_MAX_MESSAGE		512	/* bytes, of any message */
-#define VDP_MAX_FDS		2	/* that come with a message */
+#define VDP_MAX_FDS		2	/* that a message carries */
 #define VDP_NAME		64	/* bytes of a name, with its NUL */
+#define VDP_BDF			16	/* bytes of "0000:01:00.0", with its NUL */
+#define VDP_TEXT		192	/* bytes of an explanation, with its NUL */
 
 enum vdp_type {
-	VDP_HELLO	= 1,
+	VDP_HELLO	= 1,	/* the first message of a client */
 	VDP_ACQUIRE	= 2,
-	VDP_RELEASE	= 3,
+	VDP_RELEASE	= 3,	/* a lease of this client, or a request that waits */
 	VDP_RENEW	= 4,
-	VDP_LIST_SLICES	= 5,	/* those this client may have; an administrator: all */
-	VDP_LIST_LEASES	= 6,	/* this client's; an administrator: all */
-	VDP_LIST_DEVICES = 7,	/* administrators only */
-	VDP_REVOKE	= 8,	/* administrators only: anybody's lease */
+	VDP_REVOKE	= 5,	/* any lease; administrators only */
+	VDP_STATUS	= 6,
+	VDP_LIST_SLICES	= 7,	/* that this client may have; an administrator: all */
+	VDP_LIST_LEASES	= 8,	/* of this client; an administrator: all */
+	VDP_LIST_DEVICES = 9,	/* administrators only */
+	VDP_LIST_ACCOUNTS = 10,	/* this client's owner; an administrator: all */
+	VDP_RELOAD	= 11,	/* read the configuration again; administrators only */
 
-	VDP_ANSWER	= 0x100,
-	VDP_ITEM	= 0x200,
-	VDP_EVENT	= 0x300,
+	VDP_ANSWER	= 0x100,	/* added to the type of the request */
+	VDP_ITEM	= 0x200,	/* added to the type of a list */
+
+	VDP_GRANT	= 0x300,	/* the slice is granted; with two fds */
+	VDP_STATE	= 0x301,	/* the device is suspended, or live again */
+	VDP_END		= 0x302,	/* the lease has ended, or the request is refused */
+
 	VDP_ERROR	= 0x3ff,
 };
 
 struct vdp_header {
-	uint16_t type;
-	uint16_t reserved;
-	uint32_t serial;	/* the client's choice, not 0 nor that of the request before */
+	uint32_t type;
+	uint32_t item;		/* the number of an item in its list, from 0; else 0 */
+	/*
+	 * A request: greater than that of the request before; not 0.
+	 * An answer, an item, an error: that of the request; 0 if it had none.
+	 * A grant, a state, an end: that of the acquire; 0 if another client's.
+	 */
+	uint64_t serial;
 };
 
-/* VDP_HELLO: what the client speaks; and its name, for people who read logs. */
+/* VDP_HELLO: the versions that the client speaks; its name, for logs. */
 struct vdp_hello {
 	struct vdp_header header;
 	uint32_t min_version;
@@ -56,41 +67,37 @@ struct vdp_hello {
 	char name[VDP_NAME];
 };
 
-/* The version that both use from now on. */
 struct vdp_hello_answer {
 	struct vdp_header header;
-	uint32_t version;
-	uint32_t admin;		/* 1: this client may do what administrators may */
+	uint32_t version;	/* that both use from now on */
+	uint32_t admin;		/* 1: this client is an administrator */
 };
 
 #define VDP_READ_ONLY	(1u << 0)	/* of flags, everywhere */
 #define VDP_WC		(1u << 1)	/* never in a request */
-#define VDP_EXCLUSIVE	(1u << 2)	/* never in a request: lent to one at a time */
+#define VDP_EXCLUSIVE	(1u << 2)	/* never in a request: granted to one at a time */
 #define VDP_ANY_INDEX	0xffffffffu
 
+/*
+ * Answered by a grant, an end or an error.  If the request waits for other
+ * leases, VDP_ACQUIRE + VDP_ANSWER comes before the grant or the end.
+ */
 struct vdp_acquire {
 	struct vdp_header header;
 	char name[VDP_NAME];	/* "<device>/<slice>" */
 	uint32_t index;		/* or VDP_ANY_INDEX */
 	uint32_t flags;		/* VDP_READ_ONLY or 0 */
 	uint32_t seconds;	/* 0: as long as allowed */
-	uint32_t reserved;
+	uint32_t wait_ms;	/* 0: do not wait for other leases to end */
 };
 
-/* Two fds come with it: the DMABUF, and its event fd. */
+/* The request waits; its place is this lease's. */
 struct vdp_acquire_answer {
 	struct vdp_header header;
 	uint64_t lease;
-	uint64_t offset;	/* of byte 0 in the BAR */
-	uint64_t length;
-	uint32_t bar;
-	uint32_t flags;
-	uint32_t index;
-	uint32_t seconds;	/* until the lease ends; 0: does not by itself */
-	char bdf[16];
 };
 
-/* VDP_RELEASE, VDP_REVOKE: answered when the slice is revoked. */
+/* VDP_RELEASE, VDP_REVOKE: answered by VDP_END when the slice is revoked. */
 struct vdp_lease_request {
 	struct vdp_header header;
 	uint64_t lease;
@@ -105,121 +112,205 @@ struct vdp_renew {
 
 struct vdp_renew_answer {
 	struct vdp_header header;
-	uint32_t seconds;
+	uint32_t seconds;	/* until the lease ends; 0: does not by itself */
 	uint32_t reserved;
 };
 
-/* VDP_LIST_*; and every answer that says no more than "done". */
+/* VDP_STATUS, VDP_LIST_*, VDP_RELOAD; and the answer that ends a list, or a reload. */
 struct vdp_plain {
 	struct vdp_header header;
+};
+
+/* The fds are the DMABUF and its event fd. */
+struct vdp_grant {
+	struct vdp_header header;
+	uint64_t lease;
+	uint64_t offset;	/* of byte 0 in the BAR */
+	uint64_t length;
+	uint32_t bar;
+	uint32_t flags;
+	uint32_t index;
+	uint32_t seconds;	/* until the lease ends; 0: does not by itself */
+	char bdf[VDP_BDF];
+};
+
+enum vdp_state_code {
+	VDP_STATE_LIVE = 0,
+	VDP_STATE_SUSPENDED = 1,
+};
+
+struct vdp_state {
+	struct vdp_header header;
+	uint64_t lease;
+	uint32_t state;		/* enum vdp_state_code */
+	uint32_t reserved;
+};
+
+/* Why a lease ended, or was not granted.  Later brokers may have other reasons. */
+enum vdp_end_code {
+	VDP_END_NONE = 0,
+	VDP_END_RELEASED = 1,
+	VDP_END_EXPIRED = 2,
+	VDP_END_REVOKED = 3,	/* by an administrator, or by a new configuration */
+	VDP_END_DEVICE = 4,	/* the device is lost */
+	VDP_END_CLIENT = 5,	/* no process has the slice any more */
+	VDP_END_UNSENT = 6,	/* the broker could not send the fds */
+	VDP_END_EXPORT = 7,	/* the kernel did not export the slice */
+	VDP_END_BUSY = 8,	/* not granted: other leases have it */
+	VDP_END_TIMEOUT = 9,	/* not granted within the time to wait */
+};
+
+struct vdp_end {
+	struct vdp_header header;
+	uint64_t lease;
+	uint64_t answers;	/* serial of the release or revoke that this answers, or 0 */
+	uint32_t end;		/* enum vdp_end_code */
+	uint32_t reserved;
+};
+
+enum vdp_device_phase {
+	VDP_DEVICE_ABSENT = 0,	/* not open; the broker tries again */
+	VDP_DEVICE_OPENING = 1,
+	VDP_DEVICE_SETTLING = 2,	/* being prepared */
+	VDP_DEVICE_OPEN = 3,
+	VDP_DEVICE_CLOSING = 4,	/* lost; its leases end when it is closed */
 };
 
 struct vdp_slice_item {
 	struct vdp_header header;
 	char name[VDP_NAME];
-	char bdf[16];
+	char bdf[VDP_BDF];
 	uint64_t offset;	/* of the first of an array */
 	uint64_t length;	/* of each */
 	uint32_t bar;
 	uint32_t flags;
 	uint32_t count;		/* 1: no array */
-	uint32_t free;		/* of those, how many nobody has */
-	uint32_t max_seconds;	/* 0: without limit */
+	uint32_t free;		/* the number of these that could be granted now */
+	uint32_t waiting;	/* requests that wait for it */
+	uint32_t max_seconds;	/* 0: no limit */
+	uint32_t device;	/* enum vdp_device_phase */
 	uint32_t reserved;
+};
+
+enum vdp_lease_phase {
+	VDP_LEASE_WAITING = 1,
+	VDP_LEASE_EXPORTING = 2,
+	VDP_LEASE_GRANTED = 3,
+	VDP_LEASE_ENDING = 4,	/* being revoked, then the on-release actions */
+	VDP_LEASE_ENDED = 5,	/* its client has not read that yet */
 };
 
 struct vdp_lease_item {
 	struct vdp_header header;
 	uint64_t lease;
 	char name[VDP_NAME];	/* of the slice */
-	char bdf[16];
+	char bdf[VDP_BDF];
 	char client[VDP_NAME];	/* as in its hello, in printable ASCII */
 	uint64_t offset;
 	uint64_t length;
 	uint32_t bar;
 	uint32_t flags;
-	uint32_t index;
-	uint32_t seconds;	/* left; 0: without limit */
+	uint32_t index;		/* of a request that waits: as in the request */
+	uint32_t seconds;	/* left, also to wait; 0: no limit */
 	uint32_t pid;		/* of the client, when it connected */
 	uint32_t uid;
 	uint32_t gid;
-	uint32_t state;		/* enum vdp_state */
+	uint32_t state;		/* enum vdp_state_code */
+	uint32_t phase;		/* enum vdp_lease_phase */
+	uint32_t end;		/* enum vdp_end_code */
 };
 
 struct vdp_device_item {
 	struct vdp_header header;
-	char name[VDP_NAME];	/* in the configuration */
-	char bdf[16];
-	uint32_t state;		/* enum vdp_state; VDP_STATE_REVOKED: lost */
-	uint32_t leases;
+	char name[VDP_NAME];	/* in the configuration; "" if it has been removed there */
+	char bdf[VDP_BDF];
+	uint32_t phase;		/* enum vdp_device_phase */
+	uint32_t state;		/* enum vdp_state_code */
+	uint32_t leases;	/* that have a slice of it */
+	uint32_t waiting;	/* requests that wait for one */
+	char reason[VDP_TEXT];	/* why it is not open; "" if it is, or not known */
 };
 
-enum vdp_state {
-	VDP_STATE_LIVE = 0,
-	VDP_STATE_SUSPENDED = 1,
-	VDP_STATE_REVOKED = 2,
+/* What an owner uses of something that can run out. */
+struct vdp_share {
+	uint32_t used;
+	uint32_t kept;		/* places that nobody else can take */
+	uint32_t limit;
+	uint32_t reserved;
 };
 
-enum vdp_end {
-	VDP_END_NONE = 0,
-	VDP_END_RELEASED = 1,
-	VDP_END_EXPIRED = 2,
-	VDP_END_REVOKED = 3,	/* by an administrator, or a new configuration */
-	VDP_END_DEVICE = 4,	/* the broker has lost the device */
-	VDP_END_CLIENT = 5,	/* the client is gone (in logs only) */
-	VDP_END_BROKER = 6,	/* the broker was killed while it lent the slice */
-};
-
-/*
- * A lease of this client is suspended, live again, or has ended.  Of several
- * changes that a client is slow to read only the last may be told.
- */
-struct vdp_event {
+struct vdp_account_item {
 	struct vdp_header header;
-	uint64_t lease;
-	uint32_t state;
-	uint32_t end;		/* VDP_END_NONE unless state is VDP_STATE_REVOKED */
+	uint64_t owner;		/* user id; or 2^32 + the first id of a range of subordinate ids */
+	struct vdp_share clients;
+	struct vdp_share leases;
 };
 
-/*
- * After VDP_ERROR_MALFORMED, VDP_ERROR_NO_HELLO and VDP_ERROR_VERSION, and after
- * VDP_ERROR_LIMIT with serial 0, the broker closes the connection.
- */
+/* What all owners use of it; only per_owner is for clients that are no administrators. */
+struct vdp_total {
+	uint32_t used;
+	uint32_t limit;
+	uint32_t pool_used;	/* places that are not kept for anybody */
+	uint32_t pool;
+	uint32_t per_owner;	/* limit of an owner without kept places */
+	uint32_t reserved;
+};
+
+#define VDP_STATUS_LENDS	(1u << 0)	/* the broker has a configuration */
+#define VDP_STATUS_ADMIN	(1u << 1)	/* the figures of all owners are filled in */
+
+struct vdp_status_answer {
+	struct vdp_header header;
+	uint32_t flags;		/* VDP_STATUS_* */
+	uint32_t leases_per_client;	/* limit */
+	struct vdp_total clients;
+	struct vdp_total leases;
+	uint32_t devices;
+	uint32_t devices_open;
+	char problem[VDP_TEXT];	/* of the configuration; "" if none */
+};
+
+/* After the first three the broker closes the connection. */
 enum vdp_error_code {
 	VDP_ERROR_MALFORMED = 1,	/* size, reserved field or text is wrong */
-	VDP_ERROR_NO_HELLO = 2,		/* something else came before it */
-	VDP_ERROR_VERSION = 3,		/* none in common */
-	VDP_ERROR_UNKNOWN = 4,		/* no such request */
-	VDP_ERROR_NO_SLICE = 5,		/* none such, or not for this user */
-	VDP_ERROR_BUSY = 6,		/* lent already */
-	VDP_ERROR_INVALID = 7,		/* a value makes no sense for that slice */
-	VDP_ERROR_LIMIT = 8,		/* as many leases or clients as there may be */
-	VDP_ERROR_NO_LEASE = 9,		/* none such, or somebody else's */
-	VDP_ERROR_FORBIDDEN = 10,	/* for administrators */
-	VDP_ERROR_DEVICE = 11,		/* the device is lost */
-	VDP_ERROR_INTERNAL = 12,	/* the broker's fault; its log says more */
+	VDP_ERROR_NO_HELLO = 2,		/* another message came before it */
+	VDP_ERROR_VERSION = 3,		/* no version in common */
+	VDP_ERROR_UNKNOWN = 4,		/* no such request in this version */
+	VDP_ERROR_NO_SLICE = 5,		/* no such slice, or not for this client */
+	VDP_ERROR_BUSY = 6,		/* granted to others */
+	VDP_ERROR_INVALID = 7,		/* a value does not fit the slice */
+	VDP_ERROR_LIMIT = 8,		/* no more leases for this client or owner, or at all */
+	VDP_ERROR_NO_LEASE = 9,		/* no such lease of this client, or it is ending */
+	VDP_ERROR_FORBIDDEN = 10,	/* for administrators only */
+	VDP_ERROR_DEVICE = 11,		/* the device is not open */
+	VDP_ERROR_MEMORY = 12,		/* the broker has no memory left */
+	VDP_ERROR_CONFIGURATION = 13,	/* it has errors; nothing new is granted */
 };
 
 struct vdp_error {
 	struct vdp_header header;
-	uint32_t code;
+	uint32_t code;		/* enum vdp_error_code */
 	uint32_t reserved;
-	char text[192];		/* what is wrong and what would be right */
+	char text[VDP_TEXT];	/* what is wrong and what would be right */
 };
 
-static_assert(sizeof(struct vdp_header) == 8, "wire format");
-static_assert(sizeof(struct vdp_hello) == 80, "wire format");
-static_assert(sizeof(struct vdp_hello_answer) == 16, "wire format");
-static_assert(sizeof(struct vdp_acquire) == 88, "wire format");
-static_assert(sizeof(struct vdp_acquire_answer) == 64, "wire format");
-static_assert(sizeof(struct vdp_lease_request) == 16, "wire format");
-static_assert(sizeof(struct vdp_renew) == 24, "wire format");
-static_assert(sizeof(struct vdp_renew_answer) == 16, "wire format");
-static_assert(sizeof(struct vdp_plain) == 8, "wire format");
-static_assert(sizeof(struct vdp_slice_item) == 128, "wire format");
-static_assert(sizeof(struct vdp_lease_item) == 208, "wire format");
-static_assert(sizeof(struct vdp_device_item) == 96, "wire format");
-static_assert(sizeof(struct vdp_event) == 24, "wire format");
-static_assert(sizeof(struct vdp_error) == 208, "wire format");
+static_assert(sizeof(struct vdp_header) == 16, "wire format");
+static_assert(sizeof(struct vdp_hello) == 88, "wire format");
+static_assert(sizeof(struct vdp_hello_answer) == 24, "wire format");
+static_assert(sizeof(struct vdp_acquire) == 96, "wire format");
+static_assert(sizeof(struct vdp_acquire_answer) == 24, "wire format");
+static_assert(sizeof(struct vdp_lease_request) == 24, "wire format");
+static_assert(sizeof(struct vdp_renew) == 32, "wire format");
+static_assert(sizeof(struct vdp_renew_answer) == 24, "wire format");
+static_assert(sizeof(struct vdp_plain) == 16, "wire format");
+static_assert(sizeof(struct vdp_grant) == 72, "wire format");
+static_assert(sizeof(struct vdp_state) == 32, "wire format");
+static_assert(sizeof(struct vdp_end) == 40, "wire format");
+static_assert(sizeof(struct vdp_slice_item) == 144, "wire format");
+static_assert(sizeof(struct vdp_lease_item) == 224, "wire format");
+static_assert(sizeof(struct vdp_device_item) == 304, "wire format");
+static_assert(sizeof(struct vdp_account_item) == 56, "wire format");
+static_assert(sizeof(struct vdp_status_answer) == 272, "wire format");
+static_assert(sizeof(struct vdp_error) == 216, "wire format");
 
 #endif

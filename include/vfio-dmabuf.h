@@ -76,6 +76,22 @@ struct vdb_device;
 struct vdb_device *vdb_device_open(const char *bdf);
 
 /**
+ * vdb_device_open_token() - the same for a function with virtual functions, or one of these
+ * @bdf: see above
+ * @vf_token: a UUID in its usual form, "8b3a1e60-5a0c-4c6c-9d5e-0a6d1f2c7e11"; NULL: none
+ *
+ * The process that opens the physical function with a token decides who can open its
+ * virtual functions: processes that have the same token.
+ *
+ * Return: as vdb_device_open(); also NULL with errno:
+ *	EINVAL	@vf_token is not a UUID
+ *	EACCES	the physical function is open with another token, or without one
+ *	EOPNOTSUPP this kernel takes tokens neither for a character device (before
+ *		Linux 6.18) nor has it IOMMU groups
+ */
+struct vdb_device *vdb_device_open_token(const char *bdf, const char *vf_token);
+
+/**
  * vdb_device_from_fd() - use a VFIO device fd that the caller has
  * @device_fd: stays the caller's, who keeps it open as long as the object
  *
@@ -376,6 +392,21 @@ uint64_t vdb_slice_id(const struct vdb_device *device, const struct vdb_slice *s
 int vdb_device_revoke_id(const struct vdb_device *device, uint64_t id);
 
 /**
+ * vdb_device_export() - export ranges of a BAR, as an fd and with its id
+ * @device: with VDB_CAN_LIST
+ * @bar, @ranges, @nr_ranges, @flags: as for vdb_slice_export()
+ * @buffer: filled in
+ *
+ * For an owner that passes the fd on and keeps the id.  With the fd and
+ * vdb_slice_from_fd() it is a slice.  Two system calls; three with VDB_WC.
+ *
+ * Return: the DMABUF, to be closed by the caller; -1 with errno as vdb_slice_export().
+ */
+int vdb_device_export(const struct vdb_device *device, unsigned int bar,
+		      const struct vdb_range *ranges, size_t nr_ranges,
+		      unsigned int flags, struct vdb_buffer *buffer);
+
+/**
  * vdb_device_watch() - be notified when a device is suspended and closed
  * vdb_device_watch_id() - the same for one buffer of it
  * @device: with VDB_CAN_LIST
@@ -552,7 +583,16 @@ int vdb_try_write32(volatile void *address, uint32_t value);
 int vdb_try_write64(volatile void *address, uint64_t value);
 
 /* ------------------------------------------------------------------------
- * The broker's clients.  docs/protocol.md has the protocol.
+ * Clients of the broker.  docs/protocol.md describes the protocol.
+ *
+ * Every call that talks to the broker ends within the connection's time limit,
+ * which the caller sets.  If a call fails with ETIMEDOUT, the connection goes on.
+ * The broker may have carried the request out or may still do so, except that a
+ * slice which it grants too late is released.  Its late answer is dropped.
+ *
+ * If a call fails with ENOTCONN or EPROTO, the connection has ended, and all its
+ * leases with it.  Every later call fails with ENOTCONN; close the client.
+ * vdb_client_error() says more.  Signal handlers do not interrupt the calls.
  */
 
 #define VDB_BROKER_SOCKET	"/run/vfio-dmabuf/broker"
@@ -562,19 +602,29 @@ struct vdb_client;
 /**
  * vdb_client_connect() - connect to the broker
  * @path: its socket, or NULL for VDB_BROKER_SOCKET
+ * @timeout_ms: time limit in milliseconds of this call and of each later one on
+ * this connection; -1: no limit
  *
  * Return: the connection, to be closed with vdb_client_close(); NULL with errno:
  *	ENOENT	there is no such socket
  *	ECONNREFUSED nobody listens there
- *	EACCES	this user may not connect to it
- *	EDQUOT	the broker has as many connections as it may, of this user or of
- *		all: close one
+ *	EACCES	this user is not allowed to connect to it
+ *	ETIMEDOUT the broker did not answer in time
  *	EPROTONOSUPPORT the broker speaks other versions of the protocol only
  *	EPROTO	what listens there does not speak the protocol
- *	ENOTCONN the broker has closed the connection without a word
+ *	ENOTCONN the broker closed the connection: this user, or all together, have
+ *		as many connections as they may have
  *	or what socket() and connect() say.
  */
-struct vdb_client *vdb_client_connect(const char *path);
+struct vdb_client *vdb_client_connect(const char *path, int timeout_ms);
+
+/**
+ * vdb_client_set_timeout() - change the time limit of later calls
+ * @client: any
+ * @timeout_ms: in milliseconds; 0: only what can be done without waiting; -1: no
+ * limit
+ */
+void vdb_client_set_timeout(struct vdb_client *client, int timeout_ms);
 
 /**
  * vdb_client_close() - end the connection, and all leases with it
@@ -586,13 +636,16 @@ void vdb_client_close(struct vdb_client *client);
  * vdb_client_fd() - for the caller's event loop
  * @client: any
  *
- * Return: an fd that polls readable when vdb_client_next() has something.
+ * Return: an fd, of @client, that polls readable when vdb_client_next() is to be
+ * called.  It may then still have nothing to report.
  */
 int vdb_client_fd(const struct vdb_client *client);
 
 /**
  * vdb_client_error() - why the last call failed, in the broker's words
  * @client: any
+ *
+ * Also why a request was refused that vdb_client_next() has just reported.
  *
  * Return: a text of this connection, valid until its next call; "" if none.
  */
@@ -608,87 +661,152 @@ struct vdb_lease {
 };
 
 /**
- * vdb_client_acquire() - get a slice lent
+ * vdb_client_acquire() - get a slice
  * @client: any
- * @name: as the broker's configuration has it, "<device>/<slice>"
- * @index: which of an array, 0 for one that is none; VDB_ANY_INDEX: any free one
- * @flags: VDB_READ_ONLY, to get less than may be had
+ * @name: as in the broker's configuration, "<device>/<slice>"
+ * @index: which of an array, 0 if it is not an array; VDB_ANY_INDEX: any free one
+ * @flags: VDB_READ_ONLY, to get less than is allowed
  * @seconds: how long; 0: as long as the broker's configuration allows
+ * @wait_ms: how long to wait for other leases of the slice to end, first come,
+ * first served; in milliseconds, 0: do not wait.  The connection's time limit is
+ * added to it.
  * @lease: filled in
  *
  * Return: 0; -1 with errno:
- *	ENOENT	no such slice, or not for this user (which is not told apart)
- *	EBUSY	it is lent already
- *	EINVAL	@index, @flags or @seconds make no sense for it
- *	EDQUOT	this client or user has as many leases as it may
- *	ENODEV	the broker has lost the device
- *	EMFILE	this process may have no more fds; the slice has been given back
- *	ENOTCONN the broker is gone, or has closed the connection
+ *	ENOENT	no such slice, or not for this user (these are not told apart)
+ *	EBUSY	others have it, and @wait_ms is 0
+ *	ETIMEDOUT others had it for all of @wait_ms, or the broker did not answer
+ *	EINVAL	@index, @flags or @seconds do not fit the slice
+ *	EDQUOT	this connection or user has as many leases as it may have
+ *	ENODEV	the device is not open, or was lost meanwhile
+ *	EMFILE	this process has no room for two more fds
+ *	ENOMEM	this process has no memory
+ *	EAGAIN	the broker was restarted meanwhile; try again
+ *	ETOOMANYREFS the broker cannot send fds now; try again later
+ *	ECANCELED the request was revoked by an administrator or a new configuration
+ *	EIO	the broker or the kernel failed, or the configuration has errors
+ * If the slice was granted and the call fails, the library releases the slice, and
+ * does not wait for that.
  */
 int vdb_client_acquire(struct vdb_client *client, const char *name,
 		       uint32_t index, unsigned int flags, uint32_t seconds,
-		       struct vdb_lease *lease);
+		       uint32_t wait_ms, struct vdb_lease *lease);
 
 /**
- * vdb_client_release() - give a slice back before its time
+ * vdb_client_acquire_start() - ask for a slice, and do not wait for the answer
+ * @client, @name, @index, @flags, @seconds, @wait_ms: as vdb_client_acquire()
+ * @request: filled in with a number for VDB_EVENT_GRANTED or VDB_EVENT_REFUSED,
+ * one of which vdb_client_next() reports
+ *
+ * Does not block.  Several requests may be outstanding.
+ *
+ * Return: 0; -1 with errno:
+ *	EAGAIN	the broker does not read; wait for vdb_client_fd(), or try later
+ *	ENOENT	@name is too long for a slice's
+ *	ENOMEM
+ */
+int vdb_client_acquire_start(struct vdb_client *client, const char *name,
+			     uint32_t index, unsigned int flags, uint32_t seconds,
+			     uint32_t wait_ms, uint64_t *request);
+
+/**
+ * vdb_client_acquire_cancel() - withdraw what vdb_client_acquire_start() asked for
+ * @client: any
+ * @request: its number
+ *
+ * Does not block.  vdb_client_next() does not report its outcome any more.  If the
+ * slice is or was granted, it is released.
+ *
+ * Return: 0; -1 with ENOENT if its outcome has been reported, or there is no such
+ * request.
+ */
+int vdb_client_acquire_cancel(struct vdb_client *client, uint64_t request);
+
+/**
+ * vdb_client_release() - end a lease before its time
  * @client: that has acquired it
  * @lease: its id
  *
- * When it returns 0 the slice is revoked.
+ * When it returns 0 the slice is revoked, and vdb_client_next() does not report
+ * its end.  After ETIMEDOUT it does, when the slice is revoked.
  *
- * Return: 0; -1 with ENOENT if this client has no such lease (any more).
+ * Return: 0; -1 with ENOENT if this client has no such lease, or it is ending
+ * already; vdb_client_next() reports the end then.
  */
 int vdb_client_release(struct vdb_client *client, uint64_t lease);
 
 /**
- * vdb_client_renew() - have a lease last longer
+ * vdb_client_renew() - make a lease last longer
  * @client: that has acquired it
  * @lease: its id
  * @seconds: from now on; 0: as long as allowed
  *
- * Return: seconds granted, or 0 if it does not end by itself; -1 with ENOENT.
+ * Return: seconds granted, or 0 if it does not end by itself; -1 with ENOENT, or
+ * EINVAL if @seconds is more than allowed.
  */
 int64_t vdb_client_renew(struct vdb_client *client, uint64_t lease,
 			 uint32_t seconds);
 
-/* Why a lease ended. */
+/* Why a lease ended.  A later broker may have reasons that are not listed here. */
 enum vdb_end {
 	VDB_END_NONE = 0,	/* it has not */
 	VDB_END_RELEASED = 1,
 	VDB_END_EXPIRED = 2,
-	VDB_END_REVOKED = 3,	/* by the administrator */
+	VDB_END_REVOKED = 3,	/* by an administrator, or by a new configuration */
 	VDB_END_DEVICE = 4,	/* the broker has lost the device */
-	VDB_END_CLIENT = 5,	/* the client is gone */
-	VDB_END_BROKER = 6,	/* the broker was killed while it lent the slice */
+	VDB_END_CLIENT = 5,	/* no process has the slice any more */
+	VDB_END_UNSENT = 6,	/* the broker could not send it */
+	VDB_END_EXPORT = 7,	/* the kernel did not export it */
+	VDB_END_BUSY = 8,	/* not granted: others have it */
+	VDB_END_TIMEOUT = 9,	/* not granted within the time to wait */
+};
+
+enum vdb_event_type {
+	VDB_EVENT_STATE = 0,	/* lease, state, end */
+	VDB_EVENT_GRANTED = 1,	/* request, lease, granted */
+	VDB_EVENT_REFUSED = 2,	/* request, error */
 };
 
 struct vdb_event {
+	enum vdb_event_type type;
+	int error;		/* errno, as of vdb_client_acquire() */
+	uint64_t request;	/* of vdb_client_acquire_start() */
 	uint64_t lease;
-	enum vdb_state state;
+	enum vdb_state state;	/* VDB_REVOKED: the lease has ended */
 	enum vdb_end end;	/* VDB_END_NONE unless state is VDB_REVOKED */
+	struct vdb_lease granted;	/* its slice is the caller's */
 };
 
 /**
- * vdb_client_next() - what has happened to this client's leases
+ * vdb_client_next() - what has happened to this client's leases and requests
  * @client: any
- * @event: filled in
+ * @event: filled in; fields that its type does not have are 0
  *
- * Does not block.
+ * Does not block.  Of several states of a lease, only the last may be reported.
  *
- * Return: 1 if @event is filled in, 0 if there is nothing; -1 with ENOTCONN if
- * the broker is gone.
+ * Return: 1 if @event is filled in, 0 if there is nothing; -1 with ENOTCONN or
+ * EPROTO if the connection has ended.
  */
 int vdb_client_next(struct vdb_client *client, struct vdb_event *event);
 
 /**
- * vdb_client_revoke() - take anybody's lease away; for administrators
+ * vdb_client_revoke() - end any lease; for administrators
  * @client: any
  * @lease: its id
  *
  * Return: 0 when the slice is revoked; -1 with ENOENT if there is no such
- * lease, EPERM if this client is no administrator.
+ * lease or it is ending already, EPERM if this client is not an administrator.
  */
 int vdb_client_revoke(struct vdb_client *client, uint64_t lease);
+
+/* Later brokers may have other phases. */
+enum vdb_device_phase {
+	VDB_DEVICE_ABSENT = 0,	/* not open; the broker tries again */
+	VDB_DEVICE_OPENING = 1,
+	VDB_DEVICE_SETTLING = 2,	/* being prepared */
+	VDB_DEVICE_OPEN = 3,
+	VDB_DEVICE_CLOSING = 4,	/* lost; its leases end when it is closed */
+};
 
 /* What the broker lends. */
 struct vdb_slice_info {
@@ -700,42 +818,73 @@ struct vdb_slice_info {
 	uint64_t offset;	/* of the first of an array */
 	uint64_t length;	/* of each */
 	uint32_t count;		/* 1: no array */
-	uint32_t free;
-	uint32_t max_seconds;	/* 0: without limit */
+	uint32_t free;		/* the number of these that could be granted now */
+	uint32_t waiting;	/* requests that wait for it */
+	uint32_t max_seconds;	/* 0: no limit */
+	enum vdb_device_phase device;
+};
+
+enum vdb_lease_phase {
+	VDB_LEASE_WAITING = 1,
+	VDB_LEASE_EXPORTING = 2,
+	VDB_LEASE_GRANTED = 3,
+	VDB_LEASE_ENDING = 4,	/* being revoked, then the on-release actions */
+	VDB_LEASE_ENDED = 5,	/* its client has not read that yet */
 };
 
 struct vdb_lease_info {
 	uint64_t id;
 	const char *name;	/* of the slice */
 	const char *bdf;
-	const char *client;	/* what it calls itself */
+	const char *client;	/* the name that it gave itself */
 	unsigned int bar;
 	unsigned int flags;
 	uint64_t offset;
 	uint64_t length;
-	uint32_t index;
-	uint32_t seconds;	/* left; 0: without limit */
+	uint32_t index;		/* of one that waits: as asked for */
+	uint32_t seconds;	/* left, also to wait; 0: no limit */
 	uint32_t pid, uid, gid;
-	enum vdb_state state;
+	enum vdb_state state;	/* VDB_REVOKED: it has ended */
+	enum vdb_lease_phase phase;
+	enum vdb_end end;	/* also of one that is ending */
 };
 
 struct vdb_device_info {
-	const char *name;
+	const char *name;	/* "" if the configuration has it no more */
 	const char *bdf;
-	enum vdb_state state;	/* VDB_REVOKED: the broker has lost it */
-	uint32_t leases;
+	enum vdb_device_phase phase;
+	bool suspended;
+	uint32_t leases;	/* that have a slice of it */
+	uint32_t waiting;	/* requests that wait for one */
+	const char *reason;	/* why it is not open; "" if it is, or not known */
+};
+
+/* What an owner uses of something that can run out. */
+struct vdb_share {
+	uint32_t used;
+	uint32_t kept;		/* places that nobody else can take */
+	uint32_t limit;
+};
+
+/* Owners are users; all user ids that belong to a login share one account. */
+struct vdb_account_info {
+	uint64_t owner;
+	struct vdb_share clients;
+	struct vdb_share leases;
 };
 
 /**
  * vdb_client_slices() and so on - what the broker has, one call for each
  * @client: any
- * @each: must not use @client; its argument is valid during the call
+ * @each: its argument is valid during the call
  * @data: handed to @each
  *
- * An ordinary client is told of the slices that it may have and of its own
- * leases, an administrator of all, and of the devices.
+ * An ordinary client gets the slices that it may have, its own leases, and its
+ * owner's account.  An administrator gets all, and the devices.  @each is called
+ * when the whole list has come.
  *
- * Return: 0; -1 with EPERM if only an administrator may know, ENOTCONN.
+ * Return: 0; -1 with EPERM if only an administrator may have it, ENOMEM, ETIMEDOUT,
+ * ENOTCONN; then @each has not been called.
  */
 int vdb_client_slices(struct vdb_client *client,
 		      void (*each)(const struct vdb_slice_info *, void *), void *data);
@@ -743,6 +892,49 @@ int vdb_client_leases(struct vdb_client *client,
 		      void (*each)(const struct vdb_lease_info *, void *), void *data);
 int vdb_client_devices(struct vdb_client *client,
 		       void (*each)(const struct vdb_device_info *, void *), void *data);
+int vdb_client_accounts(struct vdb_client *client,
+			void (*each)(const struct vdb_account_info *, void *), void *data);
+
+/* What all owners use of it.  Without admin, only per_owner is known. */
+struct vdb_total {
+	uint32_t used;
+	uint32_t limit;
+	uint32_t pool_used;	/* places that are not kept for anybody */
+	uint32_t pool;
+	uint32_t per_owner;	/* limit of an owner without kept places */
+};
+
+struct vdb_status {
+	bool lends;		/* false: the configuration has errors, nothing new is granted */
+	bool admin;		/* this client is an administrator, and all below is known */
+	uint32_t leases_per_client;	/* limit */
+	struct vdb_total clients;
+	struct vdb_total leases;
+	uint32_t devices;
+	uint32_t devices_open;
+	char problem[192];	/* of the configuration; "" if none */
+};
+
+/**
+ * vdb_client_status() - how the broker is
+ * @client: any
+ * @status: filled in
+ *
+ * Return: 0; -1 with ETIMEDOUT, ENOTCONN.
+ */
+int vdb_client_status(struct vdb_client *client, struct vdb_status *status);
+
+/**
+ * vdb_client_reload() - have the broker read its configuration again; for administrators
+ * @client: any
+ *
+ * Return: 0 when the new configuration is in force; -1 with errno:
+ *	EPERM	this client is not an administrator
+ *	EIO	the configuration is rejected, and the former one stays in force;
+ *		vdb_client_error() is the first mistake, with its file, line and column
+ *	ETIMEDOUT, ENOTCONN
+ */
+int vdb_client_reload(struct vdb_client *client);
 
 #ifdef __cplusplus
 }

@@ -20,6 +20,10 @@ TEST_LIBS := $(shell pkgconf --libs --static check) $(shell pkgconf --libs janss
 support := $(patsubst tests/vm/support/%.c,build/user/support/%.o,$(wildcard tests/vm/support/*.c))
 # What test_stress consists of.
 stress := $(patsubst tests/vm/stress/%.c,build/user/stress/%.o,$(wildcard tests/vm/stress/*.c))
+# What test_workers drives: a layer of the broker.
+devices := $(patsubst broker/%.c,build/user/broker/%.o,$(wildcard broker/devices/*.c) \
+	broker/core/catalogue.c broker/core/table.c)
+DEVICES_CPPFLAGS := -Ibroker/core -Ibroker/devices
 bench_support := $(patsubst bench/support/%.c,build/user/bench-support/%.o,$(wildcard bench/support/*.c))
 tests := $(patsubst tests/vm/%.c,build/user/tests/%,$(wildcard tests/vm/test_*.c))
 benches := $(patsubst bench/vm/%.c,build/user/bench/%,$(wildcard bench/vm/*.c))
@@ -56,8 +60,15 @@ build/user/stress/%.o: tests/vm/stress/%.c
 	@mkdir -p $(@D)
 	$(CC) $(GUEST_CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
+build/user/broker/%.o: broker/%.c
+	@mkdir -p $(@D)
+	$(CC) $(GUEST_CPPFLAGS) $(DEVICES_CPPFLAGS) $(CFLAGS) -D_GNU_SOURCE -c -o $@ $<
+
 build/user/tests/test_stress: $(stress)
 build/user/tests/test_stress: parts := $(stress)
+build/user/tests/test_workers: $(devices)
+build/user/tests/test_workers: parts := $(devices) -lsystemd
+build/user/tests/test_workers: GUEST_CPPFLAGS += $(DEVICES_CPPFLAGS)
 build/user/tests/%: tests/vm/%.c $(support) $(library)
 	@mkdir -p $(@D)
 	$(CC) $(GUEST_CPPFLAGS) $(if $(parts),-Itests/vm) $(CFLAGS) -o $@ $< $(parts) $(support) $(library) $(TEST_LIBS)
@@ -87,6 +98,6 @@ stale := $(filter-out $(tests) $(benches) $(examples), \
 	$(filter-out %.d,$(wildcard build/user/tests/* build/user/bench/* build/user/programs/*)))
 $(shell rm -f $(stale) $(stale:=.d))
 
--include $(wildcard build/user/*.d build/user/*/*.d)
+-include $(wildcard build/user/*.d build/user/*/*.d build/user/broker/*/*.d)
 .PHONY: all user unit bench FORCE
-.SECONDARY: $(support) $(bench_support) $(stress)
+.SECONDARY: $(support) $(bench_support) $(stress) $(devices)

@@ -1,263 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * A client of the broker.  The protocol is in vfio-dmabuf-protocol.h.
- *
- * Requests wait for their answer; events that come meanwhile are kept with the
- * lease that they are about, the last one each, and an eventfd says that there
- * are some.  That and the socket are behind the one fd that the caller polls.
- */
-#include <endian.h>
+/* A client of the broker: its connection and its leases. */
 #include <errno.h>
-#include <poll.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-#include <vfio-dmabuf-protocol.h>
-#include "internal.h"
+#include "client_internal.h"
 
-static_assert(__BYTE_ORDER == __LITTLE_ENDIAN, "messages are used as they come");
+static_assert(VDB_ANY_INDEX == VDP_ANY_INDEX, "same number");
 
-struct known_lease {
-	uint64_t id;
-	bool pending;			/* there is an event to tell */
-	struct vdb_event event;
-};
+#define AT_ONCE	64	/* messages that vdb_client_next() looks at in one call */
 
-struct vdb_client {
-	int socket;
-	int pending;			/* eventfd: readable if a lease's pending is set */
-	int epoll;			/* of both */
-	bool broken;			/* nothing more will be understood */
-	uint32_t serial;
-	struct known_lease *leases;
-	size_t nr_leases;
-	char error[sizeof(((struct vdp_error *)0)->text)];
-};
-
-/* One received message. */
-struct message {
-	union {
-		struct vdp_header header;
-		struct vdp_hello_answer hello;
-		struct vdp_acquire_answer acquire;
-		struct vdp_renew_answer renew;
-		struct vdp_slice_item slice;
-		struct vdp_lease_item lease;
-		struct vdp_device_item device;
-		struct vdp_event event;
-		struct vdp_error error;
-		char bytes[VDP_MAX_MESSAGE];
-	};
-	size_t size;
-	int fds[VDP_MAX_FDS];
-	bool lost;			/* it had fds that could not be opened here */
-};
-
-static void close_fds(struct message *m)
-{
-	for (int i = 0; i < VDP_MAX_FDS; i++) {
-		vdb_close(m->fds[i]);
-		m->fds[i] = -1;
-	}
-}
-
-static int break_off(struct vdb_client *client, int error, const char *why)
-{
-	client->broken = true;
-	snprintf(client->error, sizeof(client->error), "%s", why);
-	errno = error;
-	return -1;
-}
-
-/* 1: a message; 0: none without waiting; -1 with errno. */
-static int receive(struct vdb_client *client, struct message *m, int flags)
-{
-	ssize_t size;
-
-	if (client->broken) {
-		errno = ENOTCONN;
-		return -1;
-	}
-	/* Told once if the broker went without reading all; its last words come next. */
-	do {
-		size = vdb_receive_fds(client->socket, m->bytes, sizeof(m->bytes), m->fds,
-				       VDP_MAX_FDS, flags, &m->lost);
-	} while (size < 0 && errno == ECONNRESET);
-	if (size < 0) {
-		if (errno == EAGAIN && flags & MSG_DONTWAIT)
-			return 0;
-		if (errno == EPROTO)
-			return break_off(client, EPROTO, "the broker's message is too long or has too many fds");
-		return break_off(client, ENOTCONN, "the connection to the broker is lost");
-	}
-	if (!size)
-		return break_off(client, ENOTCONN, "the broker has closed the connection");
-	m->size = size;
-	if (m->size < sizeof(m->header) || m->header.reserved) {
-		close_fds(m);
-		return break_off(client, EPROTO, "the broker's message has no valid header");
-	}
-	return 1;
-}
-
-static struct known_lease *find_lease(struct vdb_client *client, uint64_t id)
-{
-	for (size_t i = 0; i < client->nr_leases; i++)
-		if (client->leases[i].id == id)
-			return &client->leases[i];
-	return NULL;
-}
-
-static void forget_lease(struct vdb_client *client, uint64_t id)
-{
-	struct known_lease *lease = find_lease(client, id);
-
-	if (lease)
-		*lease = client->leases[--client->nr_leases];
-}
-
-static bool know_lease(struct vdb_client *client, uint64_t id)
-{
-	struct known_lease *leases;
-
-	leases = realloc(client->leases, (client->nr_leases + 1) * sizeof(*leases));
-	if (!leases)
-		return false;
-	client->leases = leases;
-	leases[client->nr_leases++] = (struct known_lease){ .id = id };
-	return true;
-}
-
-static int keep_event(struct vdb_client *client, struct message *m)
-{
-	struct known_lease *lease;
-
-	close_fds(m);
-	if (m->size != sizeof(m->event) || m->event.state > VDP_STATE_REVOKED ||
-	    m->event.end > VDP_END_BROKER)
-		return break_off(client, EPROTO, "the broker's event makes no sense");
-	lease = find_lease(client, m->event.lease);
-	if (!lease)
-		return 0;
-	lease->pending = true;
-	lease->event = (struct vdb_event){
-		.lease = lease->id,
-		.state = (enum vdb_state)m->event.state,
-		.end = (enum vdb_end)m->event.end,
-	};
-	eventfd_write(client->pending, 1);
-	return 0;
-}
-
-static int errno_of(uint32_t code)
-{
-	switch (code) {
-	case VDP_ERROR_MALFORMED:
-	case VDP_ERROR_NO_HELLO:	return EPROTO;
-	case VDP_ERROR_VERSION:		return EPROTONOSUPPORT;
-	case VDP_ERROR_UNKNOWN:		return ENOTSUP;
-	case VDP_ERROR_NO_SLICE:
-	case VDP_ERROR_NO_LEASE:	return ENOENT;
-	case VDP_ERROR_BUSY:		return EBUSY;
-	case VDP_ERROR_INVALID:		return EINVAL;
-	case VDP_ERROR_LIMIT:		return EDQUOT;
-	case VDP_ERROR_FORBIDDEN:	return EPERM;
-	case VDP_ERROR_DEVICE:		return ENODEV;
-	default:			return EIO;
-	}
-}
-
-static int take_error(struct vdb_client *client, struct message *m)
-{
-	int error;
-
-	close_fds(m);
-	if (m->size != sizeof(m->error) || m->error.reserved ||
-	    m->error.text[sizeof(m->error.text) - 1])
-		return break_off(client, EPROTO, "the broker's error makes no sense");
-	error = errno_of(m->error.code);
-	snprintf(client->error, sizeof(client->error), "%s", m->error.text);
-	if (m->error.code <= VDP_ERROR_VERSION || !m->header.serial)
-		client->broken = true;
-	errno = error;
-	return -1;
-}
-
-static int send_request(struct vdb_client *client, struct vdp_header *header,
-			uint16_t type, size_t size)
-{
-	client->error[0] = '\0';
-	if (client->broken) {
-		errno = ENOTCONN;
-		return -1;
-	}
-	if (!++client->serial)
-		client->serial = 1;
-	*header = (struct vdp_header){ .type = type, .serial = client->serial };
-	/* A broker that is gone may have said why: that is what will be received. */
-	if (vdb_send_fds(client->socket, header, size, NULL, 0) &&
-	    errno != EPIPE && errno != ECONNRESET)
-		return break_off(client, ENOTCONN, "the connection to the broker is lost");
-	return 0;
-}
-
-/*
- * An error without a serial is about the connection, which then ends: there are
- * too many of them.
- */
-static bool is_last_word(const struct message *m)
-{
-	return m->header.type == VDP_ERROR && !m->header.serial;
-}
-
-/*
- * The next answer to the request that was sent last: VDP_ANSWER or VDP_ITEM of
- * its type.  One to another request is what a broker that was restarted
- * meanwhile says twice; it is dropped.
- */
-static int next_answer(struct vdb_client *client, struct message *m)
-{
-	for (;;) {
-		if (receive(client, m, 0) < 0)
-			return -1;
-		if (m->header.type == VDP_EVENT) {
-			if (keep_event(client, m))
-				return -1;
-		} else if (m->header.serial != client->serial && !is_last_word(m)) {
-			close_fds(m);
-		} else if (m->header.type == VDP_ERROR) {
-			return take_error(client, m);
-		} else {
-			return 0;
-		}
-	}
-}
-
-/*
- * One request with one answer of a given size, and with fds only if expected;
- * then they may be lost.
- */
-static int request(struct vdb_client *client, struct vdp_header *header,
-		   uint16_t type, size_t size, struct message *m, size_t answer_size,
-		   unsigned int nr_fds)
-{
-	if (send_request(client, header, type, size) || next_answer(client, m))
-		return -1;
-	if (m->header.type != (type | VDP_ANSWER) || m->size != answer_size ||
-	    (m->lost ? !nr_fds : (m->fds[0] >= 0) + (m->fds[1] >= 0) != (int)nr_fds)) {
-		close_fds(m);
-		return break_off(client, EPROTO, "the broker's answer does not fit the request");
-	}
-	return 0;
-}
-
-static int say_hello(struct vdb_client *client)
+static int say_hello(struct vdb_client *client, uint64_t deadline)
 {
 	struct vdp_hello hello = {
 		.min_version = VDP_VERSION,
@@ -266,24 +24,12 @@ static int say_hello(struct vdb_client *client)
 	struct message m;
 
 	snprintf(hello.name, sizeof(hello.name), "%s", program_invocation_short_name);
-	if (request(client, &hello.header, VDP_HELLO, sizeof(hello), &m,
-		    sizeof(m.hello), 0))
+	if (client_send(client, &hello.header, VDP_HELLO, sizeof(hello), deadline) ||
+	    client_answer(client, hello.header.serial, &m, deadline))
 		return -1;
-	if (m.hello.version != VDP_VERSION)
-		return break_off(client, EPROTO, "the broker's version was not offered to it");
+	if (m.header.type != (VDP_HELLO | VDP_ANSWER) || m.hello.version != VDP_VERSION)
+		return client_break_off(client, EPROTO, "the broker's answer does not fit the hello");
 	return 0;
-}
-
-static int connect_socket(int fd, const char *path)
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-
-	if (strlen(path) >= sizeof(address.sun_path)) {
-		errno = ENAMETOOLONG;
-		return -1;
-	}
-	strcpy(address.sun_path, path);
-	return connect(fd, (struct sockaddr *)&address, sizeof(address));
 }
 
 static int watch(struct vdb_client *client, int fd)
@@ -293,23 +39,29 @@ static int watch(struct vdb_client *client, int fd)
 	return epoll_ctl(client->epoll, EPOLL_CTL_ADD, fd, &event);
 }
 
-struct vdb_client *vdb_client_connect(const char *path)
+struct vdb_client *vdb_client_connect(const char *path, int timeout_ms)
 {
 	struct vdb_client *client = calloc(1, sizeof(*client));
+	uint64_t deadline = client_deadline(timeout_ms);
 
 	if (!client)
 		return NULL;
-	client->socket = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	client->timeout_ms = timeout_ms;
 	client->pending = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	client->epoll = epoll_create1(EPOLL_CLOEXEC);
+	client->socket = client_connect_socket(path ?: VDB_BROKER_SOCKET, deadline);
 	if (client->socket < 0 || client->pending < 0 || client->epoll < 0 ||
 	    watch(client, client->socket) || watch(client, client->pending) ||
-	    connect_socket(client->socket, path ?: VDB_BROKER_SOCKET) ||
-	    say_hello(client)) {
+	    say_hello(client, deadline)) {
 		vdb_client_close(client);
 		return NULL;
 	}
 	return client;
+}
+
+void vdb_client_set_timeout(struct vdb_client *client, int timeout_ms)
+{
+	client->timeout_ms = timeout_ms;
 }
 
 void vdb_client_close(struct vdb_client *client)
@@ -321,7 +73,8 @@ void vdb_client_close(struct vdb_client *client)
 	vdb_close(client->epoll);
 	vdb_close(client->pending);
 	vdb_close(client->socket);
-	free(client->leases);
+	while (client->leases)
+		client_forget_lease(client, client->leases);
 	free(client);
 	errno = error;
 }
@@ -336,100 +89,145 @@ const char *vdb_client_error(const struct vdb_client *client)
 	return client->error;
 }
 
-static struct vdb_slice *slice_of(struct message *m)
-{
-	const struct vdp_acquire_answer *answer = &m->acquire;
-	struct vdb_slice *slice;
-
-	if (answer->bdf[sizeof(answer->bdf) - 1] ||
-	    answer->flags & ~(VDP_READ_ONLY | VDP_WC | VDP_EXCLUSIVE))
-		return NULL;
-	slice = vdb_slice_from_fd(m->fds[0], m->fds[1], answer->bdf, answer->bar,
-				  answer->offset,
-				  answer->flags & (VDP_READ_ONLY | VDP_WC));
-	if (!slice)
-		return NULL;
-	if (slice->length != answer->length) {
-		slice->fd = slice->event_fd = -1;
-		vdb_slice_free(slice);
-		return NULL;
-	}
-	return slice;
-}
-
-static_assert(VDB_READ_ONLY == VDP_READ_ONLY && VDB_WC == VDP_WC, "same bits");
-static_assert(VDB_ANY_INDEX == VDP_ANY_INDEX, "same number");
-static_assert((int)VDB_REVOKED == (int)VDP_STATE_REVOKED, "same states");
-static_assert((int)VDB_END_BROKER == (int)VDP_END_BROKER, "same ends");
-
-/* Gives back what the caller cannot have; fails with @error if that works. */
-static int give_back(struct vdb_client *client, uint64_t lease, int error, const char *why)
-{
-	if (vdb_client_release(client, lease) && client->broken)
-		return -1;
-	snprintf(client->error, sizeof(client->error), "%s", why);
-	errno = error;
-	return -1;
-}
-
-int vdb_client_acquire(struct vdb_client *client, const char *name,
-		       uint32_t index, unsigned int flags, uint32_t seconds,
-		       struct vdb_lease *lease)
+/* The request, sent before the deadline; NULL with errno. */
+static struct known_lease *ask(struct vdb_client *client, const char *name, uint32_t index,
+			       unsigned int flags, uint32_t seconds, uint32_t wait_ms,
+			       uint64_t deadline)
 {
 	struct vdp_acquire acquire = {
 		.index = index,
 		.flags = flags,
 		.seconds = seconds,
+		.wait_ms = wait_ms,
 	};
-	struct vdb_slice *slice;
-	struct message m;
+	struct known_lease *lease;
 
 	if (strlen(name) >= sizeof(acquire.name)) {
-		snprintf(client->error, sizeof(client->error),
-			 "a slice's name has at most %d characters", VDP_NAME - 1);
-		errno = ENOENT;
-		return -1;
+		client_fail(client, ENOENT, "the name of a slice has at most 63 characters");
+		return NULL;
 	}
 	strcpy(acquire.name, name);
-	if (request(client, &acquire.header, VDP_ACQUIRE, sizeof(acquire), &m,
-		    sizeof(m.acquire), 2))
-		return -1;
-	if (m.lost)
-		return give_back(client, m.acquire.lease, EMFILE,
-				 "this process may have no more open files, and the slice comes as two");
-	slice = slice_of(&m);
-	if (!slice) {
-		close_fds(&m);
-		return break_off(client, EPROTO, "the broker's slice is not what the broker says");
+	lease = client_add_request(client);
+	if (!lease) {
+		client_fail(client, ENOMEM, "there is no memory for the request");
+		return NULL;
 	}
-	if (!know_lease(client, m.acquire.lease)) {
-		vdb_slice_free(slice);
-		return give_back(client, m.acquire.lease, ENOMEM, "there is no memory");
+	if (client_send(client, &acquire.header, VDP_ACQUIRE, sizeof(acquire), deadline)) {
+		client_forget_lease(client, lease);
+		return NULL;
 	}
-	*lease = (struct vdb_lease){
-		.id = m.acquire.lease,
-		.index = m.acquire.index,
-		.seconds = m.acquire.seconds,
-		.slice = slice,
+	lease->request = acquire.header.serial;
+	return lease;
+}
+
+/* What was decided about a request, for the caller; what was refused is forgotten. */
+static void report(struct vdb_client *client, struct known_lease *lease, struct vdb_event *event)
+{
+	*event = (struct vdb_event){
+		.type = lease->error ? VDB_EVENT_REFUSED : VDB_EVENT_GRANTED,
+		.error = lease->error,
+		.request = lease->request,
+		.lease = lease->lease.id,
+		.granted = lease->lease,
 	};
+	lease->decided = false;
+	lease->lease.slice = NULL;
+	if (!lease->error)
+		return;
+	client_fail(client, lease->error, lease->text);
+	client_forget_lease(client, lease);
+}
+
+int vdb_client_acquire(struct vdb_client *client, const char *name,
+		       uint32_t index, unsigned int flags, uint32_t seconds,
+		       uint32_t wait_ms, struct vdb_lease *lease)
+{
+	uint64_t deadline = client_deadline(client->timeout_ms);
+	struct known_lease *asked;
+	struct vdb_event event;
+	struct message m;
+
+	if (deadline != NO_DEADLINE)
+		deadline += wait_ms * 1000000ULL;
+	asked = ask(client, name, index, flags, seconds, wait_ms, deadline);
+	if (!asked)
+		return -1;
+	asked->awaited = true;
+	while (!asked->decided) {
+		uint64_t answers;
+		int ret = client_receive(client, &m, deadline);
+
+		if (ret > 0)
+			ret = client_take(client, &m, &answers) ?: 1;
+		if (ret < 0) {
+			client_forget_lease(client, asked);
+			return -1;
+		}
+		if (!asked->decided && (!ret || client_is_late(deadline))) {
+			client_unwant(client, asked);
+			return client_fail(client, ETIMEDOUT, "the broker did not answer in time");
+		}
+	}
+	asked->awaited = false;
+	report(client, asked, &event);
+	if (event.error)
+		return -1;
+	*lease = event.granted;
 	return 0;
 }
 
-static int end_lease(struct vdb_client *client, uint16_t type, uint64_t lease)
+int vdb_client_acquire_start(struct vdb_client *client, const char *name,
+			     uint32_t index, unsigned int flags, uint32_t seconds,
+			     uint32_t wait_ms, uint64_t *request)
+{
+	struct known_lease *lease = ask(client, name, index, flags, seconds, wait_ms, 0);
+
+	if (!lease) {
+		if (errno == ETIMEDOUT)
+			client_fail(client, EAGAIN, "the broker does not read requests now; try later");
+		return -1;
+	}
+	*request = lease->request;
+	return 0;
+}
+
+int vdb_client_acquire_cancel(struct vdb_client *client, uint64_t request)
+{
+	struct known_lease *lease = request ? client_find_request(client, request) : NULL;
+
+	client->error[0] = '\0';
+	if (!lease || lease->status == LEASE_UNWANTED || (lease->status == LEASE_HELD && !lease->decided))
+		return client_fail(client, ENOENT, "there is no such request, or its outcome has been reported");
+	if (lease->decided && lease->error)
+		client_forget_lease(client, lease);
+	else
+		client_unwant(client, lease);
+	return 0;
+}
+
+static int end_lease(struct vdb_client *client, uint32_t type, uint64_t lease)
 {
 	struct vdp_lease_request end = { .lease = lease };
 	struct message m;
 
-	return request(client, &end.header, type, sizeof(end), &m,
-		       sizeof(struct vdp_plain), 0);
+	return client_request(client, &end.header, type, sizeof(end), VDP_END, &m);
 }
 
-int vdb_client_release(struct vdb_client *client, uint64_t lease)
+int vdb_client_release(struct vdb_client *client, uint64_t id)
 {
-	if (end_lease(client, VDP_RELEASE, lease))
-		return -1;
-	forget_lease(client, lease);
-	return 0;
+	struct known_lease *lease = client_find_lease(client, id);
+	int ret;
+
+	if (lease)
+		lease->awaited = true;
+	ret = end_lease(client, VDP_RELEASE, id);
+	/* It may be another one, or none, after all that has come meanwhile. */
+	lease = client_find_lease(client, id);
+	if (lease && ret)
+		client_await_no_more(client, lease);
+	else if (lease)
+		client_forget_lease(client, lease);
+	return ret;
 }
 
 int vdb_client_revoke(struct vdb_client *client, uint64_t lease)
@@ -443,150 +241,52 @@ int64_t vdb_client_renew(struct vdb_client *client, uint64_t lease,
 	struct vdp_renew renew = { .lease = lease, .seconds = seconds };
 	struct message m;
 
-	if (request(client, &renew.header, VDP_RENEW, sizeof(renew), &m,
-		    sizeof(m.renew), 0))
+	if (client_request(client, &renew.header, VDP_RENEW, sizeof(renew),
+			   VDP_RENEW | VDP_ANSWER, &m))
 		return -1;
-	if (m.renew.reserved)
-		return break_off(client, EPROTO, "the broker's answer makes no sense");
 	return m.renew.seconds;
 }
 
-/* 1 and the event that has waited longest, as far as that is known; else 0. */
+/* 1 and the event of the oldest lease that has one; else 0. */
 static int next_pending(struct vdb_client *client, struct vdb_event *event)
 {
-	for (size_t i = 0; i < client->nr_leases; i++) {
-		if (!client->leases[i].pending)
-			continue;
-		*event = client->leases[i].event;
-		client->leases[i].pending = false;
-		if (event->state == VDB_REVOKED)
-			forget_lease(client, event->lease);
+	struct known_lease *lease = client->leases;
+
+	while (lease && !lease->decided && !lease->changed)
+		lease = lease->next;
+	if (!lease) {
+		eventfd_read(client->pending, &(eventfd_t){ 0 });
+		return 0;
+	}
+	if (lease->decided) {
+		report(client, lease, event);
 		return 1;
 	}
-	eventfd_read(client->pending, &(eventfd_t){ 0 });
-	return 0;
+	*event = (struct vdb_event){ .lease = lease->id, .state = lease->state, .end = lease->end };
+	lease->changed = false;
+	if (lease->state == VDB_REVOKED)
+		client_forget_lease(client, lease);
+	return 1;
 }
 
 int vdb_client_next(struct vdb_client *client, struct vdb_event *event)
 {
 	struct message m;
-	int ret;
+	uint64_t answers;
 
-	for (;;) {
+	client->error[0] = '\0';
+	client_pay(client);
+	/* A broker that goes on and on does not keep the caller here. */
+	for (int i = 0; i < AT_ONCE; i++) {
+		int ret;
+
 		if (next_pending(client, event))
 			return 1;
-		ret = receive(client, &m, MSG_DONTWAIT);
+		ret = client_receive(client, &m, 0);
 		if (ret <= 0)
 			return ret;
-		if (m.header.type != VDP_EVENT)
-			close_fds(&m);
-		else if (keep_event(client, &m))
+		if (client_take(client, &m, &answers))
 			return -1;
 	}
-}
-
-/*
- * A list: the next item into @m, or the end.  1, 0 or -1.
- */
-static int next_item(struct vdb_client *client, uint16_t type, struct message *m,
-		     size_t size)
-{
-	if (next_answer(client, m))
-		return -1;
-	close_fds(m);
-	if (m->header.type == (type | VDP_ITEM) && m->size == size)
-		return 1;
-	if (m->header.type == (type | VDP_ANSWER) && m->size == sizeof(struct vdp_plain))
-		return 0;
-	return break_off(client, EPROTO, "the broker's list makes no sense");
-}
-
-static bool is_text(const char *text, size_t size)
-{
-	return !text[size - 1];
-}
-
-int vdb_client_slices(struct vdb_client *client,
-		      void (*each)(const struct vdb_slice_info *, void *), void *data)
-{
-	struct vdp_plain list;
-	struct message m;
-	int ret;
-
-	if (send_request(client, &list.header, VDP_LIST_SLICES, sizeof(list)))
-		return -1;
-	while ((ret = next_item(client, VDP_LIST_SLICES, &m, sizeof(m.slice))) > 0) {
-		if (!is_text(m.slice.name, VDP_NAME) || !is_text(m.slice.bdf, sizeof(m.slice.bdf)) ||
-		    m.slice.reserved)
-			return break_off(client, EPROTO, "the broker's list makes no sense");
-		each(&(struct vdb_slice_info){
-			.name = m.slice.name,
-			.bdf = m.slice.bdf,
-			.bar = m.slice.bar,
-			.flags = m.slice.flags & (VDP_READ_ONLY | VDP_WC),
-			.exclusive = m.slice.flags & VDP_EXCLUSIVE,
-			.offset = m.slice.offset,
-			.length = m.slice.length,
-			.count = m.slice.count,
-			.free = m.slice.free,
-			.max_seconds = m.slice.max_seconds,
-		}, data);
-	}
-	return ret;
-}
-
-int vdb_client_leases(struct vdb_client *client,
-		      void (*each)(const struct vdb_lease_info *, void *), void *data)
-{
-	struct vdp_plain list;
-	struct message m;
-	int ret;
-
-	if (send_request(client, &list.header, VDP_LIST_LEASES, sizeof(list)))
-		return -1;
-	while ((ret = next_item(client, VDP_LIST_LEASES, &m, sizeof(m.lease))) > 0) {
-		if (!is_text(m.lease.name, VDP_NAME) || !is_text(m.lease.client, VDP_NAME) ||
-		    !is_text(m.lease.bdf, sizeof(m.lease.bdf)) || m.lease.state > VDP_STATE_REVOKED)
-			return break_off(client, EPROTO, "the broker's list makes no sense");
-		each(&(struct vdb_lease_info){
-			.id = m.lease.lease,
-			.name = m.lease.name,
-			.bdf = m.lease.bdf,
-			.client = m.lease.client,
-			.bar = m.lease.bar,
-			.flags = m.lease.flags & (VDP_READ_ONLY | VDP_WC),
-			.offset = m.lease.offset,
-			.length = m.lease.length,
-			.index = m.lease.index,
-			.seconds = m.lease.seconds,
-			.pid = m.lease.pid,
-			.uid = m.lease.uid,
-			.gid = m.lease.gid,
-			.state = (enum vdb_state)m.lease.state,
-		}, data);
-	}
-	return ret;
-}
-
-int vdb_client_devices(struct vdb_client *client,
-		       void (*each)(const struct vdb_device_info *, void *), void *data)
-{
-	struct vdp_plain list;
-	struct message m;
-	int ret;
-
-	if (send_request(client, &list.header, VDP_LIST_DEVICES, sizeof(list)))
-		return -1;
-	while ((ret = next_item(client, VDP_LIST_DEVICES, &m, sizeof(m.device))) > 0) {
-		if (!is_text(m.device.name, VDP_NAME) || !is_text(m.device.bdf, sizeof(m.device.bdf)) ||
-		    m.device.state > VDP_STATE_REVOKED)
-			return break_off(client, EPROTO, "the broker's list makes no sense");
-		each(&(struct vdb_device_info){
-			.name = m.device.name,
-			.bdf = m.device.bdf,
-			.state = (enum vdb_state)m.device.state,
-			.leases = m.device.leases,
-		}, data);
-	}
-	return ret;
+	return next_pending(client, event);
 }

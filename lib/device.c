@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The device: opened through VFIO or taken over as an fd, and what it has. */
+#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -24,26 +25,52 @@ void vdb_close(int fd)
 	errno = error;
 }
 
+/* A hexadecimal number of at most @digits digits, and what must follow it. */
+static bool parse_hex(const char **text, int digits, char end, unsigned int *number)
+{
+	const char *at = *text;
+
+	*number = 0;
+	for (; at - *text < digits && isxdigit((unsigned char)*at); at++)
+		*number = *number << 4 | (*at <= '9' ? *at - '0' : (*at & 7) + 9);
+	if (at == *text || *at != end)
+		return false;
+	*text = at + 1;
+	return true;
+}
+
+/* At least @digits. */
+static char *write_hex(char *to, unsigned int number, int digits)
+{
+	while (digits < 8 && number >> (4 * digits))
+		digits++;
+	while (digits--)
+		*to++ = "0123456789abcdef"[number >> (4 * digits) & 15];
+	return to;
+}
+
+/* Each lease that a client gets has one: stdio would be a good part of its cost. */
 bool vdb_parse_bdf(const char *text, char bdf[VDB_BDF_SIZE])
 {
 	unsigned int domain = 0, bus, slot, function;
-	int end = -1;
+	const char *colon = strchr(text, ':');
 
-	/* sscanf() alone would take spaces, signs and 0x. */
-	if (text[strspn(text, "0123456789abcdefABCDEF:.")])
+	if (colon && strchr(colon + 1, ':') && !parse_hex(&text, 8, ':', &domain))
 		return false;
-	if (sscanf(text, "%8x:%2x:%2x.%1x%n", &domain, &bus, &slot, &function, &end) != 4 ||
-	    end < 0 || text[end]) {
-		domain = 0;
-		end = -1;
-		if (sscanf(text, "%2x:%2x.%1x%n", &bus, &slot, &function, &end) != 3 ||
-		    end < 0 || text[end])
-			return false;
-	}
+	if (!parse_hex(&text, 2, ':', &bus) || !parse_hex(&text, 2, '.', &slot) ||
+	    !parse_hex(&text, 1, '\0', &function))
+		return false;
 	/* A longer domain has no room in @bdf. */
 	if (slot > 31 || function > 7 || domain > 0xfffffff)
 		return false;
-	snprintf(bdf, VDB_BDF_SIZE, "%04x:%02x:%02x.%x", domain, bus, slot, function);
+	bdf = write_hex(bdf, domain, 4);
+	*bdf++ = ':';
+	bdf = write_hex(bdf, bus, 2);
+	*bdf++ = ':';
+	bdf = write_hex(bdf, slot, 2);
+	*bdf++ = '.';
+	bdf = write_hex(bdf, function, 1);
+	*bdf = '\0';
 	return true;
 }
 
@@ -88,10 +115,40 @@ static bool find_cdev(const char *bdf, char *path, size_t size)
 	return found && !access("/dev/iommu", F_OK);
 }
 
-static int open_cdev(struct vdb_device *device, const char *path)
+/*
+ * As the kernel has it since Linux 6.18: headers may be older, and older kernels refuse
+ * the flag, or a @argsz with more than they know.
+ */
+struct bind_iommufd {
+	uint32_t argsz;
+	uint32_t flags;
+#define BIND_FLAG_TOKEN	(1u << 0)
+	int32_t iommufd;
+	uint32_t out_devid;
+	uint64_t token;		/* address of the 16 bytes */
+};
+
+static int bind_iommufd(const struct vdb_device *device, const uint8_t *token, uint32_t flags)
+{
+	struct bind_iommufd bind = {
+		.argsz = flags ? sizeof(bind) : offsetof(struct bind_iommufd, token),
+		.flags = flags,
+		.iommufd = device->iommu,
+		.token = (uintptr_t)token,
+	};
+
+	return ioctl(device->fd, VFIO_DEVICE_BIND_IOMMUFD, &bind);
+}
+
+/* A kernel that does not know tokens does not look for them. */
+static bool knows_tokens(const struct vdb_device *device)
+{
+	return bind_iommufd(device, NULL, BIND_FLAG_TOKEN) && errno == EFAULT;
+}
+
+static int open_cdev(struct vdb_device *device, const char *path, const uint8_t *token)
 {
 	struct iommu_ioas_alloc ioas = { .size = sizeof(ioas) };
-	struct vfio_device_bind_iommufd bind = { .argsz = sizeof(bind) };
 	struct vfio_device_attach_iommufd_pt attach = { .argsz = sizeof(attach) };
 
 	device->fd = open(path, O_RDWR | O_CLOEXEC);
@@ -101,11 +158,10 @@ static int open_cdev(struct vdb_device *device, const char *path)
 	if (device->iommu < 0)
 		return -1;
 
-	bind.iommufd = device->iommu;
-	if (ioctl(device->fd, VFIO_DEVICE_BIND_IOMMUFD, &bind)) {
-		/* So vfio_df_open() says that another fd is bound; nothing else can be invalid. */
+	if (bind_iommufd(device, token, token ? BIND_FLAG_TOKEN : 0)) {
+		/* So vfio_df_open() says that another fd is bound; only a token can be invalid, too. */
 		if (errno == EINVAL)
-			errno = EBUSY;
+			errno = token && !knows_tokens(device) ? EOPNOTSUPP : EBUSY;
 		return -1;
 	}
 	if (ioctl(device->iommu, IOMMU_IOAS_ALLOC, &ioas))
@@ -114,10 +170,10 @@ static int open_cdev(struct vdb_device *device, const char *path)
 	return ioctl(device->fd, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach);
 }
 
-static int open_group(struct vdb_device *device)
+static int open_group(struct vdb_device *device, const char *token)
 {
 	struct vfio_group_status status = { .argsz = sizeof(status) };
-	char group[32], path[64];
+	char group[32], path[64], name[80];
 
 	if (!sysfs_link(device->bdf, "iommu_group", group, sizeof(group))) {
 		errno = ENOENT;
@@ -141,8 +197,61 @@ static int open_group(struct vdb_device *device)
 	if (ioctl(device->group, VFIO_GROUP_SET_CONTAINER, &device->iommu) ||
 	    ioctl(device->iommu, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU))
 		return -1;
-	device->fd = ioctl(device->group, VFIO_GROUP_GET_DEVICE_FD, device->bdf);
+	snprintf(name, sizeof(name), token ? "%s vf_token=%s" : "%s", device->bdf, token);
+	device->fd = ioctl(device->group, VFIO_GROUP_GET_DEVICE_FD, name);
 	return device->fd < 0 ? -1 : 0;
+}
+
+/* The bytes of a UUID, in the order of its text. */
+static bool parse_uuid(const char *text, uint8_t bytes[16])
+{
+	static const char form[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+	size_t i, digits = 0;
+
+	for (i = 0; form[i]; i++) {
+		char digit[] = { text[i], '\0' };
+
+		if (form[i] == '-' ? text[i] != '-' : !text[i] || !strchr("0123456789abcdefABCDEF", text[i]))
+			return false;
+		if (form[i] == '-')
+			continue;
+		bytes[digits / 2] = bytes[digits / 2] << 4 | (uint8_t)strtoul(digit, NULL, 16);
+		digits++;
+	}
+	return !text[i];
+}
+
+static void close_all(struct vdb_device *device)
+{
+	vdb_close(device->fd);
+	vdb_close(device->group);
+	vdb_close(device->iommu);
+	device->fd = device->group = device->iommu = -1;
+}
+
+/* @token: NULL, or a UUID. */
+static int open_any(struct vdb_device *device, const char *token)
+{
+	uint8_t bytes[16] = { 0 };
+	char path[300];
+
+	if (token && !parse_uuid(token, bytes)) {
+		errno = EINVAL;
+		return -1;
+	}
+	if (!find_cdev(device->bdf, path, sizeof(path)))
+		return open_group(device, token);
+	if (!open_cdev(device, path, token ? bytes : NULL))
+		return 0;
+	if (errno != EOPNOTSUPP)
+		return -1;
+	/* Groups have had tokens for longer; this kernel may have them as well. */
+	close_all(device);
+	if (!open_group(device, token))
+		return 0;
+	if (errno == ENOENT)
+		errno = EOPNOTSUPP;
+	return -1;
 }
 
 static struct vdb_device *device_new(void)
@@ -154,11 +263,10 @@ static struct vdb_device *device_new(void)
 	return device;
 }
 
-struct vdb_device *vdb_device_open(const char *bdf)
+struct vdb_device *vdb_device_open_token(const char *bdf, const char *vf_token)
 {
 	struct vdb_device *device = device_new();
-	char path[300], driver[64];
-	int ret;
+	char driver[64];
 
 	if (!device)
 		return NULL;
@@ -171,14 +279,16 @@ struct vdb_device *vdb_device_open(const char *bdf)
 		errno = ENOENT;
 		goto fail;
 	}
-
-	ret = find_cdev(device->bdf, path, sizeof(path)) ?
-		open_cdev(device, path) : open_group(device);
-	if (!ret)
+	if (!open_any(device, vf_token))
 		return device;
 fail:
 	vdb_device_close(device);
 	return NULL;
+}
+
+struct vdb_device *vdb_device_open(const char *bdf)
+{
+	return vdb_device_open_token(bdf, NULL);
 }
 
 /* Kernels since 6.17 tell which device an fd is. */
@@ -225,11 +335,8 @@ void vdb_device_close(struct vdb_device *device)
 
 	if (!device)
 		return;
-	if (device->owned) {
-		vdb_close(device->fd);
-		vdb_close(device->group);
-		vdb_close(device->iommu);
-	}
+	if (device->owned)
+		close_all(device);
 	free(device);
 	errno = error;
 }

@@ -49,6 +49,39 @@ static int export(const struct vdb_device *device, unsigned int bar,
 	return fd;
 }
 
+static bool can_be_asked_for(unsigned int bar, size_t nr_ranges, unsigned int flags)
+{
+	if (bar >= VDB_BARS || flags & ~(VDB_READ_ONLY | VDB_WC) || !nr_ranges)
+		errno = EINVAL;
+	else if (nr_ranges > VFIO_DMABUF_MAX_RANGES)
+		errno = E2BIG;
+	else
+		return true;
+	return false;
+}
+
+int vdb_device_export(const struct vdb_device *device, unsigned int bar,
+		      const struct vdb_range *ranges, size_t nr_ranges,
+		      unsigned int flags, struct vdb_buffer *buffer)
+{
+	int fd;
+
+	if (!can_be_asked_for(bar, nr_ranges, flags))
+		return -1;
+	fd = export(device, bar, ranges, nr_ranges, flags);
+	if (fd < 0)
+		return -1;
+	/* NC is what buffers begin with. */
+	if ((!(flags & VDB_WC) || !set_memattr(device, fd, VFIO_DMABUF_MEMATTR_WC)) &&
+	    !vdb_describe_fd(device, fd, buffer))
+		return fd;
+	/* With core_export it is none of the driver's own buffers, which is EINVAL. */
+	if (errno == EINVAL)
+		errno = EOPNOTSUPP;
+	vdb_close(fd);
+	return -1;
+}
+
 struct vdb_slice *vdb_slice_export(const struct vdb_device *device,
 				   unsigned int bar,
 				   const struct vdb_range *ranges,
@@ -57,14 +90,8 @@ struct vdb_slice *vdb_slice_export(const struct vdb_device *device,
 	struct vdb_slice *slice;
 	int fd;
 
-	if (bar >= VDB_BARS || flags & ~(VDB_READ_ONLY | VDB_WC) || !nr_ranges) {
-		errno = EINVAL;
+	if (!can_be_asked_for(bar, nr_ranges, flags))
 		return NULL;
-	}
-	if (nr_ranges > VFIO_DMABUF_MAX_RANGES) {
-		errno = E2BIG;
-		return NULL;
-	}
 	/* Stock vfio-pci may export, too, but such that nobody can map it. */
 	if (!(vdb_device_abilities(device) & VDB_CAN_EXPORT)) {
 		errno = ENOTTY;

@@ -31,6 +31,9 @@ struct vdb_slice {
 /* Closes an fd, unless it is -1, and keeps errno. */
 void vdb_close(int fd);
 
+/* The buffer behind a DMABUF fd; 0 or -1. */
+int vdb_describe_fd(const struct vdb_device *device, int fd, struct vdb_buffer *buffer);
+
 /*
  * sendmsg() and recvmsg() of one message with fds.  All that are received are
  * in @fds, -1 behind them; more than @max are closed and make it EPROTO, as do

@@ -127,9 +127,14 @@ ssize_t vdb_device_buffer_ranges(const struct vdb_device *device, uint64_t id, s
 		    room < VFIO_DMABUF_MAX_RANGES ? room : VFIO_DMABUF_MAX_RANGES);
 }
 
+int vdb_describe_fd(const struct vdb_device *device, int fd, struct vdb_buffer *buffer)
+{
+	return info(device, fd, 0, buffer, 0, NULL, 0) < 0 ? -1 : 0;
+}
+
 uint64_t vdb_slice_id(const struct vdb_device *device, const struct vdb_slice *slice)
 {
 	struct vdb_buffer buffer;
 
-	return info(device, slice->fd, 0, &buffer, 0, NULL, 0) < 0 ? 0 : buffer.id;
+	return vdb_describe_fd(device, slice->fd, &buffer) ? 0 : buffer.id;
 }

@@ -20,7 +20,6 @@
 static int64_t dmabuf_size(int fd)
 {
 	struct statfs fs;
-	off_t size;
 
 	if (fstatfs(fd, &fs))
 		return -1;
@@ -28,10 +27,8 @@ static int64_t dmabuf_size(int fd)
 		errno = EINVAL;
 		return -1;
 	}
-	size = lseek(fd, 0, SEEK_END);
-	if (size >= 0)
-		lseek(fd, 0, SEEK_SET);
-	return size;
+	/* A DMABUF has no position that this would change. */
+	return lseek(fd, 0, SEEK_END);
 }
 
 /* Its file cannot be written through: what that means is the exporter's. */

@@ -21,7 +21,7 @@
 #include "sysfs.h"
 
 #define BROKER		"/usr/sbin/vfio-dmabufd"
-#define CONFIG		"/tmp/broker.conf"
+#define CONFIG		"/tmp/broker.yaml"
 
 void broker_configure(const char *text)
 {
@@ -72,7 +72,7 @@ static void show_log(void)
 
 pid_t broker_start(void)
 {
-	char *argv[] = { BROKER, "-c", CONFIG, "-d", "/nowhere", NULL };
+	char *argv[] = { BROKER, "-c", CONFIG, "-d", BROKER_CONF_D, NULL };
 	pid_t pid = start(argv);
 
 	if (!pid) {
@@ -89,13 +89,13 @@ pid_t broker_start_traced(const char *options)
 	char *argv[] = { "/usr/bin/sh", "-c", command, NULL };
 
 	snprintf(command, sizeof(command),
-		 "exec strace -D -f -o " BROKER_TRACE " %s " BROKER " -c " CONFIG " -d /nowhere", options);
+		 "exec strace -D -f -o " BROKER_TRACE " %s " BROKER " -c " CONFIG " -d " BROKER_CONF_D, options);
 	return start(argv);
 }
 
 void broker_start_fails(void)
 {
-	char *argv[] = { BROKER, "-c", CONFIG, "-d", "/nowhere", NULL };
+	char *argv[] = { BROKER, "-c", CONFIG, "-d", BROKER_CONF_D, NULL };
 
 	ck_assert_int_eq(start(argv), 0);
 }
@@ -151,6 +151,18 @@ void broker_wait_log(const char *text)
 	close(watch);
 }
 
+void broker_forget_log(void)
+{
+	ck_assert_works(truncate(BROKER_LOG, 0));
+}
+
+void broker_reload(pid_t pid, bool accepted)
+{
+	broker_forget_log();
+	kill(pid, SIGHUP);
+	broker_wait_log(accepted ? "the configuration is in force" : "the reload is rejected");
+}
+
 const char *broker_name_of_device(const char *name)
 {
 	static char stored[64];
@@ -162,10 +174,20 @@ const char *broker_name_of_device(const char *name)
 
 struct vdb_client *broker_connect(void)
 {
-	struct vdb_client *client = vdb_client_connect(MANAGER_SOCKET);
+	struct vdb_client *client = vdb_client_connect(MANAGER_SOCKET, BROKER_MS);
 
 	ck_assert_msg(client, "connect: %s", strerrorname_np(errno));
 	return client;
+}
+
+void broker_wait_open(struct vdb_client *client)
+{
+	struct vdb_status status;
+
+	do {
+		usleep(10000);
+		ck_assert_works(vdb_client_status(client, &status));
+	} while (status.devices_open < status.devices);
 }
 
 static void ignore(const struct vdb_lease_info *info, void *data)
@@ -176,8 +198,10 @@ static void ignore(const struct vdb_lease_info *info, void *data)
 struct vdb_lease broker_acquire(struct vdb_client *client, const char *name, uint32_t index)
 {
 	struct vdb_lease lease;
-	int ret = vdb_client_acquire(client, name, index, 0, 0, &lease);
+	int ret = vdb_client_acquire(client, name, index, 0, 0, BROKER_MS, &lease);
 
+	if (ret)
+		show_log();
 	ck_assert_msg(!ret, "%s: %s: %s", name, strerrorname_np(errno), vdb_client_error(client));
 	/* One that is killed between its answer and noting that down ends the lease. */
 	ck_assert_works(vdb_client_leases(client, ignore, NULL));
@@ -190,7 +214,7 @@ int broker_acquire_error(struct vdb_client *client, const char *name, uint32_t i
 	struct vdb_lease lease;
 
 	errno = 0;
-	ck_assert_int_eq(vdb_client_acquire(client, name, index, flags, seconds, &lease), -1);
+	ck_assert_int_eq(vdb_client_acquire(client, name, index, flags, seconds, 0, &lease), -1);
 	ck_assert_str_ne(vdb_client_error(client), "");
 	return errno;
 }
@@ -248,7 +272,7 @@ int raw_connect_greeted(void)
 {
 	const struct vdp_hello hello = {
 		.header = { .type = VDP_HELLO, .serial = 1 },
-		.min_version = 1, .max_version = 1, .name = "raw",
+		.min_version = VDP_VERSION, .max_version = VDP_VERSION, .name = "raw",
 	};
 	char answer[VDP_MAX_MESSAGE];
 	int fd = raw_connect();

@@ -9,7 +9,10 @@
 #include <vfio-dmabuf.h>
 #include <vfio-dmabuf-protocol.h>
 
+#define BROKER_MS	60000	/* that it may take to answer, on a slow machine */
 #define BROKER_LOG	"/tmp/broker.log"
+/* Of the configuration; there is none unless the test makes it, and removes it. */
+#define BROKER_CONF_D	"/tmp/broker.d"
 #define BROKER_TRACE	"/tmp/strace.log"
 
 /*
@@ -34,13 +37,19 @@ void broker_check_sanitizers(void);
 bool broker_logged(const char *text);
 /* Waits until its log has it, as long as the test may. */
 void broker_wait_log(const char *text);
+/* Empties its log, for tests that wait for something that has been logged before. */
+void broker_forget_log(void);
+/* Has the configuration read again, and waits until that is accepted or rejected. */
+void broker_reload(pid_t pid, bool accepted);
 
 /* The name by which the manager keeps a device of the lab; the buffer is static. */
 const char *broker_name_of_device(const char *name);
 
 /* A connection of this process; the test fails if there is none. */
 struct vdb_client *broker_connect(void);
-/* A slice; the test fails if it is not lent. */
+/* Waits until all its devices are open. */
+void broker_wait_open(struct vdb_client *client);
+/* A slice, waited for if others have it; the test fails if it is not granted. */
 struct vdb_lease broker_acquire(struct vdb_client *client, const char *name, uint32_t index);
 /* The errno with which it is refused; the test fails if it is lent. */
 int broker_acquire_error(struct vdb_client *client, const char *name, uint32_t index,

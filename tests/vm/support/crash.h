@@ -16,7 +16,10 @@ int crash_stride(void);
  * that was at the start already.
  */
 pid_t crash_start(const char *call, int nth, bool *died);
-/* Which call of a broker is the first from where it sends a slice on: it starts one, and ends it. */
+/*
+ * Which call of a broker, which has one device, is the first from where it sends a
+ * slice on.  It starts a broker, and ends it.
+ */
 int crash_find_answer(const char *call, const char *slice);
 /*
  * Waits for the test's clients, which must end well; the end of one tells the others

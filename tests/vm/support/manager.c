@@ -33,6 +33,7 @@ static struct stored store[MAX_STORED];
 static unsigned int nr_stored, nr_messages;
 static bool keeping;
 static const char *refused;
+static char status_text[512];
 static int listening, notify, ready[2];
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t kept = PTHREAD_COND_INITIALIZER;
@@ -91,7 +92,7 @@ static void forget(const char *prefix, bool exact)
 
 static void understand(char *text, int fd)
 {
-	const char *name = "stored";
+	const char *name = "stored", *status = NULL;
 	bool to_store = false, remove = false;
 
 	for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
@@ -101,9 +102,15 @@ static void understand(char *text, int fd)
 		remove |= !strcmp(line, "FDSTOREREMOVE=1");
 		if (!strncmp(line, "FDNAME=", 7))
 			name = line + 7;
+		if (!strncmp(line, "STATUS=", 7))
+			status = line + 7;
 	}
 	pthread_mutex_lock(&lock);
 	nr_messages++;
+	if (status) {
+		snprintf(status_text, sizeof(status_text), "%s", status);
+		pthread_cond_broadcast(&kept);
+	}
 	if (remove) {
 		forget(name, true);
 		pthread_cond_broadcast(&kept);
@@ -176,6 +183,7 @@ void manager_init(void)
 	end_former();
 	keeping = true;
 	refused = NULL;
+	*status_text = '\0';
 	manager_forget("");
 	if (listening)
 		return;
@@ -313,20 +321,18 @@ static unsigned int count_kept(const char *prefix)
 	return count;
 }
 
-unsigned int manager_count(const char *prefix)
-{
-	unsigned int count;
-
-	pthread_mutex_lock(&lock);
-	count = count_kept(prefix);
-	pthread_mutex_unlock(&lock);
-	return count;
-}
-
 void manager_wait_count(const char *prefix, unsigned int nr)
 {
 	pthread_mutex_lock(&lock);
 	while (count_kept(prefix) != nr)
+		pthread_cond_wait(&kept, &lock);
+	pthread_mutex_unlock(&lock);
+}
+
+void manager_wait_status(const char *part)
+{
+	pthread_mutex_lock(&lock);
+	while (!strstr(status_text, part))
 		pthread_cond_wait(&kept, &lock);
 	pthread_mutex_unlock(&lock);
 }
@@ -336,6 +342,8 @@ int manager_fd(const char *name)
 	int fd = -1;
 
 	pthread_mutex_lock(&lock);
+	while (!count_kept(name))
+		pthread_cond_wait(&kept, &lock);
 	for (unsigned int i = 0; i < nr_stored; i++)
 		if (!strcmp(store[i].name, name))
 			fd = store[i].fd;
@@ -346,6 +354,8 @@ int manager_fd(const char *name)
 void manager_forget(const char *prefix)
 {
 	pthread_mutex_lock(&lock);
+	while (*prefix && !count_kept(prefix))
+		pthread_cond_wait(&kept, &lock);
 	forget(prefix, false);
 	pthread_mutex_unlock(&lock);
 }

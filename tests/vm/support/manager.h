@@ -23,13 +23,16 @@ pid_t manager_start(char *const argv[], int *status);
 int manager_wait(pid_t pid);
 /* Waits for one more READY=1, after a reload. */
 void manager_wait_ready(void);
-/* How many fds the store has whose names begin so. */
-unsigned int manager_count(const char *prefix);
-/* Waits until it has so many, as long as the test may. */
+/* Waits until the store has so many fds whose names begin so, as long as the test may. */
 void manager_wait_count(const char *prefix, unsigned int nr);
-/* An fd of the store, for a test to look at or to spoil; -1 if there is none. */
+/* Waits until the service's last STATUS= has this text, as long as the test may. */
+void manager_wait_status(const char *part);
+/*
+ * The broker does not wait until the store has what it sends.  So these do.
+ * An fd of the store, for a test to look at or to spoil.
+ */
 int manager_fd(const char *name);
-/* Forgets an fd. */
+/* Forgets fds; "": all that there are, if any. */
 void manager_forget(const char *prefix);
 /* Keeps none whose name begins so from now on, as a manager whose store is full; NULL: all. */
 void manager_refuse(const char *prefix);

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "protocol/encode.h"
+
+static_assert(VDP_WC == SLICE_WC && VDP_EXCLUSIVE == SLICE_EXCLUSIVE, "same bits");
+static_assert((int)VDP_END_NONE == (int)END_NONE && (int)VDP_END_RELEASED == (int)END_RELEASED &&
+	      (int)VDP_END_EXPIRED == (int)END_EXPIRED && (int)VDP_END_REVOKED == (int)END_REVOKED &&
+	      (int)VDP_END_DEVICE == (int)END_DEVICE && (int)VDP_END_CLIENT == (int)END_CLIENT &&
+	      (int)VDP_END_UNSENT == (int)END_UNSENT && (int)VDP_END_EXPORT == (int)END_EXPORT &&
+	      (int)VDP_END_BUSY == (int)END_BUSY && (int)VDP_END_TIMEOUT == (int)END_TIMEOUT, "same ends");
+
+static void begin(struct packet *packet, uint32_t type, uint64_t serial, size_t size)
+{
+	memset(packet, 0, sizeof(*packet));
+	packet->size = size;
+	packet->header.type = type;
+	packet->header.serial = serial;
+}
+
+void encode_error(struct packet *packet, uint64_t serial, enum vdp_error_code code,
+		  const char *format, ...)
+{
+	va_list args;
+
+	begin(packet, VDP_ERROR, serial, sizeof(packet->error));
+	packet->error.code = code;
+	va_start(args, format);
+	vsnprintf(packet->error.text, sizeof(packet->error.text), format, args);
+	va_end(args);
+}
+
+void encode_reloaded(struct packet *packet, uint64_t serial)
+{
+	begin(packet, VDP_RELOAD | VDP_ANSWER, serial, sizeof(packet->plain));
+}
+
+static void encode_done(struct packet *packet, const struct effect *effect,
+			const struct event *request, bool admin)
+{
+	if (request->type == EVENT_HELLO) {
+		begin(packet, VDP_HELLO | VDP_ANSWER, effect->serial, sizeof(packet->hello));
+		packet->hello.version = VDP_VERSION;
+		packet->hello.admin = admin;
+	} else {
+		begin(packet, VDP_RENEW | VDP_ANSWER, effect->serial, sizeof(packet->renew));
+		packet->renew.seconds = effect->seconds;
+	}
+}
+
+static void encode_invalid(struct packet *packet, const struct effect *effect,
+			   const struct event *request)
+{
+	if (request->type == EVENT_RENEW)
+		encode_error(packet, effect->serial, VDP_ERROR_INVALID,
+			     "lease %" PRIu64 " cannot last for %u s from now; \"vfio-dmabuf slices\" shows the limit of its slice",
+			     request->lease, request->seconds);
+	else
+		encode_error(packet, effect->serial, VDP_ERROR_INVALID,
+			     "index %" PRId64 ", flags 0x%x or %u s do not fit \"%s\"; \"vfio-dmabuf slices\" shows what does",
+			     request->index == VDP_ANY_INDEX ? -1 : (int64_t)request->index,
+			     request->flags, request->seconds, request->name);
+}
+
+void encode_reply(struct packet *packet, const struct effect *effect,
+		  const struct event *request, bool admin)
+{
+	const char *name = request->name ?: "";
+	uint64_t serial = effect->serial;
+
+	switch (effect->answer) {
+	case ANSWER_DONE:
+		encode_done(packet, effect, request, admin);
+		break;
+	case ANSWER_WAITING:
+		begin(packet, VDP_ACQUIRE | VDP_ANSWER, serial, sizeof(packet->waiting));
+		packet->waiting.lease = effect->lease;
+		break;
+	case ANSWER_NO_SLICE:
+		encode_error(packet, serial, VDP_ERROR_NO_SLICE,
+			     "there is no slice \"%s\", or not for you; \"vfio-dmabuf slices\" lists yours", name);
+		break;
+	case ANSWER_BUSY:
+		encode_error(packet, serial, VDP_ERROR_BUSY,
+			     "\"%s\" is granted to others; try later, or wait for it", name);
+		break;
+	case ANSWER_INVALID:
+		encode_invalid(packet, effect, request);
+		break;
+	case ANSWER_LIMIT:
+		encode_error(packet, serial, VDP_ERROR_LIMIT,
+			     "no lease is left for \"%s\": this connection, your user or all clients have as many as they can have; release one",
+			     name);
+		break;
+	case ANSWER_NO_LEASE:
+		encode_error(packet, serial, VDP_ERROR_NO_LEASE,
+			     "there is no lease %" PRIu64 "%s, or it is ending already", request->lease,
+			     request->type == EVENT_REVOKE ? "" : " of this connection");
+		break;
+	case ANSWER_FORBIDDEN:
+		encode_error(packet, serial, VDP_ERROR_FORBIDDEN,
+			     "only administrators can do this; ask one, or have the setting \"admins\" of the broker name you");
+		break;
+	case ANSWER_DEVICE:
+		encode_error(packet, serial, VDP_ERROR_DEVICE,
+			     "the device of \"%s\" is not open; the broker opens it when it can, try later", name);
+		break;
+	case ANSWER_NO_CATALOGUE:
+		encode_error(packet, serial, VDP_ERROR_CONFIGURATION,
+			     "the broker's configuration has errors, so it grants nothing new; see \"vfio-dmabuf status\"");
+		break;
+	case ANSWER_NO_MEMORY:
+	case ANSWER_EVICTED:
+		encode_error(packet, serial, VDP_ERROR_MEMORY, "the broker has no memory left; try later");
+		break;
+	}
+}
+
+static void encode_grant(struct packet *packet, const struct lease_record *lease)
+{
+	begin(packet, VDP_GRANT, lease->serial, sizeof(packet->grant));
+	packet->nr_fds = VDP_MAX_FDS;
+	packet->grant.lease = lease->id;
+	packet->grant.offset = lease->offset;
+	packet->grant.length = lease->length;
+	packet->grant.bar = lease->bar;
+	packet->grant.flags = lease->flags;
+	packet->grant.index = lease->index;
+	packet->grant.seconds = lease->seconds;
+	memcpy(packet->grant.bdf, lease->bdf, VDP_BDF);
+}
+
+/* To the lease's client, to the client that asked for the end, or to one that is both. */
+static void encode_end(struct packet *packet, const struct lease_record *lease, uint64_t client)
+{
+	begin(packet, VDP_END, lease->client == client ? lease->serial : 0, sizeof(packet->end));
+	packet->end.lease = lease->id;
+	packet->end.answers = lease->asker == client ? lease->asker_serial : 0;
+	packet->end.end = lease->end;
+}
+
+void encode_send(struct packet *packet, const struct effect *effect)
+{
+	const struct lease_record *lease = effect->saved_lease;
+
+	switch (effect->message) {
+	case MESSAGE_GRANT:
+		encode_grant(packet, lease);
+		break;
+	case MESSAGE_STATE:
+		begin(packet, VDP_STATE, lease->serial, sizeof(packet->state));
+		packet->state.lease = lease->id;
+		packet->state.state = effect->suspended ? VDP_STATE_SUSPENDED : VDP_STATE_LIVE;
+		break;
+	case MESSAGE_END:
+		encode_end(packet, lease, effect->client);
+		break;
+	}
+}

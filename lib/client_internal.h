@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A client of the broker, as the files client*.c see it:
+ *
+ *	client_socket	bytes and fds, and how long to wait for them
+ *	client_leases	what is known of leases and of requests for them
+ *	client_request	one request and its answer
+ *	client, client_lists, client_reload	the library's functions
+ *
+ * Each uses those above it.
+ */
+#ifndef VDB_CLIENT_INTERNAL_H
+#define VDB_CLIENT_INTERNAL_H
+
+#include <vfio-dmabuf-protocol.h>
+
+#include "internal.h"
+
+/* A lease, or a request for one. */
+struct known_lease {
+	struct known_lease *next, *former;
+	uint64_t request;	/* serial of its acquire; 0: not asked for on this connection */
+	uint64_t id;		/* 0: the broker has not said it yet */
+	enum {
+		LEASE_ASKED,
+		LEASE_HELD,
+		LEASE_UNWANTED,	/* to be released, as soon as its id is known */
+	} status;
+	uint64_t release;	/* serial of the release of an unwanted one; 0: not sent yet */
+	bool decided;		/* granted or refused, which has not been reported */
+	bool changed;		/* state or end have not been reported */
+	bool awaited;		/* a call waits for that: vdb_client_next() need not be called for it */
+	int error;		/* refused: errno */
+	struct vdb_lease lease;	/* its slice is ours until it is reported */
+	enum vdb_state state;
+	enum vdb_end end;
+	char text[VDP_TEXT];	/* refused: why */
+};
+
+struct vdb_client {
+	int socket;
+	int pending;		/* eventfd: readable if something is to be reported */
+	int epoll;		/* of both */
+	int timeout_ms;		/* -1: no limit */
+	bool broken;		/* the connection has ended */
+	bool owes;		/* releases that the socket has had no room for */
+	uint64_t serial;	/* of the last request */
+	struct known_lease *leases, *newest;
+	unsigned int unwanted;	/* how many are */
+	char error[VDP_TEXT];
+};
+
+/* One received message; 0 where the broker's was shorter. */
+struct message {
+	union {
+		struct vdp_header header;
+		struct vdp_hello_answer hello;
+		struct vdp_acquire_answer waiting;
+		struct vdp_renew_answer renew;
+		struct vdp_plain plain;
+		struct vdp_grant grant;
+		struct vdp_state state;
+		struct vdp_end end;
+		struct vdp_slice_item slice;
+		struct vdp_lease_item lease;
+		struct vdp_device_item device;
+		struct vdp_account_item account;
+		struct vdp_status_answer status;
+		struct vdp_error error;
+		char bytes[VDP_MAX_MESSAGE];
+	};
+	int fds[VDP_MAX_FDS];	/* -1: none; only a grant has some */
+	bool lost;		/* a grant's fds could not be opened here */
+};
+
+/* client_socket.c: -1 with errno and client->error, unless stated. */
+
+#define NO_DEADLINE	UINT64_MAX
+
+/* Nanoseconds of CLOCK_MONOTONIC; NO_DEADLINE for -1. */
+uint64_t client_deadline(int ms);
+bool client_is_late(uint64_t deadline);
+/* Says why, ends the connection, and returns -1. */
+int client_break_off(struct vdb_client *client, int error, const char *why);
+/* Says why a call fails, and returns -1. */
+int client_fail(struct vdb_client *client, int error, const char *why);
+/* A connected socket; -1 with errno. */
+int client_connect_socket(const char *path, uint64_t deadline);
+/* The next message.  1; 0: there is none before the deadline, which may be 0. */
+int client_receive(struct vdb_client *client, struct message *m, uint64_t deadline);
+/* Sends now, with the next serial.  1; 0: there is no room. */
+int client_send_now(struct vdb_client *client, struct vdp_header *header, uint32_t type, size_t size);
+/* Waits for a message, or for room to send.  False: the deadline has passed. */
+bool client_wait(struct vdb_client *client, short events, uint64_t deadline);
+bool client_is_text(const char *text, size_t size);
+void client_close_fds(struct message *m);
+
+/* client_leases.c */
+
+struct known_lease *client_find_request(const struct vdb_client *client, uint64_t request);
+/* A request for a lease that has not been sent; NULL: no memory. */
+struct known_lease *client_add_request(struct vdb_client *client);
+void client_forget_lease(struct vdb_client *client, struct known_lease *lease);
+struct known_lease *client_find_lease(const struct vdb_client *client, uint64_t id);
+/* It is released as soon as that can be; what was granted is closed. */
+void client_unwant(struct vdb_client *client, struct known_lease *lease);
+/* Nothing waits for it any more: what has happened to it meanwhile is to be reported. */
+void client_await_no_more(struct vdb_client *client, struct known_lease *lease);
+/* Sends the releases that are owed, as far as there is room. */
+void client_pay(struct vdb_client *client);
+/*
+ * What a message means for leases.  @answers: the serial of the request that it
+ * answers beside that, or 0.  The fds are taken.  -1: the connection has ended.
+ */
+int client_take(struct vdb_client *client, struct message *m, uint64_t *answers);
+int client_errno_of(const struct vdp_error *error);
+
+/* client_request.c: -1 with errno and client->error. */
+
+int client_send(struct vdb_client *client, struct vdp_header *header, uint32_t type,
+		size_t size, uint64_t deadline);
+/* The next message that answers the request @serial; an error is -1. */
+int client_answer(struct vdb_client *client, uint64_t serial, struct message *m, uint64_t deadline);
+/* A request, and its answer of that type. */
+int client_request(struct vdb_client *client, struct vdp_header *header, uint32_t type,
+		   size_t size, uint32_t answer, struct message *m);
+
+#endif

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A client of the broker, in a process and of a user of its own, that acquires a
+ * slice, maps it, reads and writes it, and releases it, over and over.
+ */
+#ifndef TESTS_HONEST_H
+#define TESTS_HONEST_H
+
+#include <sys/types.h>
+
+struct honest;
+
+/* Connects and begins; @slice is lent to nobody else, and is of an edu device. */
+struct honest *honest_start(uid_t uid, const char *slice);
+/* Returns when so many more rounds are done; the test fails if one fails. */
+void honest_wait(struct honest *honest, unsigned int rounds);
+/*
+ * Seconds that a round of the next @rounds takes.  It is the lower quartile,
+ * because other processes only make it longer.
+ */
+double honest_measure(struct honest *honest, unsigned int rounds);
+/* Lets it do nothing, and go on. */
+void honest_stop(struct honest *honest);
+void honest_continue(struct honest *honest);
+/* Ends it after a round; the test fails if any round has failed. */
+void honest_end(struct honest *honest);
+
+#endif
