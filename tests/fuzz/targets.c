@@ -6,15 +6,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 #include <vfio-dmabuf.h>
 
-#include "config.h"
-#include "message.h"
+#include "client_internal.h"
 #include "parse.h"
-#include "state.h"
+#include "protocol/decode.h"
 #include "targets.h"
 
 static void must(bool holds)
@@ -23,144 +25,75 @@ static void must(bool holds)
 		abort();
 }
 
-int fuzz_message(const uint8_t *data, size_t size)
+/* What is to be read as text ends, and can be printed. */
+static void check_text(const char *text, size_t size)
 {
+	size_t length = strnlen(text, size);
+
+	must(length < size);
+	for (size_t i = 0; i < length; i++)
+		must(text[i] >= ' ' && text[i] <= '~');
+}
+
+static void check_request(const struct request *request)
+{
+	switch (request->kind) {
+	case REQUEST_FOR_CORE:
+		must(request->serial && request->event.serial == request->serial);
+		must(request->event.type >= EVENT_HELLO && request->event.type <= EVENT_REVOKE);
+		if (request->event.type == EVENT_HELLO || request->event.type == EVENT_ACQUIRE)
+			check_text(request->event.name, VDP_NAME);
+		break;
+	case REQUEST_LIST:
+	case REQUEST_RELOAD:
+		must(request->serial && request->type >= VDP_STATUS);
+		break;
+	case REQUEST_WRONG:
+		must(request->error.size == sizeof(struct vdp_error) && !request->error.nr_fds);
+		must(request->error.error.header.serial == request->serial);
+		must(request->error.error.text[0]);
+		check_text(request->error.error.text, VDP_TEXT);
+		break;
+	}
+}
+
+/* The first byte says whether there was a hello before. */
+int fuzz_request(const uint8_t *data, size_t size)
+{
+	struct request request, longer;
+	uint8_t *message;
+
+	if (!size)
+		return 0;
 	/* As large as the message, so that a look behind its end is seen. */
-	union request *request = malloc(size ? size : 1);
-	const char *why = NULL;
-
-	if (size > sizeof(*request)) {
-		free(request);
-		return 0;
+	message = malloc(size);
+	memcpy(message, data + 1, size - 1);
+	decode(&request, 1, data[0] & 1, message, size - 1);
+	check_request(&request);
+	/* With fields of a later version that are 0 it means the same. */
+	if (request.kind != REQUEST_WRONG && size - 1 < VDP_MAX_MESSAGE) {
+		message = realloc(message, size);
+		message[size - 1] = 0;
+		decode(&longer, 1, data[0] & 1, message, size);
+		must(longer.kind == request.kind && longer.type == request.type);
+		must(longer.event.lease == request.event.lease && longer.event.wait == request.event.wait);
+		must(!strcmp(longer.name, request.name));
 	}
-	memcpy(request, data, size);
-	must(!message_check(request, size, &why) == !why);
-	/* What is to be read as text ends. */
-	if (!why && request->header.type == VDP_HELLO)
-		must(memchr(request->hello.name, '\0', VDP_NAME));
-	if (!why && request->header.type == VDP_ACQUIRE)
-		must(memchr(request->acquire.name, '\0', VDP_NAME));
-	free(request);
+	decode_with_fds(&request, 1, message, size - 1);
+	must(request.kind == REQUEST_WRONG);
+	check_request(&request);
+	free(message);
 	return 0;
 }
 
-static int file_of(const uint8_t *data, size_t size, char path[32])
+static bool any_file_is_a_dmabuf;
+
+int fstatfs(int fd, struct statfs *fs)
 {
-	int fd = memfd_create("fuzz", MFD_CLOEXEC);
-
-	must(fd >= 0 && write(fd, data, size) == (ssize_t)size && !lseek(fd, 0, SEEK_SET));
-	snprintf(path, 32, "/proc/self/fd/%d", fd);
-	return fd;
-}
-
-static size_t lines;
-
-static void count_line(const char *line)
-{
-	must(line[0] != '\0');
-	lines++;
-}
-
-int fuzz_config(const uint8_t *data, size_t size)
-{
-	char path[32];
-	int fd = file_of(data, size, path);
-	struct config *config;
-
-	lines = 0;
-	/* include() would have it read other files. */
-	if (!memmem(data, size, "include", 7)) {
-		config = config_read(path, NULL, count_line);
-		/* What is refused is explained. */
-		must(config || lines);
-		config_free(config);
-	}
-	close(fd);
-	return 0;
-}
-
-#define STATE_HEADER	16	/* of the file, and of each of the two copies in it */
-
-static uint64_t hash(uint64_t sum, const void *data, size_t size)
-{
-	const uint8_t *bytes = data;
-
-	for (size_t i = 0; i < size; i++)
-		sum = (sum ^ bytes[i]) * 0x100000001b3;
-	return sum;
-}
-
-/* As state.c does it, so that what is changed does not stop at the checksum. */
-static void sum_anew(uint8_t *copy)
-{
-	const struct state_data *d = (void *)(copy + STATE_HEADER);
-	uint64_t sum = hash(0xcbf29ce484222325, copy, sizeof(sum));
-
-	if (d->nr_clients > STATE_MAX_CLIENTS || d->nr_leases > STATE_MAX_LEASES)
-		return;
-	sum = hash(sum, d, offsetof(struct state_data, clients));
-	sum = hash(sum, d->clients, d->nr_clients * sizeof(d->clients[0]));
-	sum = hash(sum, d->leases, d->nr_leases * sizeof(d->leases[0]));
-	memcpy(copy + sizeof(sum), &sum, sizeof(sum));
-}
-
-static void check_state(const struct state_data *d)
-{
-	must(d->nr_clients <= STATE_MAX_CLIENTS && d->nr_leases <= STATE_MAX_LEASES);
-	for (uint32_t i = 0; i < d->nr_clients; i++)
-		must(memchr(d->clients[i].name, '\0', sizeof(d->clients[i].name)));
-	for (uint32_t i = 0; i < d->nr_leases; i++) {
-		const struct state_lease *lease = &d->leases[i];
-
-		must(memchr(lease->bdf, '\0', sizeof(lease->bdf)));
-		must(memchr(lease->slice, '\0', sizeof(lease->slice)));
-		must(lease->hooks.nr_quiesce <= CONFIG_MAX_QUIESCE);
-		/* Nothing is written outside the lease. */
-		for (uint32_t j = 0; j < lease->hooks.nr_quiesce; j++) {
-			const struct quiesce *q = &lease->hooks.quiesce[j];
-
-			must(q->offset < lease->length && lease->length - q->offset >= q->width / 8);
-		}
-	}
-}
-
-/* The bytes are laid over a good state, at a place that the first two say. */
-int fuzz_state(const uint8_t *data, size_t size)
-{
-	const size_t of_copy = STATE_HEADER + sizeof(struct state_data);
-	struct state *state, *next;
-	uint8_t *file;
-	size_t at;
-
-	if (size < 2)
-		return 0;
-	state = state_new();
-	must(state != NULL);
-	state->data.nr_clients = 1;
-	state->data.nr_leases = 2;
-	for (int i = 0; i < 2; i++) {
-		state->data.leases[i].length = 0x1000;
-		state->data.leases[i].hooks.nr_quiesce = 1;
-		state->data.leases[i].hooks.quiesce[0].width = 32;
-	}
-	/* The newest is in front then. */
-	for (int i = 0; i < 2; i++)
-		state_save(state);
-	at = (data[0] | data[1] << 8) * 8;
-	must(pwrite(state->fd, data + 2, size - 2, at) == (ssize_t)size - 2);
-	file = mmap(NULL, STATE_HEADER + 2 * of_copy, PROT_READ | PROT_WRITE, MAP_SHARED, state->fd, 0);
-	must(file != MAP_FAILED);
-	sum_anew(file + STATE_HEADER);
-	sum_anew(file + STATE_HEADER + of_copy);
-	munmap(file, STATE_HEADER + 2 * of_copy);
-	/* One that has grown is another version's. */
-	next = state_load(dup(state->fd));
-	if (next) {
-		check_state(&next->data);
-		state_free(next);
-	}
-	state_free(state);
-	return 0;
+	memset(fs, 0, sizeof(*fs));
+	if (any_file_is_a_dmabuf)
+		fs->f_type = 0x444d4142;
+	return fcntl(fd, F_GETFD) < 0 ? -1 : 0;
 }
 
 /* Tells whether an fd was leaked. */
@@ -203,6 +136,76 @@ int fuzz_pass(const uint8_t *data, size_t size)
 		must(!vdb_slice_receive(ends[1]));
 	must(next_fd() == next);
 	close(ends[0]);
+	close(ends[1]);
+	return 0;
+}
+
+#define FILE_SIZE	0x1000
+
+/* Of those with low numbers, as new ones have. */
+static int count_fds(void)
+{
+	int nr = 0;
+
+	for (int fd = 0; fd < 100; fd++)
+		nr += fcntl(fd, F_GETFD) >= 0;
+	return nr;
+}
+
+static void send_to_client(int socket, const uint8_t *data, size_t size, int file, unsigned int nr)
+{
+	int fds[] = { file, file, file, file };
+
+	/* As many as there is room for. */
+	if (!nr || vdb_send_fds(socket, data, size, fds, nr))
+		send(socket, data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/* What a broker says to a client, which has asked for two slices. */
+int fuzz_client(const uint8_t *data, size_t size)
+{
+	int file = memfd_create("fuzz", MFD_CLOEXEC), ends[2], before;
+	struct vdb_client *client = calloc(1, sizeof(*client));
+	struct vdb_event event;
+	uint64_t request;
+
+	must(file >= 0 && !ftruncate(file, FILE_SIZE));
+	must(!socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends));
+	any_file_is_a_dmabuf = true;
+	client->socket = ends[0];
+	client->pending = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	client->epoll = epoll_create1(EPOLL_CLOEXEC);
+	for (int i = 0; i < 2; i++)
+		must(!vdb_client_acquire_start(client, "a/b", 0, 0, 0, 1000, &request));
+	before = count_fds();
+	/* Before each message are its size, its number of fds, and how it is read. */
+	for (int i = 0; i < 32 && size >= 3; i++) {
+		size_t length = data[0] | (data[1] & 3) << 8;
+		unsigned int fds = (data[2] & 7) % 5;
+		bool fetch = !(data[2] & 0x80);
+
+		data += 3;
+		size -= 3;
+		if (length > size)
+			length = size;
+		send_to_client(ends[1], data, length, file, fds);
+		data += length;
+		size -= length;
+		/* A request reads messages, too, and reports nothing. */
+		if (!fetch)
+			vdb_client_renew(client, 5, 0);
+		while (fetch && vdb_client_next(client, &event) == 1) {
+			must(event.type != VDB_EVENT_GRANTED || (event.granted.slice && event.granted.id));
+			must(event.type != VDB_EVENT_REFUSED || (event.error && event.request && !event.granted.slice));
+			vdb_slice_free(event.granted.slice);
+		}
+	}
+	vdb_client_acquire_cancel(client, request);
+	vdb_client_close(client);
+	any_file_is_a_dmabuf = false;
+	/* The client's own three. */
+	must(count_fds() == before - 3);
+	close(file);
 	close(ends[1]);
 	return 0;
 }

@@ -6,7 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-int fuzz_message(const uint8_t *data, size_t size);	/* requests to the broker */
+int fuzz_request(const uint8_t *data, size_t size);	/* requests to the broker */
+int fuzz_client(const uint8_t *data, size_t size);	/* what a broker sends to the library */
 int fuzz_config(const uint8_t *data, size_t size);	/* its configuration */
 int fuzz_state(const uint8_t *data, size_t size);	/* what a former process has left */
 int fuzz_pass(const uint8_t *data, size_t size);	/* slices from an untrusted process */

@@ -1,153 +1,53 @@
 // SPDX-License-Identifier: MIT
 /*
- * The library's client with a broker that does wrong, played by a thread of the
- * test that sends prepared answers; with the real broker it is tested in the
- * guest.
+ * The library's client with a broker that does wrong: it hangs, answers late,
+ * twice, out of order, in halves, about leases that nobody knows, with too many
+ * fds.  The broker is a child of the test, with a script for each test; with the
+ * real one the client is tested in the guest.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <dirent.h>
 #include <poll.h>
-#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/un.h>
+#include <sys/vfs.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <vfio-dmabuf-protocol.h>
 
 #include "internal.h"
 #include "suite.h"
 
-#define MAX_ANSWERS	8
-
-struct answer {
-	size_t size;
-	unsigned int nr_fds;
-	union {
-		struct vdp_header header;
-		struct vdp_hello_answer hello;
-		struct vdp_acquire_answer acquire;
-		struct vdp_lease_item lease;
-		struct vdp_event event;
-		struct vdp_error error;
-		char bytes[VDP_MAX_MESSAGE];
-	};
-};
+#define SHORT_MS	100	/* for what never comes */
+#define LONG_MS		60000	/* for what comes */
+#define PAGE		4096
 
 static char path[64];
 static int listening, file;
-static pthread_t thread;
-static struct answer answers[MAX_ANSWERS];
-static unsigned int nr_answers;
-static struct vdp_lease_request released;	/* the last that was */
+static pid_t broker;
+static struct vdb_client *client;
 
-static struct answer *add(uint16_t type, uint32_t serial, size_t size)
+/* ---- in place of the C library's, which is what the library calls ---- */
+
+/* A file of the test is a DMABUF. */
+int fstatfs(int fd, struct statfs *fs)
 {
-	struct answer *a = &answers[nr_answers++];
-
-	ck_assert_uint_le(nr_answers, MAX_ANSWERS);
-	*a = (struct answer){ .size = size };
-	a->header = (struct vdp_header){ .type = type, .serial = serial };
-	return a;
+	(void)fd;
+	memset(fs, 0, sizeof(*fs));
+	fs->f_type = 0x444d4142;
+	return 0;
 }
 
-static void *serve(void *unused)
-{
-	int fd = accept(listening, NULL, NULL);
-	int fds[] = { file, file, file, file };
-	union {
-		struct vdp_header header;
-		struct vdp_lease_request release;
-		char bytes[VDP_MAX_MESSAGE];
-	} request;
-
-	(void)unused;
-	for (unsigned int i = 0; i < nr_answers; i++) {
-		/* An answer with serial 0 is an event, or follows without a request. */
-		if (answers[i].header.serial &&
-		    (i == 0 || answers[i].header.serial != answers[i - 1].header.serial)) {
-			if (recv(fd, request.bytes, sizeof(request), 0) <= 0)
-				break;
-			if (request.header.type == VDP_RELEASE)
-				released = request.release;
-		}
-		vdb_send_fds(fd, answers[i].bytes, answers[i].size, fds, answers[i].nr_fds);
-	}
-	while (recv(fd, request.bytes, sizeof(request), 0) > 0)
-		;
-	close(fd);
-	return NULL;
-}
-
-static void setup(void)
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-
-	snprintf(path, sizeof(path), "/tmp/test_client.%d", getpid());
-	unlink(path);
-	strcpy(address.sun_path, path);
-	listening = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	ck_assert_works(bind(listening, (void *)&address, sizeof(address)));
-	ck_assert_works(listen(listening, 1));
-	file = memfd_create("no DMABUF", MFD_CLOEXEC);
-	ck_assert_works(file);
-	nr_answers = 0;
-}
-
-static void teardown(void)
-{
-	unlink(path);
-}
-
-static struct vdb_client *client_of_prepared(void)
-{
-	ck_assert_int_eq(pthread_create(&thread, NULL, serve, NULL), 0);
-	return vdb_client_connect(path);
-}
-
-static struct vdb_client *connected(void)
-{
-	struct vdb_client *client = client_of_prepared();
-
-	ck_assert_ptr_nonnull(client);
-	return client;
-}
-
-static void add_hello(void)
-{
-	add(VDP_HELLO | VDP_ANSWER, 1, sizeof(struct vdp_hello_answer))->hello.version = 1;
-}
-
-static void done(struct vdb_client *client)
-{
-	vdb_client_close(client);
-	pthread_join(thread, NULL);
-}
-
-static int next_fd(void)
-{
-	int fd = dup(listening);
-
-	close(fd);
-	return fd;
-}
-
-START_TEST(other_version)
-{
-	add(VDP_ERROR, 1, sizeof(struct vdp_error))->error.code = VDP_ERROR_VERSION;
-	ck_assert_ptr_null(client_of_prepared());
-	ck_assert_int_eq(errno, EPROTONOSUPPORT);
-	pthread_join(thread, NULL);
-}
-END_TEST
-
-/*
- * In place of the C library's, which is what the library calls: they wait until
- * the broker has closed the connection, if they are told to.
- */
+/* They wait until the broker has closed the connection, if they are told to. */
 static enum wait { NEVER, BEFORE_SENDING, BEFORE_RECEIVING } wait_for_end;
 
 static void wait_if(enum wait when, int fd)
@@ -167,278 +67,1384 @@ int connect(int fd, const struct sockaddr *address, socklen_t size)
 	return ret;
 }
 
+/* The broker is faster than the client. */
+static bool always_a_message;
+
 ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 {
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
 	wait_if(BEFORE_RECEIVING, fd);
+	if (always_a_message)
+		ck_assert_int_eq(poll(&p, 1, -1), 1);
 	return syscall(SYS_recvmsg, fd, message, flags);
 }
 
-static void *refuse(void *unused)
+/* ---- the broker ---- */
+
+typedef void script(int fd);
+
+union request {
+	struct vdp_header header;
+	struct vdp_acquire acquire;
+	struct vdp_lease_request lease;
+	struct vdp_renew renew;
+	char bytes[VDP_MAX_MESSAGE];
+};
+
+/* In the broker: ends it, so that the test fails. */
+#define must(what) do {							\
+	if (!(what)) {							\
+		fprintf(stderr, "line %d: the broker misses: %s\n", __LINE__, #what); \
+		_exit(1);						\
+	}								\
+} while (0)
+
+static void say(int fd, const void *message, size_t size, unsigned int nr_fds)
 {
-	static const struct vdp_error error = {
-		.header = { .type = VDP_ERROR }, .code = VDP_ERROR_LIMIT,
+	int fds[] = { file, file, file, file };
+
+	vdb_send_fds(fd, message, size, fds, nr_fds);
+}
+
+static union request ask(int fd, uint32_t type)
+{
+	union request request;
+
+	must(recv(fd, request.bytes, sizeof(request), 0) > 0);
+	must(request.header.type == type);
+	return request;
+}
+
+static void expect_release(int fd, uint64_t lease)
+{
+	must(ask(fd, VDP_RELEASE).lease.lease == lease);
+}
+
+static void say_waiting(int fd, uint64_t serial, uint64_t lease)
+{
+	struct vdp_acquire_answer m = {
+		.header = { .type = VDP_ACQUIRE | VDP_ANSWER, .serial = serial }, .lease = lease,
 	};
-	int fd = accept(listening, NULL, NULL);
-	char byte;
 
-	(void)unused;
-	if (wait_for_end != BEFORE_SENDING)
-		recv(fd, &byte, 1, wait_for_end == NEVER ? 0 : MSG_PEEK);
-	vdb_send_fds(fd, &error, sizeof(error), NULL, 0);
-	close(fd);
-	return NULL;
+	say(fd, &m, sizeof(m), 0);
 }
 
-/* The broker does not wait for what it does not want to hear. */
-START_TEST(too_many_connections)
+static void say_grant(int fd, uint64_t serial, uint64_t lease)
 {
-	wait_for_end = (enum wait)_i;
-	ck_assert_int_eq(pthread_create(&thread, NULL, refuse, NULL), 0);
+	struct vdp_grant m = {
+		.header = { .type = VDP_GRANT, .serial = serial }, .lease = lease, .length = PAGE,
+	};
+
+	say(fd, &m, sizeof(m), 2);
+}
+
+static void say_state(int fd, uint64_t serial, uint64_t lease, uint32_t state)
+{
+	struct vdp_state m = {
+		.header = { .type = VDP_STATE, .serial = serial }, .lease = lease, .state = state,
+	};
+
+	say(fd, &m, sizeof(m), 0);
+}
+
+static void say_end(int fd, uint64_t serial, uint64_t lease, uint64_t answers, uint32_t end)
+{
+	struct vdp_end m = {
+		.header = { .type = VDP_END, .serial = serial }, .lease = lease, .answers = answers, .end = end,
+	};
+
+	say(fd, &m, sizeof(m), 0);
+}
+
+static void say_renewed(int fd, uint64_t serial, uint32_t seconds)
+{
+	struct vdp_renew_answer m = {
+		.header = { .type = VDP_RENEW | VDP_ANSWER, .serial = serial }, .seconds = seconds,
+	};
+
+	say(fd, &m, sizeof(m), 0);
+}
+
+static void say_error(int fd, uint64_t serial, uint32_t code)
+{
+	struct vdp_error m = {
+		.header = { .type = VDP_ERROR, .serial = serial }, .code = code, .text = "because",
+	};
+
+	say(fd, &m, sizeof(m), 0);
+}
+
+static void say_slice(int fd, uint64_t serial, uint32_t item, const char *name)
+{
+	struct vdp_slice_item m = {
+		.header = { .type = VDP_LIST_SLICES | VDP_ITEM, .serial = serial, .item = item },
+	};
+
+	strcpy(m.name, name);
+	say(fd, &m, sizeof(m), 0);
+}
+
+static void say_plain(int fd, uint64_t serial, uint32_t type)
+{
+	struct vdp_plain m = { .header = { .type = type, .serial = serial } };
+
+	say(fd, &m, sizeof(m), 0);
+}
+
+static void answer_hello(int fd, uint32_t version)
+{
+	struct vdp_hello_answer m = {
+		.header = { .type = VDP_HELLO | VDP_ANSWER, .serial = ask(fd, VDP_HELLO).header.serial },
+		.version = version,
+	};
+
+	say(fd, &m, sizeof(m), 0);
+}
+
+/*
+ * What connection_works() asks: what is said before the answer, the client has
+ * taken when that returns.
+ */
+static uint64_t ask_renew(int fd)
+{
+	return ask(fd, VDP_RENEW).header.serial;
+}
+
+static void answer_renew(int fd)
+{
+	say_renewed(fd, ask_renew(fd), 7);
+}
+
+static void read_to_end(int fd)
+{
+	char bytes[VDP_MAX_MESSAGE];
+
+	while (recv(fd, bytes, sizeof(bytes), 0) > 0)
+		;
+}
+
+/* A broker with this script, after a hello if that is @greeted. */
+static void start(script *fn, bool greeted)
+{
+	broker = fork();
+	ck_assert_works(broker);
+	if (!broker) {
+		int fd = accept(listening, NULL, NULL);
+
+		if (greeted)
+			answer_hello(fd, VDP_VERSION);
+		if (fn)
+			fn(fd);
+		read_to_end(fd);
+		_exit(0);
+	}
+}
+
+/* ---- the test ---- */
+
+static void setup(void)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+	snprintf(path, sizeof(path), "/tmp/test_client.%d", getpid());
+	unlink(path);
+	strcpy(address.sun_path, path);
+	listening = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	ck_assert_works(bind(listening, (void *)&address, sizeof(address)));
+	ck_assert_works(listen(listening, 1));
+	file = memfd_create("no DMABUF", MFD_CLOEXEC);
+	ck_assert_works(file);
+	ck_assert_works(ftruncate(file, PAGE));
+	client = NULL;
+	broker = 0;
+}
+
+/* The broker has missed nothing. */
+static void done(void)
+{
+	int status;
+
+	vdb_client_close(client);
+	client = NULL;
+	if (!broker)
+		return;
+	ck_assert_int_eq(waitpid(broker, &status, 0), broker);
+	ck_assert_int_eq(status, 0);
+	broker = 0;
+}
+
+static void teardown(void)
+{
+	if (broker) {
+		kill(broker, SIGKILL);
+		waitpid(broker, NULL, 0);
+	}
+	unlink(path);
+}
+
+static int count_fds(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	int nr = 0;
+
+	while (readdir(dir))
+		nr++;
+	closedir(dir);
+	return nr;
+}
+
+static void connect_to(script *fn)
+{
+	start(fn, true);
+	client = vdb_client_connect(path, LONG_MS);
+	ck_assert_msg(client, "connect: %s", strerrorname_np(errno));
+}
+
+static void connect_fails(int error)
+{
+	int fds = count_fds();
+
 	errno = 0;
-	ck_assert_ptr_null(vdb_client_connect(path));
-	ck_assert_int_eq(errno, EDQUOT);
-	pthread_join(thread, NULL);
+	ck_assert_ptr_null(vdb_client_connect(path, broker ? LONG_MS : SHORT_MS));
+	ck_assert_str_eq(strerrorname_np(errno), strerrorname_np(error));
+	ck_assert_int_eq(count_fds(), fds);
 }
-END_TEST
 
-START_TEST(last_word_ends_it)
+static int acquire(uint32_t wait_ms, struct vdb_lease *lease)
 {
-	struct vdb_client *client;
-	struct answer *a;
+	return vdb_client_acquire(client, "a/b", 0, 0, 0, wait_ms, lease);
+}
 
-	add_hello();
-	a = add(VDP_ERROR, 0, sizeof(struct vdp_error));
-	a->error.code = VDP_ERROR_LIMIT;
-	strcpy(a->error.text, "because");
-	client = connected();
-	ck_assert_fails(vdb_client_renew(client, 7, 0), EDQUOT);
-	ck_assert_str_eq(vdb_client_error(client), "because");
-	ck_assert_fails(vdb_client_renew(client, 7, 0), ENOTCONN);
-	done(client);
+static uint64_t acquire_start(void)
+{
+	uint64_t request = 0;
+
+	ck_assert_works(vdb_client_acquire_start(client, "a/b", 0, 0, 0, 1000, &request));
+	return request;
+}
+
+/* The connection goes on, and whatever the broker sent before is taken. */
+static void connection_works(void)
+{
+	vdb_client_set_timeout(client, LONG_MS);
+	ck_assert_int_eq(vdb_client_renew(client, 1, 0), 7);
+}
+
+static void nothing_to_report(void)
+{
+	struct vdb_event event;
+
+	ck_assert_int_eq(vdb_client_next(client, &event), 0);
+}
+
+static struct vdb_event next_event(void)
+{
+	struct pollfd p = { .fd = vdb_client_fd(client), .events = POLLIN };
+	struct vdb_event event;
+	int ret;
+
+	while (!(ret = vdb_client_next(client, &event)))
+		ck_assert_int_eq(poll(&p, 1, LONG_MS), 1);
+	ck_assert_int_eq(ret, 1);
+	return event;
+}
+
+/* After it nothing is believed any more. */
+static void check_ended(void)
+{
+	struct vdb_event event;
+
+	ck_assert_fails(vdb_client_release(client, 1), ENOTCONN);
+	ck_assert_fails(vdb_client_next(client, &event), ENOTCONN);
+	ck_assert_str_ne(vdb_client_error(client), "");
+}
+
+/* ---- hello ---- */
+
+static void other_version_script(int fd)
+{
+	say_error(fd, ask(fd, VDP_HELLO).header.serial, VDP_ERROR_VERSION);
+}
+
+START_TEST(other_version)
+{
+	start(other_version_script, false);
+	connect_fails(EPROTONOSUPPORT);
+	done();
 }
 END_TEST
+
+static void later_version_script(int fd)
+{
+	answer_hello(fd, VDP_VERSION + 1);
+}
 
 START_TEST(version_that_was_not_offered)
 {
-	add(VDP_HELLO | VDP_ANSWER, 1, sizeof(struct vdp_hello_answer))->hello.version = 2;
-	errno = 0;
-	ck_assert_ptr_null(client_of_prepared());
-	ck_assert_int_eq(errno, EPROTO);
-	pthread_join(thread, NULL);
+	start(later_version_script, false);
+	connect_fails(EPROTO);
+	done();
+}
+END_TEST
+
+static void half_script(int fd)
+{
+	ask(fd, VDP_HELLO);
+	say(fd, "half", 4, 0);
+}
+
+START_TEST(half_a_hello)
+{
+	start(half_script, false);
+	connect_fails(EPROTO);
+	done();
+}
+END_TEST
+
+static void refuse_script(int fd)
+{
+	char byte;
+
+	if (wait_for_end == NEVER)
+		must(recv(fd, &byte, 1, 0) == 1);
+	_exit(0);
+}
+
+/* A connection over the limit is closed without a word, at any time. */
+START_TEST(too_many_connections)
+{
+	wait_for_end = (enum wait)_i;
+	start(refuse_script, false);
+	close(listening);
+	connect_fails(ENOTCONN);
+	done();
 }
 END_TEST
 
 START_TEST(nobody_there)
 {
 	close(listening);
-	ck_assert_ptr_null(vdb_client_connect(path));
-	ck_assert_int_eq(errno, ECONNREFUSED);
-	ck_assert_ptr_null(vdb_client_connect("/nowhere/at/all"));
+	connect_fails(ECONNREFUSED);
+	ck_assert_ptr_null(vdb_client_connect("/nowhere/at/all", SHORT_MS));
 	ck_assert_int_eq(errno, ENOENT);
 }
 END_TEST
 
-/* After it nothing is believed any more. */
-static void check_poisoned(struct vdb_client *client)
+/* It is stopped, say: the kernel connects, and nobody answers. */
+START_TEST(hello_is_not_answered)
 {
-	struct vdb_event event;
-
-	ck_assert_fails(vdb_client_release(client, 1), ENOTCONN);
-	ck_assert_fails(vdb_client_next(client, &event), ENOTCONN);
-}
-
-START_TEST(wrong_answers_end_it)
-{
-	struct vdb_lease lease = { .id = 99 };
-	struct vdb_client *client;
-	struct answer *a;
-	int before;
-
-	add_hello();
-	switch (_i) {
-	case 0: /* of another type */
-		add(VDP_RELEASE | VDP_ANSWER, 2, sizeof(struct vdp_plain));
-		break;
-	case 1: /* of another size */
-		add(VDP_ACQUIRE | VDP_ANSWER, 2, sizeof(struct vdp_acquire_answer) - 1)->nr_fds = 2;
-		break;
-	case 2: /* without fds */
-		add(VDP_ACQUIRE | VDP_ANSWER, 2, sizeof(struct vdp_acquire_answer));
-		break;
-	case 3: /* with more of them */
-		add(VDP_ACQUIRE | VDP_ANSWER, 2, sizeof(struct vdp_acquire_answer))->nr_fds = 4;
-		break;
-	case 4: /* with some that are no DMABUF */
-		add(VDP_ACQUIRE | VDP_ANSWER, 2, sizeof(struct vdp_acquire_answer))->nr_fds = 2;
-		break;
-	case 5: /* shorter than any */
-		add(VDP_ACQUIRE | VDP_ANSWER, 2, sizeof(struct vdp_header) - 1)->nr_fds = 1;
-		break;
-	case 6: /* text without an end */
-		a = add(VDP_ERROR, 2, sizeof(struct vdp_error));
-		memset(a->error.text, 'x', sizeof(a->error.text));
-		break;
-	case 7: /* an event that makes no sense */
-		a = add(VDP_EVENT, 0, sizeof(struct vdp_event));
-		a->event.state = 9;
-		a = add(VDP_RENEW | VDP_ANSWER, 2, sizeof(struct vdp_renew_answer));
-		break;
-	case 8: /* reserved fields that are in use */
-		a = add(VDP_ERROR, 2, sizeof(struct vdp_error));
-		a->header.reserved = 1;
-		break;
-	case 9:
-		a = add(VDP_ERROR, 2, sizeof(struct vdp_error));
-		a->error.reserved = 1;
-		break;
-	case 10: /* nothing but fds */
-		add(VDP_ACQUIRE | VDP_ANSWER, 2, 0)->nr_fds = 2;
-		break;
-	}
-	client = connected();
-	before = next_fd();
-	ck_assert_fails(vdb_client_acquire(client, "a/b", 0, 0, 0, &lease), EPROTO);
-	ck_assert_int_ne(vdb_client_error(client)[0], 0);
-	ck_assert_uint_eq(lease.id, 99);
-	check_poisoned(client);
-	ck_assert_int_eq(next_fd(), before);
-	done(client);
+	connect_fails(ETIMEDOUT);
 }
 END_TEST
+
+START_TEST(connections_are_not_accepted)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd;
+
+	strcpy(address.sun_path, path);
+	do
+		fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0);
+	while (!connect(fd, (void *)&address, sizeof(address)));
+	ck_assert_int_eq(errno, EAGAIN);
+	connect_fails(ETIMEDOUT);
+}
+END_TEST
+
+/* ---- wrong messages ---- */
+
+static int variant;
+
+static void wrong_script(int fd)
+{
+	uint64_t serial = ask(fd, VDP_ACQUIRE).header.serial;
+	struct vdp_grant grant = {
+		.header = { .type = VDP_GRANT, .serial = serial }, .lease = 1, .length = PAGE,
+	};
+	struct vdp_error error = { .header = { .type = VDP_ERROR, .serial = serial }, .code = 5 };
+	struct vdp_state state = { .header = { .type = VDP_STATE, .serial = serial }, .lease = 1 };
+	char longer[VDP_MAX_MESSAGE + 1] = { 0 };
+
+	switch (variant) {
+	case 0: /* shorter than any */
+		say(fd, &grant, sizeof(grant.header) - 1, 2);
+		break;
+	case 1: /* half of it */
+		say(fd, &grant, sizeof(grant) - 1, 2);
+		break;
+	case 2: /* without fds */
+		say(fd, &grant, sizeof(grant), 0);
+		break;
+	case 3: /* with one */
+		say(fd, &grant, sizeof(grant), 1);
+		break;
+	case 4: /* with too many */
+		say(fd, &grant, sizeof(grant), 4);
+		break;
+	case 5: /* nothing but fds */
+		say(fd, &grant, 0, 2);
+		break;
+	case 6: /* it is not as long as it says */
+		grant.length = 2 * PAGE;
+		say(fd, &grant, sizeof(grant), 2);
+		break;
+	case 7: /* nor is it read-only */
+		grant.flags = VDP_READ_ONLY;
+		say(fd, &grant, sizeof(grant), 2);
+		break;
+	case 8: /* flags of a later version */
+		grant.flags = 1u << 31;
+		say(fd, &grant, sizeof(grant), 2);
+		break;
+	case 9: /* text without an end */
+		memset(grant.bdf, '0', sizeof(grant.bdf));
+		say(fd, &grant, sizeof(grant), 2);
+		break;
+	case 10:
+		memset(error.text, 'x', sizeof(error.text));
+		say(fd, &error, sizeof(error), 0);
+		break;
+	case 11: /* a header that is in use */
+		error.header.item = 1;
+		say(fd, &error, sizeof(error), 0);
+		break;
+	case 12: /* fds with something else */
+		say(fd, &error, sizeof(error), 2);
+		break;
+	case 13: /* a state that does not exist */
+		state.state = 2;
+		say(fd, &state, sizeof(state), 0);
+		break;
+	case 14: /* a message that does not exist */
+		say_plain(fd, serial, 0x303);
+		break;
+	case 15: /* a lease without a number */
+		grant.lease = 0;
+		say(fd, &grant, sizeof(grant), 2);
+		break;
+	case 16: /* a field that is not known */
+		memcpy(longer, &grant, sizeof(grant));
+		longer[VDP_MAX_MESSAGE - 1] = 1;
+		say(fd, longer, VDP_MAX_MESSAGE, 2);
+		break;
+	case 17: /* longer than any */
+		memcpy(longer, &grant, sizeof(grant));
+		say(fd, longer, sizeof(longer), 2);
+		break;
+	case 18: /* an error of the connection */
+		say_error(fd, 0, VDP_ERROR_MALFORMED);
+		break;
+	}
+}
+
+START_TEST(wrong_messages_end_it)
+{
+	struct vdb_lease lease = { .id = 99 };
+	int fds;
+
+	variant = _i;
+	connect_to(wrong_script);
+	fds = count_fds();
+	ck_assert_fails(acquire(0, &lease), EPROTO);
+	ck_assert_str_ne(vdb_client_error(client), "");
+	ck_assert_uint_eq(lease.id, 99);
+	check_ended();
+	ck_assert_int_eq(count_fds(), fds);
+	done();
+}
+END_TEST
+
+static void longer_script(int fd)
+{
+	struct {
+		struct vdp_grant grant;
+		uint64_t later;
+	} m = {
+		.grant = {
+			.header = { .type = VDP_GRANT, .serial = ask(fd, VDP_ACQUIRE).header.serial },
+			.lease = 3, .length = PAGE,
+		},
+	};
+
+	say(fd, &m, sizeof(m), 2);
+	answer_renew(fd);
+}
+
+/* Fields of a later broker that have no meaning here. */
+START_TEST(longer_messages_are_accepted)
+{
+	struct vdb_lease lease;
+
+	connect_to(longer_script);
+	ck_assert_works(acquire(0, &lease));
+	ck_assert_uint_eq(lease.id, 3);
+	connection_works();
+	vdb_slice_free(lease.slice);
+	done();
+}
+END_TEST
+
+static void other_answer_script(int fd)
+{
+	say_plain(fd, ask(fd, VDP_RENEW).header.serial, VDP_LIST_SLICES | VDP_ANSWER);
+}
+
+START_TEST(answer_of_another_type)
+{
+	connect_to(other_answer_script);
+	ck_assert_fails(vdb_client_renew(client, 1, 0), EPROTO);
+	check_ended();
+	done();
+}
+END_TEST
+
+static const struct {
+	uint32_t code;
+	int error;
+} errors[] = {
+	{ VDP_ERROR_UNKNOWN, ENOTSUP }, { VDP_ERROR_NO_SLICE, ENOENT }, { VDP_ERROR_BUSY, EBUSY },
+	{ VDP_ERROR_INVALID, EINVAL }, { VDP_ERROR_LIMIT, EDQUOT }, { VDP_ERROR_FORBIDDEN, EPERM },
+	{ VDP_ERROR_DEVICE, ENODEV }, { VDP_ERROR_MEMORY, EIO }, { VDP_ERROR_CONFIGURATION, EIO },
+	{ 999, EIO },
+};
+
+static void error_script(int fd)
+{
+	say_error(fd, ask(fd, VDP_ACQUIRE).header.serial, errors[variant].code);
+	say_error(fd, ask(fd, VDP_REVOKE).header.serial, errors[variant].code);
+	answer_renew(fd);
+}
 
 START_TEST(errors_have_names_and_words)
 {
-	static const struct {
-		uint32_t code;
-		int error;
-	} cases[] = {
-		{ VDP_ERROR_NO_SLICE, ENOENT }, { VDP_ERROR_BUSY, EBUSY },
-		{ VDP_ERROR_INVALID, EINVAL }, { VDP_ERROR_LIMIT, EDQUOT },
-		{ VDP_ERROR_DEVICE, ENODEV }, { VDP_ERROR_INTERNAL, EIO },
-	};
-	struct vdb_client *client;
 	struct vdb_lease lease;
-	struct answer *a;
 
-	add_hello();
-	a = add(VDP_ERROR, 2, sizeof(struct vdp_error));
-	a->error.code = cases[_i].code;
-	strcpy(a->error.text, "because");
-	client = connected();
-	ck_assert_fails(vdb_client_acquire(client, "a/b", 0, 0, 0, &lease), cases[_i].error);
+	variant = _i;
+	connect_to(error_script);
+	ck_assert_fails(acquire(0, &lease), errors[_i].error);
 	ck_assert_str_eq(vdb_client_error(client), "because");
-	done(client);
+	ck_assert_fails(vdb_client_revoke(client, 5), errors[_i].error);
+	ck_assert_str_eq(vdb_client_error(client), "because");
+	connection_works();
+	done();
 }
 END_TEST
 
-/* As after a restart of the broker, whose first answer had come through. */
-START_TEST(answer_to_an_old_request_is_dropped)
+static const struct {
+	uint32_t end;
+	int error;
+} ends[] = {
+	{ VDP_END_DEVICE, ENODEV }, { VDP_END_REVOKED, ECANCELED }, { VDP_END_UNSENT, ETOOMANYREFS },
+	{ VDP_END_EXPORT, EIO }, { VDP_END_BUSY, EBUSY }, { VDP_END_TIMEOUT, ETIMEDOUT },
+	{ VDP_END_CLIENT, EAGAIN }, { 999, EIO },
+};
+
+static void end_script(int fd)
 {
-	struct vdb_client *client;
-	struct answer *a;
-	int before;
+	uint64_t serial = ask(fd, VDP_ACQUIRE).header.serial;
 
-	add_hello();
-	a = add(VDP_ACQUIRE | VDP_ANSWER, 1, sizeof(struct vdp_acquire_answer));
-	a->nr_fds = 2;
-	a = add(VDP_RELEASE | VDP_ANSWER, 2, sizeof(struct vdp_plain));
-	client = connected();
-	before = next_fd();
-	ck_assert_works(vdb_client_release(client, 7));
-	ck_assert_int_eq(next_fd(), before);
-	done(client);
+	if (variant % 2)
+		say_waiting(fd, serial, 8);
+	say_end(fd, serial, 8, 0, ends[variant / 2].end);
+	answer_renew(fd);
+}
+
+START_TEST(ends_of_requests_have_names)
+{
+	struct vdb_lease lease;
+
+	variant = _i;
+	connect_to(end_script);
+	ck_assert_fails(acquire(1000, &lease), ends[_i / 2].error);
+	ck_assert_str_ne(vdb_client_error(client), "");
+	nothing_to_report();
+	connection_works();
+	done();
 }
 END_TEST
+
+START_TEST(long_names_are_refused_here)
+{
+	struct vdb_lease lease;
+	char name[VDP_NAME + 1];
+
+	memset(name, 'x', sizeof(name));
+	name[VDP_NAME] = '\0';
+	connect_to(NULL);
+	ck_assert_fails(vdb_client_acquire(client, name, 0, 0, 0, 0, &lease), ENOENT);
+	ck_assert_str_ne(vdb_client_error(client), "");
+	done();
+}
+END_TEST
+
+/* ---- late ---- */
+
+static void ignore_slice(const struct vdb_slice_info *info, void *data)
+{
+	(void)info;
+	++*(int *)data;
+}
+
+static void late_script(int fd)
+{
+	uint64_t renew = ask(fd, VDP_RENEW).header.serial;
+	uint64_t release = ask(fd, VDP_RELEASE).header.serial;
+	uint64_t revoke = ask(fd, VDP_REVOKE).header.serial;
+	uint64_t slices = ask(fd, VDP_LIST_SLICES).header.serial;
+	uint64_t status = ask(fd, VDP_STATUS).header.serial;
+	struct vdp_status_answer m = { .header = { .type = VDP_STATUS | VDP_ANSWER, .serial = status } };
+	union request last = ask(fd, VDP_RENEW);
+
+	/* Backwards, and each twice. */
+	for (int i = 0; i < 2; i++) {
+		say(fd, &m, sizeof(m), 0);
+		say_slice(fd, slices, 0, "a/b");
+		say_plain(fd, slices, VDP_LIST_SLICES | VDP_ANSWER);
+		say_end(fd, 0, 99, revoke, VDP_END_REVOKED);
+		say_error(fd, release, VDP_ERROR_NO_LEASE);
+		say_renewed(fd, renew, 3);
+	}
+	say_renewed(fd, last.header.serial, 7);
+}
+
+/* No call lasts longer than the caller wants, and none of the late answers is taken for another. */
+START_TEST(requests_that_are_answered_late)
+{
+	struct vdb_status status;
+	int slices = 0, fds;
+
+	connect_to(late_script);
+	fds = count_fds();
+	vdb_client_set_timeout(client, SHORT_MS);
+	ck_assert_fails(vdb_client_renew(client, 1, 0), ETIMEDOUT);
+	ck_assert_str_ne(vdb_client_error(client), "");
+	ck_assert_fails(vdb_client_release(client, 1), ETIMEDOUT);
+	ck_assert_fails(vdb_client_revoke(client, 99), ETIMEDOUT);
+	ck_assert_fails(vdb_client_slices(client, ignore_slice, &slices), ETIMEDOUT);
+	vdb_client_set_timeout(client, 0);
+	ck_assert_fails(vdb_client_status(client, &status), ETIMEDOUT);
+	connection_works();
+	nothing_to_report();
+	ck_assert_int_eq(slices, 0);
+	ck_assert_int_eq(count_fds(), fds);
+	done();
+}
+END_TEST
+
+static void late_grant_script(int fd)
+{
+	uint64_t serial = ask(fd, VDP_ACQUIRE).header.serial;
+
+	/* The client has given up by then. */
+	uint64_t renew = ask_renew(fd);
+
+	if (variant)
+		say_waiting(fd, serial, 5);
+	say_grant(fd, serial, 5);
+	say_renewed(fd, renew, 7);
+	expect_release(fd, 5);
+	/* Nor is it released twice. */
+	renew = ask_renew(fd);
+	say_state(fd, serial, 5, VDP_STATE_SUSPENDED);
+	say_end(fd, serial, 5, 0, VDP_END_RELEASED);
+	say_renewed(fd, renew, 7);
+	answer_renew(fd);
+}
+
+START_TEST(slice_that_is_granted_late)
+{
+	struct vdb_lease lease = { .id = 99 };
+	int fds;
+
+	variant = _i;
+	connect_to(late_grant_script);
+	fds = count_fds();
+	vdb_client_set_timeout(client, SHORT_MS);
+	ck_assert_fails(acquire(SHORT_MS, &lease), ETIMEDOUT);
+	ck_assert_uint_eq(lease.id, 99);
+	for (int i = 0; i < 3; i++)
+		connection_works();
+	nothing_to_report();
+	ck_assert_int_eq(count_fds(), fds);
+	done();
+}
+END_TEST
+
+static void waits_too_long_script(int fd)
+{
+	uint64_t serial = ask(fd, VDP_ACQUIRE).header.serial;
+
+	uint64_t renew;
+
+	say_waiting(fd, serial, 5);
+	expect_release(fd, 5);
+	renew = ask_renew(fd);
+	/* It crosses the release. */
+	say_grant(fd, serial, 5);
+	say_renewed(fd, renew, 7);
+	renew = ask_renew(fd);
+	say_end(fd, serial, 5, 0, VDP_END_RELEASED);
+	say_renewed(fd, renew, 7);
+}
+
+/* The broker does not see that the time to wait is over: its place in the queue is given up. */
+START_TEST(slice_that_is_waited_for_too_long)
+{
+	struct vdb_lease lease;
+	int fds;
+
+	connect_to(waits_too_long_script);
+	fds = count_fds();
+	vdb_client_set_timeout(client, SHORT_MS);
+	ck_assert_fails(acquire(SHORT_MS, &lease), ETIMEDOUT);
+	connection_works();
+	connection_works();
+	nothing_to_report();
+	ck_assert_int_eq(count_fds(), fds);
+	done();
+}
+END_TEST
+
+static void late_end_script(int fd)
+{
+	uint64_t serial = ask(fd, VDP_ACQUIRE).header.serial, release;
+
+	say_grant(fd, serial, 5);
+	release = ask(fd, VDP_RELEASE).header.serial;
+	answer_renew(fd);
+	say_end(fd, serial, 5, release, VDP_END_RELEASED);
+}
+
+START_TEST(release_that_is_answered_late)
+{
+	struct vdb_lease lease;
+	struct vdb_event event;
+
+	connect_to(late_end_script);
+	ck_assert_works(acquire(0, &lease));
+	vdb_client_set_timeout(client, SHORT_MS);
+	ck_assert_fails(vdb_client_release(client, lease.id), ETIMEDOUT);
+	connection_works();
+	event = next_event();
+	ck_assert_int_eq(event.type, VDB_EVENT_STATE);
+	ck_assert_uint_eq(event.lease, 5);
+	ck_assert_int_eq(event.state, VDB_REVOKED);
+	ck_assert_int_eq(event.end, VDB_END_RELEASED);
+	vdb_slice_free(lease.slice);
+	done();
+}
+END_TEST
+
+static void on_alarm(int number)
+{
+	(void)number;
+}
+
+/* Signals that come all the time do not make a call last longer. */
+START_TEST(signals_do_not_prolong)
+{
+	const struct itimerval often = { { 0, 5000 }, { 0, 5000 } };
+	struct sigaction action = { .sa_handler = on_alarm };
+
+	connect_to(NULL);
+	ck_assert_works(sigaction(SIGALRM, &action, NULL));
+	ck_assert_works(setitimer(ITIMER_REAL, &often, NULL));
+	vdb_client_set_timeout(client, SHORT_MS);
+	ck_assert_fails(vdb_client_renew(client, 1, 0), ETIMEDOUT);
+	ck_assert_ptr_null(vdb_client_connect(path, SHORT_MS));
+	ck_assert_int_eq(errno, ETIMEDOUT);
+	ck_assert_works(setitimer(ITIMER_REAL, &(struct itimerval){ 0 }, NULL));
+	done();
+}
+END_TEST
+
+static void flood_script(int fd)
+{
+	struct vdp_state m = { .header = { .type = VDP_STATE, .serial = 77 }, .lease = 5 };
+
+	for (uint32_t i = 0; ; i++) {
+		m.state = i % 2;
+		if (send(fd, &m, sizeof(m), MSG_NOSIGNAL) != sizeof(m))
+			_exit(0);
+	}
+}
+
+START_TEST(messages_without_end)
+{
+	struct vdb_event event;
+	struct vdb_lease lease;
+
+	connect_to(flood_script);
+	always_a_message = true;
+	vdb_client_set_timeout(client, SHORT_MS);
+	ck_assert_fails(vdb_client_renew(client, 1, 0), ETIMEDOUT);
+	ck_assert_fails(acquire(0, &lease), ETIMEDOUT);
+	ck_assert_int_eq(vdb_client_next(client, &event), 0);
+	done();
+}
+END_TEST
+
+/* ---- twice, out of order, unknown ---- */
+
+static void twice_script(int fd)
+{
+	uint64_t serial = ask(fd, VDP_ACQUIRE).header.serial, renew;
+
+	say_waiting(fd, serial, 5);
+	say_waiting(fd, serial, 5);
+	say_grant(fd, serial, 5);
+	renew = ask_renew(fd);
+	say_grant(fd, serial, 5);
+	say_waiting(fd, serial, 5);
+	say_state(fd, serial, 5, VDP_STATE_LIVE);
+	say_renewed(fd, renew, 7);
+	renew = ask_renew(fd);
+	say_state(fd, serial, 5, VDP_STATE_SUSPENDED);
+	say_state(fd, serial, 5, VDP_STATE_SUSPENDED);
+	say_renewed(fd, renew, 7);
+	renew = ask_renew(fd);
+	say_state(fd, serial, 5, VDP_STATE_SUSPENDED);
+	say_end(fd, serial, 5, 0, VDP_END_EXPIRED);
+	say_end(fd, serial, 5, 0, VDP_END_REVOKED);
+	say_state(fd, serial, 5, VDP_STATE_LIVE);
+	say_renewed(fd, renew, 7);
+	renew = ask_renew(fd);
+	say_end(fd, serial, 5, 0, VDP_END_REVOKED);
+	say_renewed(fd, renew, 7);
+}
+
+START_TEST(what_comes_twice_is_dropped)
+{
+	struct vdb_event event;
+	struct vdb_lease lease;
+	int fds;
+
+	connect_to(twice_script);
+	fds = count_fds();
+	ck_assert_works(acquire(1000, &lease));
+	connection_works();
+	nothing_to_report();
+	ck_assert_int_eq(count_fds(), fds + 2);
+	connection_works();
+	event = next_event();
+	ck_assert_int_eq(event.state, VDB_SUSPENDED);
+	nothing_to_report();
+	connection_works();
+	event = next_event();
+	ck_assert_int_eq(event.state, VDB_REVOKED);
+	ck_assert_int_eq(event.end, VDB_END_EXPIRED);
+	connection_works();
+	nothing_to_report();
+	vdb_slice_free(lease.slice);
+	ck_assert_int_eq(count_fds(), fds);
+	done();
+}
+END_TEST
+
+static void out_of_order_script(int fd)
+{
+	uint64_t first = ask(fd, VDP_ACQUIRE).header.serial;
+	uint64_t second = ask(fd, VDP_ACQUIRE).header.serial;
+	uint64_t third = ask(fd, VDP_ACQUIRE).header.serial;
+
+	uint64_t renew = ask_renew(fd);
+
+	must(first < second && second < third);
+	say_error(fd, third, VDP_ERROR_BUSY);
+	say_grant(fd, second, 6);
+	say_state(fd, second, 6, VDP_STATE_SUSPENDED);
+	say_grant(fd, first, 5);
+	say_renewed(fd, renew, 7);
+}
+
+/* The outcome of each request is its own, whatever comes first. */
+START_TEST(answers_out_of_order)
+{
+	uint64_t requests[3];
+	struct vdb_event event;
+	int fds;
+
+	connect_to(out_of_order_script);
+	fds = count_fds();
+	for (int i = 0; i < 3; i++)
+		requests[i] = acquire_start();
+	connection_works();
+	event = next_event();
+	ck_assert_int_eq(event.type, VDB_EVENT_GRANTED);
+	ck_assert_uint_eq(event.request, requests[0]);
+	ck_assert_uint_eq(event.lease, 5);
+	ck_assert_uint_eq(event.granted.id, 5);
+	vdb_slice_free(event.granted.slice);
+	event = next_event();
+	ck_assert_int_eq(event.type, VDB_EVENT_GRANTED);
+	ck_assert_uint_eq(event.request, requests[1]);
+	ck_assert_uint_eq(event.granted.id, 6);
+	vdb_slice_free(event.granted.slice);
+	/* Only now does the caller know the lease. */
+	event = next_event();
+	ck_assert_int_eq(event.type, VDB_EVENT_STATE);
+	ck_assert_uint_eq(event.lease, 6);
+	ck_assert_int_eq(event.state, VDB_SUSPENDED);
+	event = next_event();
+	ck_assert_int_eq(event.type, VDB_EVENT_REFUSED);
+	ck_assert_uint_eq(event.request, requests[2]);
+	ck_assert_int_eq(event.error, EBUSY);
+	ck_assert_str_eq(vdb_client_error(client), "because");
+	nothing_to_report();
+	ck_assert_int_eq(count_fds(), fds);
+	done();
+}
+END_TEST
+
+#define NOT_ASKED	(1ULL << 40)	/* a serial that no request has had */
+
+static void unknown_script(int fd)
+{
+	uint64_t renew = ask_renew(fd);
+
+	switch (variant) {
+	case 0:
+		say_state(fd, NOT_ASKED, 9, VDP_STATE_LIVE);
+		break;
+	case 1:
+		say_grant(fd, NOT_ASKED, 9);
+		break;
+	case 2:
+		say_waiting(fd, NOT_ASKED, 9);
+		break;
+	}
+	say_renewed(fd, renew, 7);
+	expect_release(fd, 9);
+	renew = ask_renew(fd);
+	/* The same again, before the broker has read that. */
+	say_state(fd, NOT_ASKED, 9, VDP_STATE_SUSPENDED);
+	say_grant(fd, NOT_ASKED, 9);
+	say_end(fd, NOT_ASKED, 9, 0, VDP_END_RELEASED);
+	/* An end needs no release, known or not. */
+	say_end(fd, 0, 10, 0, VDP_END_REVOKED);
+	say_renewed(fd, renew, 7);
+	/* Once forgotten, it is unknown again. */
+	for (int i = 0; i < 2; i++) {
+		renew = ask_renew(fd);
+		say_state(fd, NOT_ASKED, 9, VDP_STATE_LIVE);
+		say_renewed(fd, renew, 7);
+		say_error(fd, ask(fd, VDP_RELEASE).header.serial, VDP_ERROR_NO_LEASE);
+	}
+	answer_renew(fd);
+}
+
+/* As after a restart of the broker, which does not know what it has sent. */
+START_TEST(leases_that_are_not_known_are_released)
+{
+	int fds;
+
+	variant = _i;
+	connect_to(unknown_script);
+	fds = count_fds();
+	for (int i = 0; i < 5; i++)
+		connection_works();
+	nothing_to_report();
+	ck_assert_int_eq(count_fds(), fds);
+	done();
+}
+END_TEST
+
+static void second_lease_script(int fd)
+{
+	uint64_t serial = ask(fd, VDP_ACQUIRE).header.serial, renew = ask_renew(fd);
+
+	if (variant)
+		say_waiting(fd, serial, 5);
+	else
+		say_error(fd, serial, VDP_ERROR_BUSY);
+	say_grant(fd, serial, 6);
+	say_renewed(fd, renew, 7);
+	expect_release(fd, 6);
+	if (variant)
+		say_end(fd, serial, 5, 0, VDP_END_BUSY);
+	answer_renew(fd);
+}
+
+/* A request has one lease, and one outcome. */
+START_TEST(second_lease_of_a_request)
+{
+	struct vdb_event event;
+	uint64_t request;
+	int fds;
+
+	variant = _i;
+	connect_to(second_lease_script);
+	fds = count_fds();
+	request = acquire_start();
+	connection_works();
+	connection_works();
+	event = next_event();
+	ck_assert_int_eq(event.type, VDB_EVENT_REFUSED);
+	ck_assert_uint_eq(event.request, request);
+	ck_assert_int_eq(event.error, EBUSY);
+	nothing_to_report();
+	ck_assert_int_eq(count_fds(), fds);
+	done();
+}
+END_TEST
+
+static void lost_grant_script(int fd)
+{
+	uint64_t serial = ask(fd, VDP_ACQUIRE).header.serial;
+
+	say_state(fd, serial, 5, VDP_STATE_LIVE);
+	expect_release(fd, 5);
+	serial = ask(fd, VDP_ACQUIRE).header.serial;
+	say_state(fd, serial - 2, 5, VDP_STATE_LIVE);
+	say_end(fd, serial - 2, 5, 0, VDP_END_RELEASED);
+	say_grant(fd, serial, 6);
+}
+
+/* The broker was killed after it had noted the grant, and before it sent it. */
+START_TEST(grant_that_was_lost)
+{
+	struct vdb_lease lease;
+
+	connect_to(lost_grant_script);
+	ck_assert_fails(acquire(0, &lease), EAGAIN);
+	ck_assert_works(acquire(0, &lease));
+	ck_assert_uint_eq(lease.id, 6);
+	vdb_slice_free(lease.slice);
+	done();
+}
+END_TEST
+
+static void lost_twice_script(int fd)
+{
+	uint64_t serial = ask(fd, VDP_ACQUIRE).header.serial, renew = ask_renew(fd);
+
+	say_state(fd, serial, 5, VDP_STATE_LIVE);
+	say_state(fd, serial, 5, VDP_STATE_SUSPENDED);
+	say_renewed(fd, renew, 7);
+	expect_release(fd, 5);
+	answer_renew(fd);
+}
+
+/* The caller has not been told of the first when the second comes. */
+START_TEST(grant_that_was_lost_is_refused_once)
+{
+	struct vdb_event event;
+
+	connect_to(lost_twice_script);
+	acquire_start();
+	connection_works();
+	connection_works();
+	event = next_event();
+	ck_assert_int_eq(event.type, VDB_EVENT_REFUSED);
+	ck_assert_int_eq(event.error, EAGAIN);
+	nothing_to_report();
+	done();
+}
+END_TEST
+
+/* ---- requests that are started, and cancelled ---- */
+
+static void cancel_script(int fd)
+{
+	uint64_t serial = ask(fd, VDP_ACQUIRE).header.serial;
+	uint64_t renew = ask_renew(fd);
+
+	if (variant == 1)
+		say_waiting(fd, serial, 5);
+	if (variant == 2)
+		say_grant(fd, serial, 5);
+	if (variant == 3)
+		say_error(fd, serial, VDP_ERROR_BUSY);
+	say_renewed(fd, renew, 7);
+	if (!variant) {
+		renew = ask_renew(fd);
+		say_grant(fd, serial, 5);
+		say_renewed(fd, renew, 7);
+	}
+	if (variant != 3)
+		expect_release(fd, 5);
+	answer_renew(fd);
+}
+
+/* Before anything is known of them; while they wait; when they are granted, or refused. */
+START_TEST(requests_can_be_cancelled)
+{
+	uint64_t request;
+	int fds;
+
+	variant = _i;
+	connect_to(cancel_script);
+	fds = count_fds();
+	request = acquire_start();
+	if (!variant)
+		ck_assert_works(vdb_client_acquire_cancel(client, request));
+	connection_works();
+	if (variant)
+		ck_assert_works(vdb_client_acquire_cancel(client, request));
+	else
+		connection_works();
+	ck_assert_fails(vdb_client_acquire_cancel(client, request), ENOENT);
+	connection_works();
+	nothing_to_report();
+	ck_assert_int_eq(count_fds(), fds);
+	done();
+}
+END_TEST
+
+static void grant_script(int fd)
+{
+	say_grant(fd, ask(fd, VDP_ACQUIRE).header.serial, 5);
+	answer_renew(fd);
+}
+
+START_TEST(what_is_not_fetched_is_closed)
+{
+	int fds = count_fds();
+
+	connect_to(grant_script);
+	acquire_start();
+	connection_works();
+	done();
+	ck_assert_int_eq(count_fds(), fds);
+}
+END_TEST
+
+START_TEST(what_was_fetched_is_not_cancelled)
+{
+	struct vdb_event event;
+	uint64_t request;
+
+	connect_to(grant_script);
+	request = acquire_start();
+	connection_works();
+	event = next_event();
+	ck_assert_fails(vdb_client_acquire_cancel(client, request), ENOENT);
+	ck_assert_fails(vdb_client_acquire_cancel(client, 0), ENOENT);
+	vdb_slice_free(event.granted.slice);
+	done();
+}
+END_TEST
+
+static void deaf_script(int fd)
+{
+	sigset_t set;
+	int number;
+
+	/* It reads when it is told to. */
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	say_state(fd, NOT_ASKED, 9, VDP_STATE_LIVE);
+	must(!sigwait(&set, &number));
+	for (;;) {
+		union request request;
+
+		must(recv(fd, request.bytes, sizeof(request), 0) > 0);
+		if (request.header.type != VDP_RELEASE)
+			continue;
+		must(request.lease.lease == 9);
+		break;
+	}
+	answer_renew(fd);
+}
+
+/* A broker that does not read: nothing blocks, and what is owed is sent when there is room. */
+START_TEST(broker_that_does_not_read)
+{
+	struct pollfd p = { .events = POLLIN };
+	uint64_t request, last = 0;
+	struct vdb_lease lease;
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	connect_to(deaf_script);
+	while (!vdb_client_acquire_start(client, "a/b", 0, 0, 0, 1000, &request)) {
+		ck_assert_uint_gt(request, last);
+		last = request;
+	}
+	ck_assert_int_eq(errno, EAGAIN);
+	ck_assert_uint_gt(last, 10);
+	vdb_client_set_timeout(client, SHORT_MS);
+	ck_assert_fails(vdb_client_renew(client, 1, 0), ETIMEDOUT);
+	ck_assert_fails(acquire(0, &lease), ETIMEDOUT);
+	/* The release of a lease that is not known has no room. */
+	nothing_to_report();
+	p.fd = vdb_client_fd(client);
+	ck_assert_int_eq(poll(&p, 1, 0), 0);
+	kill(broker, SIGUSR1);
+	ck_assert_int_eq(poll(&p, 1, LONG_MS), 1);
+	nothing_to_report();
+	connection_works();
+	ck_assert_int_eq(poll(&p, 1, 0), 0);
+	done();
+}
+END_TEST
+
+/* ---- fds ---- */
 
 /* Allows this process so many fds more than it has; -1: as many as before. */
 static void room_for(int fds)
 {
 	static struct rlimit before;
 	struct rlimit limit;
+	int next = dup(file);
 
+	close(next);
 	if (!before.rlim_max)
 		ck_assert_works(getrlimit(RLIMIT_NOFILE, &before));
 	limit = before;
 	if (fds >= 0)
-		limit.rlim_cur = next_fd() + fds;
+		limit.rlim_cur = next + fds;
 	ck_assert_works(setrlimit(RLIMIT_NOFILE, &limit));
 }
 
-/* The lease is given back, unless it has ended already, and the connection kept. */
+static void no_room_script(int fd)
+{
+	uint64_t serial = ask(fd, VDP_ACQUIRE).header.serial;
+	uint64_t release;
+
+	say_grant(fd, serial, 5);
+	release = ask(fd, VDP_RELEASE).header.serial;
+	if (variant < 2)
+		say_end(fd, serial, 5, release, VDP_END_RELEASED);
+	else
+		say_error(fd, release, VDP_ERROR_NO_LEASE);
+	answer_renew(fd);
+}
+
+/* The lease is released, unless it has ended already, and the connection goes on. */
 START_TEST(fds_that_cannot_be_opened)
 {
-	struct vdb_client *client;
 	struct vdb_lease lease;
-	struct answer *a;
-	int before;
+	int fds;
 
-	add_hello();
-	a = add(VDP_ACQUIRE | VDP_ANSWER, 2, sizeof(struct vdp_acquire_answer));
-	a->nr_fds = 2;
-	a->acquire.lease = 5;
-	if (_i < 2)
-		add(VDP_RELEASE | VDP_ANSWER, 3, sizeof(struct vdp_plain));
-	else
-		add(VDP_ERROR, 3, sizeof(struct vdp_error))->error.code = VDP_ERROR_NO_LEASE;
-	add(VDP_RENEW | VDP_ANSWER, 4, sizeof(struct vdp_renew_answer));
-	client = connected();
-	before = next_fd();
+	variant = _i;
+	connect_to(no_room_script);
+	fds = count_fds();
 	room_for(_i % 2);
-	ck_assert_fails(vdb_client_acquire(client, "a/b", 0, 0, 0, &lease), EMFILE);
-	ck_assert_ptr_nonnull(strstr(vdb_client_error(client), "no more open files"));
+	ck_assert_fails(acquire(0, &lease), EMFILE);
+	ck_assert_ptr_nonnull(strstr(vdb_client_error(client), "no room for two more open files"));
 	room_for(-1);
-	ck_assert_int_eq(next_fd(), before);
-	ck_assert_uint_eq(released.lease, 5);
-	ck_assert_works(vdb_client_renew(client, 7, 0));
-	done(client);
+	connection_works();
+	nothing_to_report();
+	ck_assert_int_eq(count_fds(), fds);
+	done();
 }
 END_TEST
 
-START_TEST(slice_that_cannot_be_given_back)
+static void wrong_fds_script(int fd)
 {
-	struct vdb_client *client;
-	struct vdb_lease lease;
+	struct vdp_renew_answer m = {
+		.header = { .type = VDP_RENEW | VDP_ANSWER, .serial = ask(fd, VDP_RENEW).header.serial },
+	};
 
-	add_hello();
-	add(VDP_ACQUIRE | VDP_ANSWER, 2, sizeof(struct vdp_acquire_answer))->nr_fds = 2;
-	add(VDP_RELEASE | VDP_ANSWER, 3, sizeof(struct vdp_header) - 1);
-	client = connected();
-	room_for(0);
-	ck_assert_fails(vdb_client_acquire(client, "a/b", 0, 0, 0, &lease), EPROTO);
-	check_poisoned(client);
-	room_for(-1);
-	done(client);
+	say(fd, &m, sizeof(m), 2);
 }
-END_TEST
 
-/* Nothing is to be given back if they were none of a slice's. */
 START_TEST(fds_that_do_not_belong_and_cannot_be_opened)
 {
-	struct vdb_client *client;
-
-	add_hello();
-	add(VDP_RELEASE | VDP_ANSWER, 2, sizeof(struct vdp_plain))->nr_fds = 2;
-	client = connected();
+	connect_to(wrong_fds_script);
 	room_for(0);
-	ck_assert_fails(vdb_client_release(client, 7), EPROTO);
-	check_poisoned(client);
+	ck_assert_fails(vdb_client_renew(client, 7, 0), EPROTO);
+	check_ended();
 	room_for(-1);
-	done(client);
+	done();
 }
 END_TEST
 
-START_TEST(long_names_are_refused_here)
-{
-	struct vdb_client *client;
-	struct vdb_lease lease;
-	char name[VDP_NAME + 1];
+/* ---- lists ---- */
 
-	memset(name, 'x', sizeof(name));
-	name[VDP_NAME] = '\0';
-	add_hello();
-	client = connected();
-	ck_assert_fails(vdb_client_acquire(client, name, 0, 0, 0, &lease), ENOENT);
-	done(client);
+static void list_script(int fd)
+{
+	uint64_t serial = ask(fd, VDP_LIST_SLICES).header.serial;
+
+	say_slice(fd, serial, 0, "old/0");
+	say_slice(fd, serial, 1, "old/1");
+	/* A late one of another list. */
+	say_slice(fd, serial - 1, 2, "other/2");
+	say_slice(fd, serial, 0, "new/0");
+	say_slice(fd, serial, 1, "new/1");
+	say_slice(fd, serial, 2, "new/2");
+	say_plain(fd, serial, VDP_LIST_SLICES | VDP_ANSWER);
+}
+
+static void check_new(const struct vdb_slice_info *info, void *data)
+{
+	char name[16];
+
+	snprintf(name, sizeof(name), "new/%d", (*(int *)data)++);
+	ck_assert_str_eq(info->name, name);
+}
+
+/* The broker was restarted in the middle: nothing is listed twice. */
+START_TEST(list_that_begins_again)
+{
+	int slices = 0;
+
+	connect_to(list_script);
+	ck_assert_works(vdb_client_slices(client, check_new, &slices));
+	ck_assert_int_eq(slices, 3);
+	done();
+}
+END_TEST
+
+static void wrong_list_script(int fd)
+{
+	uint64_t serial = ask(fd, VDP_LIST_SLICES).header.serial;
+	struct vdp_slice_item m = { .header = { .type = VDP_LIST_SLICES | VDP_ITEM, .serial = serial } };
+
+	switch (variant) {
+	case 0:
+		say_slice(fd, serial, 1, "a/b");
+		break;
+	case 1:
+		say_plain(fd, serial, VDP_LIST_LEASES | VDP_ANSWER);
+		break;
+	case 2:
+		memset(m.name, 'x', sizeof(m.name));
+		say(fd, &m, sizeof(m), 0);
+		say_plain(fd, serial, VDP_LIST_SLICES | VDP_ANSWER);
+		break;
+	}
+}
+
+START_TEST(wrong_lists_end_it)
+{
+	int slices = 0;
+
+	variant = _i;
+	connect_to(wrong_list_script);
+	ck_assert_fails(vdb_client_slices(client, ignore_slice, &slices), EPROTO);
+	ck_assert_int_eq(slices, 0);
+	check_ended();
+	done();
+}
+END_TEST
+
+/* ---- the end ---- */
+
+static void die_script(int fd)
+{
+	say_grant(fd, ask(fd, VDP_ACQUIRE).header.serial, 5);
+	ask(fd, VDP_RENEW);
+	_exit(0);
+}
+
+START_TEST(broker_that_dies)
+{
+	struct vdb_event event;
+	struct vdb_lease lease;
+
+	connect_to(die_script);
+	close(listening);
+	ck_assert_works(acquire(0, &lease));
+	ck_assert_fails(vdb_client_renew(client, lease.id, 0), ENOTCONN);
+	ck_assert_fails(vdb_client_next(client, &event), ENOTCONN);
+	ck_assert_fails(acquire(0, &lease), ENOTCONN);
+	vdb_slice_free(lease.slice);
+	done();
 }
 END_TEST
 
@@ -447,21 +1453,58 @@ Suite *suite(void)
 	Suite *s = suite_create("broken broker");
 	TCase *tc = add_group(s, "hello");
 
+	/* What hangs is ended by this. */
+	tcase_set_timeout(tc, 40);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, other_version);
-	tcase_add_loop_test(tc, too_many_connections, 0, 3);
-	tcase_add_test(tc, last_word_ends_it);
 	tcase_add_test(tc, version_that_was_not_offered);
+	tcase_add_test(tc, half_a_hello);
+	tcase_add_loop_test(tc, too_many_connections, 0, 3);
 	tcase_add_test(tc, nobody_there);
+	tcase_add_test(tc, hello_is_not_answered);
+	tcase_add_test(tc, connections_are_not_accepted);
 
-	tc = add_group(s, "answers");
+	tc = add_group(s, "wrong messages");
+	tcase_set_timeout(tc, 40);
 	tcase_add_checked_fixture(tc, setup, teardown);
-	tcase_add_loop_test(tc, wrong_answers_end_it, 0, 11);
-	tcase_add_loop_test(tc, errors_have_names_and_words, 0, 6);
-	tcase_add_test(tc, answer_to_an_old_request_is_dropped);
-	tcase_add_loop_test(tc, fds_that_cannot_be_opened, 0, 3);
-	tcase_add_test(tc, slice_that_cannot_be_given_back);
-	tcase_add_test(tc, fds_that_do_not_belong_and_cannot_be_opened);
+	tcase_add_loop_test(tc, wrong_messages_end_it, 0, 19);
+	tcase_add_test(tc, longer_messages_are_accepted);
+	tcase_add_test(tc, answer_of_another_type);
+	tcase_add_loop_test(tc, errors_have_names_and_words, 0, sizeof(errors) / sizeof(errors[0]));
+	tcase_add_loop_test(tc, ends_of_requests_have_names, 0, 2 * sizeof(ends) / sizeof(ends[0]));
 	tcase_add_test(tc, long_names_are_refused_here);
+
+	tc = add_group(s, "late");
+	tcase_set_timeout(tc, 40);
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, requests_that_are_answered_late);
+	tcase_add_loop_test(tc, slice_that_is_granted_late, 0, 2);
+	tcase_add_test(tc, slice_that_is_waited_for_too_long);
+	tcase_add_test(tc, release_that_is_answered_late);
+	tcase_add_test(tc, signals_do_not_prolong);
+	tcase_add_test(tc, messages_without_end);
+
+	tc = add_group(s, "leases");
+	tcase_set_timeout(tc, 40);
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, what_comes_twice_is_dropped);
+	tcase_add_test(tc, answers_out_of_order);
+	tcase_add_loop_test(tc, leases_that_are_not_known_are_released, 0, 3);
+	tcase_add_loop_test(tc, second_lease_of_a_request, 0, 2);
+	tcase_add_test(tc, grant_that_was_lost);
+	tcase_add_test(tc, grant_that_was_lost_is_refused_once);
+	tcase_add_loop_test(tc, requests_can_be_cancelled, 0, 4);
+	tcase_add_test(tc, what_is_not_fetched_is_closed);
+	tcase_add_test(tc, what_was_fetched_is_not_cancelled);
+	tcase_add_test(tc, broker_that_does_not_read);
+	tcase_add_loop_test(tc, fds_that_cannot_be_opened, 0, 3);
+	tcase_add_test(tc, fds_that_do_not_belong_and_cannot_be_opened);
+
+	tc = add_group(s, "lists");
+	tcase_set_timeout(tc, 40);
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, list_that_begins_again);
+	tcase_add_loop_test(tc, wrong_lists_end_it, 0, 3);
+	tcase_add_test(tc, broker_that_dies);
 	return s;
 }

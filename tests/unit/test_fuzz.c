@@ -19,7 +19,7 @@ static const struct {
 	const char *name;
 	int (*run)(const uint8_t *data, size_t size);
 } targets[] = {
-	{ "message", fuzz_message }, { "config", fuzz_config }, { "state", fuzz_state },
+	{ "request", fuzz_request }, { "client", fuzz_client }, { "config", fuzz_config }, { "state", fuzz_state },
 	{ "pass", fuzz_pass }, { "parse", fuzz_parse },
 };
 
