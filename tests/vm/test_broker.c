@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -75,7 +76,7 @@ START_TEST(attributes_are_those_of_the_configuration)
 	ck_assert_uint_eq(vdb_slice_flags(lease.slice), VDB_WC);
 	ck_assert_uint_eq(vdb_slice_bar(lease.slice), 2);
 	ck_assert_ptr_nonnull(vdb_slice_map(lease.slice, 0, 0, RW));
-	ck_assert_works(vdb_client_acquire(client, "edu/shared", 0, VDB_READ_ONLY, 0, &lease));
+	ck_assert_works(vdb_client_acquire(client, "edu/shared", 0, VDB_READ_ONLY, 0, 0, &lease));
 	ck_assert_uint_eq(vdb_slice_flags(lease.slice), VDB_READ_ONLY);
 	errno = 0;
 	ck_assert_ptr_null(vdb_slice_map(lease.slice, 0, 0, RW));
@@ -201,7 +202,7 @@ START_TEST(closing_ends_leases)
 
 	ck_assert_works(vdb_guard_enable());
 	vdb_client_close(a);
-	broker_wait_log("the client is gone");
+	broker_wait_log("its client has disconnected");
 	ck_assert_fails(vdb_try_read32(map, &(uint32_t){ 0 }), EFAULT);
 	broker_acquire(b, "edu/page", 0);
 }
@@ -248,7 +249,7 @@ START_TEST(death_ends_leases)
 	ck_assert_int_eq(broker_acquire_error(client, "edu/page", 0, 0, 0), EBUSY);
 	kill(pid, SIGKILL);
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-	broker_wait_log("the client is gone");
+	broker_wait_log("its client has disconnected");
 	broker_acquire(client, "edu/page", 0);
 	ck_assert_int_eq(write(go[1], "", 1), 1);
 	ck_assert_int_eq(read(report[0], &answer, sizeof(answer)), sizeof(answer));
@@ -326,7 +327,7 @@ START_TEST(device_that_cannot_be_put_in_order)
 	device_set_memory(&raw, false);
 	broker_expect(other, beside.id, VDB_SUSPENDED, VDB_END_NONE);
 	ck_assert_works(vdb_client_release(client, lease.id));
-	ck_assert(broker_logged("cannot be put in order"));
+	ck_assert(broker_logged("an on-release action failed"));
 	broker_expect(other, beside.id, VDB_REVOKED, VDB_END_DEVICE);
 	ck_assert_int_eq(broker_acquire_error(other, "edu/page", 0, 0, 0), ENODEV);
 	broker_acquire(client, "nvme/registers", 0);
@@ -353,13 +354,13 @@ END_TEST
 /* ---- configuration ---- */
 
 static const char smaller[] =
-	"user = \"client\"\n"
-	"device \"edu\" {\n"
-	"	bdf = \"@EDU@\"\n"
-	"	reset = never\n"
-	"	slice \"page\" { length = 0x1000  users = { \"1000\" } }\n"
-	"	slice \"array\" { length = 0x1000 offset = 0x8000 count = 4 users = { \"*\" } }\n"
-	"}\n";
+	"devices:\n"
+	"  edu:\n"
+	"    function: @EDU@\n"
+	"    reset: never\n"
+	"    slices:\n"
+	"      page: {length: 4K, allow: {users: [1000]}}\n"
+	"      array: {length: 4K, offset: 32K, count: 4, allow: everybody}\n";
 
 START_TEST(reload_ends_what_is_no_longer_allowed)
 {
@@ -373,7 +374,6 @@ START_TEST(reload_ends_what_is_no_longer_allowed)
 
 	broker_configure(smaller);
 	kill(lender, SIGHUP);
-	manager_wait_ready();
 	while (ends < 2) {
 		int ret = vdb_client_next(client, &event);
 		struct pollfd p = { .fd = vdb_client_fd(client), .events = POLLIN };
@@ -398,35 +398,47 @@ START_TEST(bad_reload_changes_nothing)
 	struct vdb_client *client = broker_connect();
 	struct vdb_lease lease = broker_acquire(client, "edu/page", 0);
 
-	broker_configure("device \"edu\" { bdf = \"nonsense\" }\n");
+	broker_configure("devices:\n  edu: {function: nonsense}\n");
 	kill(lender, SIGHUP);
-	manager_wait_ready();
-	ck_assert(broker_logged("/tmp/broker.conf:1: device edu: bdf is \"nonsense\""));
-	ck_assert(broker_logged("the configuration stays as it was"));
+	broker_wait_log("the reload is rejected");
+	ck_assert(broker_logged("/tmp/broker.yaml:2:19: function: \"nonsense\""));
 	ck_assert_works(vdb_client_release(client, lease.id));
 	broker_acquire(client, "nvme/registers", 0);
 }
 END_TEST
 
-START_TEST(impossible_slices_are_refused_at_the_start)
+START_TEST(slices_that_a_device_does_not_have)
 {
 	static const struct {
-		const char *slice, *message;
+		const char *device, *message;
 	} cases[] = {
-		{ "slice \"x\" { length = 0x200000 }", "ends at 0x200000, BAR 0" },
-		{ "slice \"x\" { length = 0x1000 bar = 3 }", "cannot be mapped" },
-		{ "reset = idle slice \"x\" { length = 0x1000 }", "cannot be reset alone" },
+		{ "slices: {x: {length: 2M}}", "ends at 0x200000, BAR 0" },
+		{ "slices: {x: {length: 4K, bar: 3}}", "cannot be mapped" },
+		{ "reset: idle, slices: {x: {length: 4K}}", "cannot be reset" },
 	};
+	struct vdb_client *client = broker_connect();
+	struct vdb_lease lease = broker_acquire(client, "edu/page", 0);
 	char text[512];
 
+	snprintf(text, sizeof(text), "devices:\n  edu: {function: @EDU@, %s%s}\n",
+		 strstr(cases[_i].device, "reset") ? "" : "reset: never, ", cases[_i].device);
+	broker_configure(text);
+	kill(lender, SIGHUP);
+	broker_wait_log("the reload is rejected");
+	ck_assert(broker_logged(cases[_i].message));
+	ck_assert_works(vdb_client_release(client, lease.id));
+}
+END_TEST
+
+/* The same at a start: the device is not lent from. */
+START_TEST(slices_that_a_device_does_not_have_at_the_start)
+{
 	broker_stop(lender, SIGTERM);
 	manager_forget("");
-	snprintf(text, sizeof(text), "device \"edu\" { bdf = \"@EDU@\" %s }\n", cases[_i].slice);
-	broker_configure(text);
-	broker_start_fails();
-	ck_assert(broker_logged(cases[_i].message));
-	broker_configure(lender_config);
+	broker_configure("devices:\n  edu: {function: @EDU@, reset: never, slices: {x: {length: 2M, allow: everybody}}}\n");
 	lender = broker_start();
+	broker_wait_log("ends at 0x200000, BAR 0");
+	ck_assert_int_eq(broker_acquire_error(broker_connect(), "edu/x", 0, 0, 0), ENODEV);
 }
 END_TEST
 
@@ -463,6 +475,7 @@ Suite *suite(void)
 	tcase_add_checked_fixture(tc, lender_start, lender_stop);
 	tcase_add_test(tc, reload_ends_what_is_no_longer_allowed);
 	tcase_add_test(tc, bad_reload_changes_nothing);
-	tcase_add_loop_test(tc, impossible_slices_are_refused_at_the_start, 0, 3);
+	tcase_add_loop_test(tc, slices_that_a_device_does_not_have, 0, 3);
+	tcase_add_test(tc, slices_that_a_device_does_not_have_at_the_start);
 	return s;
 }

@@ -186,13 +186,9 @@ END_TEST
 /* ---- with the broker ---- */
 
 static const char config[] =
-	"user = \"client\"\n"
-	"device \"edu\" {\n"
-	"	bdf = \"@EDU@\"\n"
-	"	reset = never\n"
-	"	slice \"page\" { length = 0x1000 users = { \"*\" } }\n"
-	"	slice \"array\" { length = 0x1000 offset = 0x8000 count = 8 users = { \"*\" } }\n"
-	"}\n";
+	"devices: {edu: {function: @EDU@, reset: never, slices: {\n"
+	"  page: {length: 4K, allow: everybody},\n"
+	"  array: {length: 4K, offset: 32K, count: 8, allow: everybody}}}}\n";
 static pid_t broker;
 
 #define S	"-S " MANAGER_SOCKET
@@ -227,7 +223,7 @@ START_TEST(slices_and_leases)
 	ck_assert_int_eq(json_unpack(one, "{s:s,s:I}", "name", &name, "free", &nr_free), 0);
 	ck_assert_str_eq(name, "edu/array");
 	ck_assert_int_eq(nr_free, 7);
-	ck_assert_uint_eq(json_object_size(one), 11);
+	ck_assert_uint_eq(json_object_size(one), 13);
 
 	ck_assert_runs("leases " S);
 	check_says("edu/array[3]");
@@ -261,11 +257,11 @@ START_TEST(registers_of_a_slice)
 	check_says("0xfffffffe");
 	broker_acquire(client, "edu/page", 0);
 	ck_assert_int_eq(vfio_dmabuf("read " S " edu/page 4"), 1);
-	check_says("edu/page is lent already");
+	check_says("\"edu/page\" is granted to others");
 }
 END_TEST
 
-/* A broker that has this answer for everybody. */
+/* A broker that has this answer for everybody; 0: it closes the connection. */
 static void refuse_all(const char *path, uint32_t code)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -285,7 +281,7 @@ static void refuse_all(const char *path, uint32_t code)
 			.header = { .type = VDP_ERROR }, .code = code, .text = "no",
 		};
 
-		if (recv(fd, &hello, sizeof(hello), 0) == sizeof(hello)) {
+		if (recv(fd, &hello, sizeof(hello), 0) == sizeof(hello) && code) {
 			answer.header.serial = hello.header.serial;
 			send(fd, &answer, sizeof(answer), MSG_NOSIGNAL);
 		}
@@ -301,9 +297,9 @@ START_TEST(brokers_that_do_not_answer)
 	ck_assert_int_eq(shell(AS_CLIENT "slices " S), 1);
 	check_says("Permission denied; its mode says who may connect (SocketMode= of vfio-dmabufd.socket)");
 	ck_assert_works(chmod(MANAGER_SOCKET, 0666));
-	refuse_all("/tmp/full.socket", VDP_ERROR_LIMIT);
+	refuse_all("/tmp/full.socket", 0);
 	ck_assert_int_eq(vfio_dmabuf("slices -S /tmp/full.socket"), 1);
-	check_says("; you, or all, have as many connections as there may be");
+	check_says("; you, or all users, may have as many connections as the broker allows");
 	refuse_all("/tmp/other.socket", VDP_ERROR_VERSION);
 	ck_assert_int_eq(vfio_dmabuf("slices -S /tmp/other.socket"), 1);
 	check_says("; vfio-dmabuf and vfio-dmabufd are of different versions, update both");
@@ -335,6 +331,8 @@ START_TEST(doctor_finds_what_is_there)
 {
 	json_t *list;
 
+	/* It waits for the device to be open. */
+	broker_acquire(broker_connect(), "edu/page", 0);
 	ck_assert_runs("doctor " S);
 	check_says("functions have IOMMU groups");
 	check_says(DRIVER " is loaded");

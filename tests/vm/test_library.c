@@ -73,6 +73,13 @@ START_TEST(what_cannot_be_opened)
 	ck_assert_int_eq(errno, EINVAL);
 	ck_assert_ptr_null(vdb_device_open("0000:7f:00.0"));
 	ck_assert_int_eq(errno, ENOENT);
+	for (int i = 0; i < 5; i++) {
+		static const char *const tokens[] = { "", "8b3a1e60", "8b3a1e60-5a0c-4c6c-9d5e-0a6d1f2c7e1",
+			"8b3a1e60-5a0c-4c6c-9d5e-0a6d1f2c7e111", "8b3a1e60-5a0c-4c6c-9d5e-0a6d1f2c7e1g" };
+
+		ck_assert_ptr_null(vdb_device_open_token(lab_bdf("EDU"), tokens[i]));
+		ck_assert_int_eq(errno, EINVAL);
+	}
 	owner_open_edu();
 	ck_assert_ptr_null(vdb_device_open(lab_bdf("EDU")));
 	ck_assert_int_eq(errno, EBUSY);
@@ -191,6 +198,7 @@ static bool count_buffer(const struct vdb_buffer *buffer, void *data)
 START_TEST(stock_driver_offers_nothing)
 {
 	const struct vdb_range range = { 0, PAGE };
+	struct vdb_buffer buffer;
 
 	ck_assert_int_eq(system("modprobe vfio-pci"), 0);
 	driver_bind(lab_bdf("EDU2"), "vfio-pci");
@@ -199,6 +207,7 @@ START_TEST(stock_driver_offers_nothing)
 	errno = 0;
 	ck_assert_ptr_null(vdb_slice_export(owner, 0, &range, 1, 0));
 	ck_assert_int_eq(errno, ENOTTY);
+	ck_assert_fails(vdb_device_export(owner, 0, &range, 1, 0, &buffer), ENOTTY);
 	ck_assert_fails(vdb_device_list(owner, count_buffer, NULL), ENOTTY);
 	ck_assert_fails(vdb_device_revoke_id(owner, 1), ENOTTY);
 	ck_assert_fails(vdb_device_watch(owner), ENOTTY);
@@ -211,7 +220,8 @@ END_TEST
 START_TEST(core_export_offers_nothing)
 {
 	const struct vdb_range range = { 0, PAGE };
-	int error[2], before, after;
+	struct vdb_buffer buffer;
+	int error[4], before, after;
 
 	owner_open_edu();
 	ck_assert_works(sysfs_write(lab_bdf("EDU"), "vfio_dmabuf/core_export", "1"));
@@ -220,11 +230,12 @@ START_TEST(core_export_offers_nothing)
 	for (int i = 0; i < 2; i++) {
 		errno = 0;
 		error[i] = vdb_slice_export(owner, 0, &range, 1, i ? VDB_WC : 0) ? 0 : errno;
+		error[2 + i] = vdb_device_export(owner, 0, &range, 1, i ? VDB_WC : 0, &buffer) < 0 ? errno : 0;
 	}
 	after = dup(0);
 	ck_assert_works(sysfs_write(lab_bdf("EDU"), "vfio_dmabuf/core_export", "0"));
-	ck_assert_int_eq(error[0], EOPNOTSUPP);
-	ck_assert_int_eq(error[1], EOPNOTSUPP);
+	for (int i = 0; i < 4; i++)
+		ck_assert_int_eq(error[i], EOPNOTSUPP);
 	ck_assert_int_eq(after, before);
 	ck_assert_uint_eq(vdb_read32(owner_map(owner_export(0, 0, PAGE, 0), PROT_READ)), EDU_ID_VALUE);
 }
@@ -255,6 +266,28 @@ START_TEST(slice_knows_what_it_is)
 }
 END_TEST
 
+START_TEST(exported_without_an_object)
+{
+	const struct vdb_range ranges[] = { { 3 * PAGE, PAGE }, { PAGE, 2 * PAGE } };
+	const unsigned int flags = VDB_READ_ONLY | VDB_WC;
+	struct vdb_buffer buffer;
+	struct vdb_slice *slice;
+	int fd = vdb_device_export(owner, 0, ranges, 2, flags, &buffer);
+
+	ck_assert_works(fd);
+	ck_assert_int_eq(fcntl(fd, F_GETFD), FD_CLOEXEC);
+	ck_assert_uint_eq(buffer.offset, 3 * PAGE);
+	ck_assert_uint_eq(buffer.length, 3 * PAGE);
+	ck_assert_uint_eq(buffer.nr_ranges, 2);
+	ck_assert_uint_eq(buffer.flags, flags);
+	slice = vdb_slice_from_fd(fd, -1, NULL, 0, buffer.offset, flags);
+	ck_assert_ptr_nonnull(slice);
+	ck_assert_uint_eq(vdb_slice_id(owner, slice), buffer.id);
+	ck_assert_works(vdb_device_revoke_id(owner, buffer.id));
+	vdb_slice_free(slice);
+}
+END_TEST
+
 START_TEST(bad_exports)
 {
 	static const struct {
@@ -271,10 +304,14 @@ START_TEST(bad_exports)
 		{ 1, { 0, PAGE }, 0, ENODEV },
 	};
 
+	struct vdb_buffer buffer;
+
 	errno = 0;
 	ck_assert_ptr_null(vdb_slice_export(owner, cases[_i].bar, &cases[_i].range, 1,
 					    cases[_i].flags));
 	ck_assert_int_eq(errno, cases[_i].error);
+	ck_assert_fails(vdb_device_export(owner, cases[_i].bar, &cases[_i].range, 1,
+					  cases[_i].flags, &buffer), cases[_i].error);
 	ck_assert_ptr_null(vdb_slice_export(owner, 0, &cases[_i].range, 0, 0));
 	ck_assert_int_eq(errno, EINVAL);
 }
@@ -814,6 +851,7 @@ Suite *suite(void)
 	tc = add_group(s, "slices");
 	tcase_add_checked_fixture(tc, owner_open_edu, NULL);
 	tcase_add_test(tc, slice_knows_what_it_is);
+	tcase_add_test(tc, exported_without_an_object);
 	tcase_add_loop_test(tc, bad_exports, 0, 6);
 	tcase_add_test(tc, bad_mappings);
 	tcase_add_test(tc, part_of_a_slice);

@@ -1,31 +1,36 @@
 // SPDX-License-Identifier: MIT
-/* A new configuration holds for the leases that there are, or is not taken. */
+/*
+ * A new configuration holds for the leases that there are, or is not taken; one that
+ * is broken ends none of them.
+ */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <linux/capability.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "broker.h"
 #include "manager.h"
 #include "suite.h"
+#include "sysfs.h"
 
 static pid_t broker;
+
+#define MEM	"devices: {mem: {function: @IVSHMEM@, reset: never, slices: {\n "
+#define END	" }}}\n"
+#define B_APART	"b: {bar: 2, offset: 4M, length: 4K, allow: everybody}\n"
 
 /* What is said of slice "a"; slice "b" is always the same. */
 static void configure(const char *a)
 {
 	char text[512];
 
-	snprintf(text, sizeof(text),
-		 "device \"mem\" {\n"
-		 "	bdf = \"@IVSHMEM@\"\n"
-		 "	reset = never\n"
-		 "	slice \"a\" { bar = 2 users = { \"*\" } %s }\n"
-		 "	slice \"b\" { bar = 2 offset = 0x400000 length = 0x1000 users = { \"*\" } }\n"
-		 "}\n", a);
+	snprintf(text, sizeof(text), MEM "a: {bar: 2, allow: everybody, %s},\n " B_APART END, a);
 	broker_configure(text);
 }
 
@@ -38,8 +43,7 @@ static void start_with(const char *a)
 static void reload_with(const char *a)
 {
 	configure(a);
-	kill(broker, SIGHUP);
-	manager_wait_ready();
+	broker_reload(broker, true);
 }
 
 static void setup(void)
@@ -58,11 +62,11 @@ START_TEST(time_is_limited_from_now_on)
 	struct vdb_client *client;
 	struct vdb_lease a, b;
 
-	start_with(_i ? "length = 0x1000 max_seconds = 1000" : "length = 0x1000");
+	start_with(_i ? "length: 4K, max_time: 1000s" : "length: 4K");
 	client = broker_connect();
 	a = broker_acquire(client, "mem/a", 0);
 	b = broker_acquire(client, "mem/b", 0);
-	reload_with("length = 0x1000 max_seconds = 1");
+	reload_with("length: 4K, max_time: 1s");
 	broker_expect(client, a.id, VDB_REVOKED, VDB_END_EXPIRED);
 	ck_assert_works(vdb_client_release(client, b.id));
 }
@@ -74,10 +78,10 @@ START_TEST(time_that_is_left_stays)
 	struct vdb_client *client;
 	struct vdb_lease a;
 
-	start_with("length = 0x1000 max_seconds = 1");
+	start_with("length: 4K, max_time: 1s");
 	client = broker_connect();
 	a = broker_acquire(client, "mem/a", 0);
-	reload_with("length = 0x1000 max_seconds = 1000");
+	reload_with("length: 4K, max_time: 1000s");
 	broker_expect(client, a.id, VDB_REVOKED, VDB_END_EXPIRED);
 }
 END_TEST
@@ -87,12 +91,12 @@ START_TEST(shared_becomes_exclusive)
 	struct vdb_client *clients[2];
 	struct vdb_lease leases[2];
 
-	start_with("length = 0x1000 sharing = shared");
+	start_with("length: 4K, sharing: shared");
 	for (int i = 0; i < 2; i++) {
 		clients[i] = broker_connect();
 		leases[i] = broker_acquire(clients[i], "mem/a", 0);
 	}
-	reload_with("length = 0x1000 sharing = exclusive");
+	reload_with("length: 4K, sharing: exclusive");
 	for (int i = 0; i < 2; i++)
 		broker_expect(clients[i], leases[i].id, VDB_REVOKED, VDB_END_REVOKED);
 	broker_acquire(clients[0], "mem/a", 0);
@@ -104,10 +108,10 @@ START_TEST(attribute_changes)
 	struct vdb_client *client;
 	struct vdb_lease lease;
 
-	start_with("length = 0x1000 memory = \"write-combining\"");
+	start_with("length: 4K, memory: write-combining");
 	client = broker_connect();
 	lease = broker_acquire(client, "mem/a", 0);
-	reload_with("length = 0x1000 memory = \"uncached\"");
+	reload_with("length: 4K, memory: uncached");
 	broker_expect(client, lease.id, VDB_REVOKED, VDB_END_REVOKED);
 	lease = broker_acquire(client, "mem/a", 0);
 	ck_assert_uint_eq(vdb_slice_flags(lease.slice), 0);
@@ -117,18 +121,19 @@ END_TEST
 START_TEST(impossible_slice_is_refused)
 {
 	static const char *const impossible[] = {
-		"length = 0x1000 offset = 0x1000000",	/* the BAR ends there */
-		"length = 0x1000 count = 4096 offset = 0x800000",
+		"length: 4K, offset: 16M",	/* the BAR ends there */
+		"length: 4K, count: 4096, offset: 8M",
 	};
 	struct vdb_client *client;
 	struct vdb_lease lease;
 
-	start_with("length = 0x1000");
+	start_with("length: 4K");
 	client = broker_connect();
 	lease = broker_acquire(client, "mem/a", 0);
-	reload_with(impossible[_i]);
+	configure(impossible[_i]);
+	broker_reload(broker, false);
 	ck_assert(broker_logged("mem/a: it ends at"));
-	ck_assert(broker_logged("the configuration stays as it was"));
+	manager_wait_status("The last reload was rejected: mem/a: it ends at");
 	ck_assert_works(vdb_client_release(client, lease.id));
 	broker_acquire(client, "mem/a", 0);
 }
@@ -136,15 +141,15 @@ END_TEST
 
 /* ---- what is done when a lease ends is what held when it was lent ---- */
 
-#define A_PAGE	"slice \"a\" { bar = 2 length = 0x1000 users = { \"*\" } " \
-		"quiesce = { \"0x0:32=0x11111111\" } }\n"
-#define B_PAGE	"slice \"b\" { bar = 2 length = 0x1000 offset = 0x1000 users = { \"*\" } }\n"
+#define A_PAGE	"a: {bar: 2, length: 4K, allow: everybody, " \
+		"on_release: [{offset: 0, value: 0x11111111}]},\n "
+#define B_PAGE	"b: {bar: 2, length: 4K, offset: 4K, allow: everybody}\n"
 
 static void configure_slices(const char *device, const char *bdf, const char *reset, const char *slices)
 {
 	char text[1024];
 
-	snprintf(text, sizeof(text), "device \"%s\" { bdf = \"%s\" reset = %s\n %s }\n",
+	snprintf(text, sizeof(text), "devices: {%s: {function: %s, reset: %s, slices: {\n %s" END,
 		 device, bdf, reset, slices);
 	broker_configure(text);
 }
@@ -156,8 +161,7 @@ static void change_configuration(bool restart)
 		broker_stop(broker, SIGKILL);
 		broker = broker_start();
 	} else {
-		kill(broker, SIGHUP);
-		manager_wait_ready();
+		broker_reload(broker, true);
 	}
 }
 
@@ -165,14 +169,14 @@ START_TEST(registers_of_a_slice_that_changes)
 {
 	static const char *const changes[] = {
 		/* moved, with other registers */
-		"slice \"a\" { bar = 2 length = 0x1000 offset = 0x1000 users = { \"*\" }\n"
-		"	quiesce = { \"0x10:32=0x22222222\" } }\n"
-		"slice \"b\" { bar = 2 length = 0x1000 users = { \"*\" } }\n",
+		"a: {bar: 2, length: 4K, offset: 4K, allow: everybody,\n"
+		"  on_release: [{offset: 0x10, value: 0x22222222}]},\n"
+		" b: {bar: 2, length: 4K, allow: everybody}\n",
 		/* larger, with registers where it was not */
-		"slice \"a\" { bar = 2 length = 0x2000 users = { \"*\" }\n"
-		"	quiesce = { \"0x1010:32=0x22222222\" } }\n",
+		"a: {bar: 2, length: 8K, allow: everybody,\n"
+		"  on_release: [{offset: 0x1010, value: 0x22222222}]}\n",
 		/* renamed */
-		"slice \"c\" { bar = 2 length = 0x2000 users = { \"*\" } }\n",
+		"c: {bar: 2, length: 8K, allow: everybody}\n",
 	};
 	static const char *const names[] = { "mem/b", "mem/a", "mem/c" };
 	struct vdb_client *client, *other;
@@ -212,7 +216,7 @@ START_TEST(reset_of_a_slice_that_is_removed)
 	struct vdb_lease lease;
 	char *map;
 
-	configure_slices("nvme", "@NVME@", "always", "slice \"a\" { length = 0x1000 users = { \"*\" } }");
+	configure_slices("nvme", "@NVME@", "always", "a: {length: 4K, allow: everybody}");
 	broker = broker_start();
 	client = broker_connect();
 	lease = broker_acquire(client, "nvme/a", 0);
@@ -220,12 +224,222 @@ START_TEST(reset_of_a_slice_that_is_removed)
 	vdb_write32(map + 0x14, 0x00460000);
 	ck_assert_uint_eq(vdb_read32(map + 0x14), 0x00460000);
 
-	configure_slices("nvme", "@NVME@", "never", "slice \"b\" { length = 0x1000 users = { \"*\" } }");
+	configure_slices("nvme", "@NVME@", "never", "b: {length: 4K, allow: everybody}");
 	change_configuration(_i);
 	broker_expect(client, lease.id, VDB_REVOKED, VDB_END_REVOKED);
 	lease = broker_acquire(client, "nvme/b", 0);
 	map = vdb_slice_map(lease.slice, 0, 0, PROT_READ);
 	ck_assert_uint_eq(vdb_read32(map + 0x14), 0);
+}
+END_TEST
+
+/* A device that gets another name is the same device. */
+START_TEST(device_is_renamed)
+{
+	struct vdb_client *client;
+	struct vdb_lease lease;
+
+	configure_slices("mem", "@IVSHMEM@", "never", A_PAGE B_PAGE);
+	broker = broker_start();
+	client = broker_connect();
+	lease = broker_acquire(client, "mem/b", 0);
+	configure_slices("other", "@IVSHMEM@", "never", A_PAGE B_PAGE);
+	change_configuration(_i);
+	broker_expect(client, lease.id, VDB_REVOKED, VDB_END_REVOKED);
+	broker_acquire(client, "other/b", 0);
+	ck_assert_int_eq(broker_acquire_error(client, "mem/b", 0, 0, 0), ENOENT);
+}
+END_TEST
+
+/* What is configured later is opened then, and what is no longer configured is closed. */
+START_TEST(devices_come_and_go)
+{
+	struct vdb_client *client;
+	struct vdb_lease lease;
+
+	configure_slices("mem", "@IVSHMEM@", "never", B_PAGE);
+	broker = broker_start();
+	client = broker_connect();
+	lease = broker_acquire(client, "mem/b", 0);
+	configure_slices("nvme", "@NVME@", "never", "a: {length: 4K, allow: everybody}");
+	change_configuration(_i);
+	broker_expect(client, lease.id, VDB_REVOKED, VDB_END_REVOKED);
+	broker_acquire(client, "nvme/a", 0);
+	/* Nobody has the other one open: neither the broker nor the manager. */
+	manager_wait_count(broker_name_of_device("IVSHMEM"), 0);
+	manager_wait_count("device-", 1);
+}
+END_TEST
+
+/* ---- mistakes end no lease ---- */
+
+static struct vdb_status status_of(struct vdb_client *client)
+{
+	struct vdb_status status;
+
+	ck_assert_works(vdb_client_status(client, &status));
+	return status;
+}
+
+START_TEST(rejected_reload_says_so)
+{
+	struct vdb_client *client;
+	struct vdb_lease lease;
+
+	start_with("length: 4K");
+	client = broker_connect();
+	lease = broker_acquire(client, "mem/a", 0);
+	manager_wait_status("1 of 1 devices are open");
+	ck_assert_str_eq(status_of(client).problem, "");
+
+	configure("length: 3K");
+	broker_reload(broker, false);
+	ck_assert(broker_logged("/tmp/broker.yaml:2:"));
+	manager_wait_status("The last reload was rejected: /tmp/broker.yaml:2:");
+	ck_assert_ptr_nonnull(strstr(status_of(client).problem, "/tmp/broker.yaml:2:"));
+	ck_assert(status_of(client).lends);
+	/* What was in force still is. */
+	ck_assert_int_eq(vdb_slice_state(lease.slice, NULL), VDB_LIVE);
+	broker_acquire(client, "mem/b", 0);
+	ck_assert_works(vdb_client_release(client, lease.id));
+	broker_acquire(client, "mem/a", 0);
+
+	reload_with("length: 4K");
+	manager_wait_status("1 of 1 devices are open");
+	ck_assert_str_eq(status_of(client).problem, "");
+}
+END_TEST
+
+/* A restart or an upgrade, with a mistake in the configuration. */
+START_TEST(broken_start_serves_what_there_is)
+{
+	const int numbers[] = { SIGTERM, SIGKILL };
+	struct vdb_client *client;
+	struct vdb_lease a, b;
+	char *map;
+
+	configure_slices("mem", "@IVSHMEM@", "never", A_PAGE B_PAGE);
+	broker = broker_start();
+	client = broker_connect();
+	a = broker_acquire(client, "mem/a", 0);
+	b = broker_acquire(client, "mem/b", 0);
+	map = vdb_slice_map(b.slice, 0, 0, PROT_READ | PROT_WRITE);
+
+	broker_configure("devices: [nonsense\n");
+	for (int i = 0; i < 2; i++) {
+		broker_stop(broker, numbers[_i]);
+		broker = broker_start();
+		manager_wait_status("Nothing new is granted: /tmp/broker.yaml:");
+		ck_assert(!status_of(client).lends);
+		ck_assert_ptr_nonnull(strstr(status_of(client).problem, "/tmp/broker.yaml:"));
+		ck_assert_int_eq(broker_acquire_error(broker_connect(), "mem/b", 0, 0, 0), EIO);
+	}
+	/* Leases end as they would have, with their registers written. */
+	vdb_write32(map, 1);
+	ck_assert_int_eq(vdb_slice_state(b.slice, NULL), VDB_LIVE);
+	map = vdb_slice_map(a.slice, 0, 0, PROT_READ | PROT_WRITE);
+	vdb_write32(map, 2);
+	ck_assert_works(vdb_client_release(client, a.id));
+	ck_assert_int_eq(broker_acquire_error(client, "mem/a", 0, 0, 0), EIO);
+
+	configure_slices("mem", "@IVSHMEM@", "never", A_PAGE B_PAGE);
+	broker_reload(broker, true);
+	manager_wait_status("1 of 1 devices are open");
+	a = broker_acquire(client, "mem/a", 0);
+	map = vdb_slice_map(a.slice, 0, 0, PROT_READ | PROT_WRITE);
+	ck_assert_uint_eq(vdb_read32(map), 0x11111111);
+	ck_assert_works(vdb_client_release(client, b.id));
+}
+END_TEST
+
+/* There has never been a right one, or the device is new in it. */
+START_TEST(broken_first_start_waits_for_a_reload)
+{
+	struct vdb_client *client;
+
+	if (_i)
+		broker_configure("devices: [nonsense\n");
+	else
+		unlink("/tmp/broker.yaml");
+	broker = broker_start();
+	client = broker_connect();
+	ck_assert_int_eq(broker_acquire_error(client, "mem/a", 0, 0, 0), EIO);
+	broker_reload(broker, false);
+	ck_assert(!status_of(client).lends);
+	reload_with("length: 4K");
+	broker_acquire(client, "mem/a", 0);
+}
+END_TEST
+
+/* The broker is no user who may read everything. */
+static void forbid_reading_all(void)
+{
+	ck_assert_works(prctl(PR_CAPBSET_DROP, CAP_DAC_OVERRIDE));
+	ck_assert_works(prctl(PR_CAPBSET_DROP, CAP_DAC_READ_SEARCH));
+}
+
+static void make_conf_d(mode_t mode)
+{
+	mkdir(BROKER_CONF_D, 0755);
+	ck_assert_works(chown(BROKER_CONF_D, 1000, 1000));
+	ck_assert_works(chmod(BROKER_CONF_D, mode));
+}
+
+static void setup_conf_d(void)
+{
+	FILE *file;
+
+	setup();
+	make_conf_d(0755);
+	file = fopen(BROKER_CONF_D "/slice.yaml", "w");
+	ck_assert_ptr_nonnull(file);
+	fprintf(file, "devices: {mem: {function: %s, slices: {" B_APART END, lab_bdf("IVSHMEM"));
+	ck_assert_int_eq(fclose(file), 0);
+}
+
+/* Also after a test that failed. */
+static void remove_conf_d(void)
+{
+	unlink(BROKER_CONF_D "/slice.yaml");
+	rmdir(BROKER_CONF_D);
+}
+
+/* A directory, or a file in it, that the broker cannot read has not become empty. */
+START_TEST(conf_d_that_cannot_be_read)
+{
+	bool restart = _i % 2, file = _i / 2;
+	struct vdb_client *client;
+	struct vdb_lease lease;
+
+	broker_configure(MEM "a: {bar: 2, length: 4K, allow: everybody}\n" END);
+	forbid_reading_all();
+	broker = broker_start();
+	client = broker_connect();
+	lease = broker_acquire(client, "mem/b", 0);
+
+	if (file)
+		ck_assert_works(chmod(BROKER_CONF_D "/slice.yaml", 0));
+	else
+		make_conf_d(0700);
+	if (restart) {
+		broker_stop(broker, SIGTERM);
+		broker = broker_start();
+		manager_wait_status("Nothing new is granted: " BROKER_CONF_D);
+		ck_assert_int_eq(broker_acquire_error(client, "mem/a", 0, 0, 0), EIO);
+	} else {
+		broker_reload(broker, false);
+		manager_wait_status("The last reload was rejected: " BROKER_CONF_D);
+		ck_assert_works(vdb_client_release(client, broker_acquire(client, "mem/a", 0).id));
+	}
+	ck_assert_ptr_nonnull(strstr(status_of(client).problem, "ermission denied"));
+	ck_assert_int_eq(vdb_slice_state(lease.slice, NULL), VDB_LIVE);
+
+	make_conf_d(0755);
+	ck_assert_works(chmod(BROKER_CONF_D "/slice.yaml", 0644));
+	broker_reload(broker, true);
+	broker_acquire(client, "mem/a", 0);
+	ck_assert_works(vdb_client_release(client, lease.id));
+	broker_acquire(client, "mem/b", 0);
 }
 END_TEST
 
@@ -245,5 +459,21 @@ Suite *suite(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, registers_of_a_slice_that_changes, 0, 6);
 	tcase_add_loop_test(tc, reset_of_a_slice_that_is_removed, 0, 2);
+
+	tc = add_group(s, "devices");
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_loop_test(tc, device_is_renamed, 0, 2);
+	tcase_add_loop_test(tc, devices_come_and_go, 0, 2);
+
+	tc = add_group(s, "mistakes");
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, rejected_reload_says_so);
+	tcase_add_loop_test(tc, broken_start_serves_what_there_is, 0, 2);
+	tcase_add_loop_test(tc, broken_first_start_waits_for_a_reload, 0, 2);
+
+	tc = add_group(s, "conf.d");
+	tcase_add_unchecked_fixture(tc, NULL, remove_conf_d);
+	tcase_add_checked_fixture(tc, setup_conf_d, teardown);
+	tcase_add_loop_test(tc, conf_d_that_cannot_be_read, 0, 4);
 	return s;
 }

@@ -16,13 +16,10 @@
 #define S	"-S " MANAGER_SOCKET
 
 static const char config[] =
-	"device \"edu\" {\n"
-	"	bdf = \"@EDU@\"\n"
-	"	reset = never\n"
-	"	slice \"page\" { length = 0x1000 users = { \"*\" } }\n"
-	"	slice \"short\" { length = 0x1000 offset = 0x4000 max_seconds = 2 users = { \"*\" } }\n"
-	"	slice \"array\" { length = 0x1000 offset = 0x8000 count = 8 users = { \"*\" } }\n"
-	"}\n";
+	"devices: {edu: {function: @EDU@, reset: never, slices: {\n"
+	"  page: {length: 4K, allow: everybody},\n"
+	"  short: {length: 4K, offset: 16K, max_time: 2s, allow: everybody},\n"
+	"  array: {length: 4K, offset: 32K, count: 8, allow: everybody}}}}\n";
 static pid_t broker;
 
 static void start_broker(void)
@@ -79,7 +76,7 @@ START_TEST(exit_statuses)
 	ck_assert_int_eq(vfio_dmabuf("run " S " -s edu/page -- /nowhere/at/all"), 127);
 	ck_assert_int_eq(vfio_dmabuf("run " S " -s edu/page -- /etc/passwd"), 126);
 	ck_assert_int_eq(vfio_dmabuf("run " S " -s edu/nothing -- true"), 1);
-	check_says("there is no such slice for you");
+	check_says("there is no slice \"edu/nothing\"");
 }
 END_TEST
 
@@ -105,6 +102,40 @@ START_TEST(few_file_descriptors)
 }
 END_TEST
 
+static void count_waiting(const struct vdb_slice_info *info, void *data)
+{
+	*(uint32_t *)data += info->waiting;
+}
+
+/* As long as it is said, and no longer; when others release it, the program runs. */
+START_TEST(slices_are_waited_for)
+{
+	struct vdb_client *client = broker_connect();
+	struct vdb_lease lease = broker_acquire(client, "edu/page", 0);
+	uint32_t waiting = 0;
+	int status;
+	pid_t pid;
+
+	ck_assert_int_eq(vfio_dmabuf("run " S " -w 1 -s edu/page -- true"), 1);
+	check_says("for all of the time to wait");
+	pid = fork();
+	if (!pid) {
+		execlp("vfio-dmabuf", "vfio-dmabuf", "run", "-S", MANAGER_SOCKET, "-w", "60",
+		       "-s", "edu/page", "--", "sh", "-c", "exit 7", NULL);
+		_exit(99);
+	}
+	while (!waiting) {
+		usleep(10000);
+		ck_assert_works(vdb_client_slices(client, count_waiting, &waiting));
+	}
+	ck_assert_works(vdb_client_release(client, lease.id));
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 7);
+	vdb_slice_free(lease.slice);
+	vdb_client_close(client);
+}
+END_TEST
+
 START_TEST(time_ends)
 {
 	/* The broker ends it, then tells; the program goes on until that is said. */
@@ -112,7 +143,7 @@ START_TEST(time_ends)
 		       "'while vfio-dmabuf leases " S " | grep edu/page; do sleep 0.1; done; sleep 1'");
 	check_says("edu/page: the lease has ended: its time is over");
 	ck_assert_int_eq(vfio_dmabuf("run " S " -t 3 -s edu/short -- true"), 1);
-	check_says("for 2 seconds at most");
+	check_says("or 3 s do not fit \"edu/short\"");
 }
 END_TEST
 
@@ -172,6 +203,7 @@ Suite *suite(void)
 	tcase_add_test(tc, environment_is_json);
 	tcase_add_test(tc, exit_statuses);
 	tcase_add_test(tc, few_file_descriptors);
+	tcase_add_test(tc, slices_are_waited_for);
 	tcase_add_test(tc, time_ends);
 	tcase_add_test(tc, leases_are_renewed);
 	tcase_add_test(tc, signals_are_passed_on);

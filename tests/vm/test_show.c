@@ -68,11 +68,8 @@ static const char *mapped_by(pid_t pid)
 START_TEST(show_draws_who_has_what)
 {
 	static const char config[] =
-		"device \"edu\" {\n"
-		"	bdf = \"@EDU@\"\n"
-		"	reset = never\n"
-		"	slice \"array\" { length = 0x1000 offset = 0x8000 count = 8 users = { \"*\" } }\n"
-		"}\n";
+		"devices: {edu: {function: @EDU@, reset: never, slices: {\n"
+		"  array: {length: 4K, offset: 32K, count: 8, allow: everybody}}}}\n";
 	struct vdb_client *client;
 	struct vdb_lease lease;
 	char text[64];
