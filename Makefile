@@ -15,7 +15,7 @@ help:
 	@echo 'make demo         watch the main job on a stock 7.3 kernel'
 	@echo 'make check        unit tests, and guest tests on stock 7.3, 7.2 and 6.12;'
 	@echo '                  KERNEL=7.2: only there; TEST=revoke: only that'
-	@echo 'make check-packages  the Debian packages on a clean Debian 13'
+	@echo 'make check-packages  the Debian packages on a clean Debian 13; DEBIAN=12: Debian 12'
 	@echo 'make check-debug  the guest tests on a kernel with KASAN, lockdep and more'
 	@echo 'make check-kcsan  tests of races on a kernel that reports data races (KCSAN)'
 	@echo 'make model        Spin looks at every state of a model of the protocol'
@@ -42,9 +42,11 @@ packages: lab
 check: lab
 	@$(ENTER) lab/check $(CHECK_KERNELS)
 
+DEBIAN ?= 13
 check-packages: lab
-	@lab/debian
-	@TEST= $(ENTER) lab/check debian13
+	@lab/debian $(DEBIAN)
+	@$(if $(filter-out 13,$(DEBIAN)),lab/enter --debian $(DEBIAN) -- lab/build-packages debian$(DEBIAN))
+	@TEST= $(ENTER) lab/check debian$(DEBIAN)
 
 debug-kernel kcsan-kernel: lab
 	@. lab/env && $(ENTER) lab/debug-kernel "$$CACHE" $(@:-kernel=)

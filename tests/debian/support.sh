@@ -18,6 +18,12 @@ ok()	# <description> <status> [<file that explains a failure>]
 	fi
 }
 
+skip()	# <description> <reason>
+{
+	nr=$((nr + 1))
+	echo "ok $nr - $1 # SKIP $2"
+}
+
 done_testing()
 {
 	echo "1..$nr"
@@ -36,4 +42,16 @@ bdf_of()	# <name>
 as()	# <user> <command line>
 {
 	setpriv --reuid="$1" --regid="$1" --init-groups sh -c "$2"
+}
+
+# Waits until the broker has logged a line, for two minutes.
+logged()	# <pattern>
+{
+	grep -q -m 1 "$1" < <(timeout 120 journalctl -u vfio-dmabufd.service -n all -f -o cat)
+}
+
+# The process that the service manager started last.
+broker_pid()
+{
+	systemctl show -P MainPID vfio-dmabufd.service
 }
