@@ -104,11 +104,10 @@ static void batch(const struct measurement *m, const char *name,
 			     m->each ? m->each : 1);
 }
 
-void measure(const struct measurement *m, const void *ours, const void *base)
+static uint64_t *begin(const struct measurement *m)
 {
 	size_t size = MOST_COUNTS * m->runs * sizeof(uint64_t);
 	uint64_t *values = malloc(size);
-	unsigned int i;
 
 	ck_assert_ptr_nonnull(values);
 	ck_assert_msg(counts_instructions(),
@@ -117,6 +116,13 @@ void measure(const struct measurement *m, const void *ours, const void *base)
 	printf("# measuring %s\n", m->names[0]);
 	/* Its pages are to be there before faults are counted. */
 	memset(values, 0xff, size);
+	return values;
+}
+
+void measure(const struct measurement *m, const void *ours, const void *base)
+{
+	uint64_t *values = begin(m);
+	unsigned int i;
 
 	for (i = 0; i < m->batches; i++) {
 		if (base && i % 2)
@@ -125,5 +131,15 @@ void measure(const struct measurement *m, const void *ours, const void *base)
 		if (base && i % 2 == 0)
 			batch(m, "base", base, values);
 	}
+	free(values);
+}
+
+void measure_one(const struct measurement *m, const char *name, const void *side)
+{
+	uint64_t *values = begin(m);
+	unsigned int i;
+
+	for (i = 0; i < m->batches; i++)
+		batch(m, name, side, values);
 	free(values);
 }

@@ -45,6 +45,9 @@ struct measurement {
  */
 void measure(const struct measurement *m, const void *ours, const void *base);
 
+/* Only one side, "ours" or "base": of what cannot be both at the same time. */
+void measure_one(const struct measurement *m, const char *name, const void *side);
+
 /* Records a number that measure() did not produce. */
 void record(const char *name, const char *side, unsigned int runs,
 	    double median, double mean);
