@@ -12,6 +12,10 @@
 #define VERSION		2
 #define MAX_FDS		8	/* room for those that do not belong */
 
+/* As the kernel has them since Linux 6.5 and 2.6.18; the C library's headers may be older. */
+#define CMSG_PIDFD	4	/* SCM_PIDFD: for a socket with SO_PASSPIDFD */
+#define MAX_LABEL	4096	/* bytes of SCM_SECURITY: for one with SO_PASSSEC */
+
 /* In the machine's byte order, as it does not leave the machine. */
 struct slice_message {
 	uint16_t magic;
@@ -60,7 +64,11 @@ int vdb_send_fds(int socket, const void *data, size_t size, const int *fds,
 	return 0;
 }
 
-/* Takes all fds out of a message: how many, of which those that fit are put into @fds. */
+/*
+ * Takes all fds out of a message: the number of those that were sent, of which those
+ * that fit are put into @fds.  A pidfd was not sent: the kernel adds it if the caller's
+ * socket has SO_PASSPIDFD, and the library has no use for it.
+ */
 static unsigned int take_fds(struct msghdr *message, int *fds, unsigned int max)
 {
 	unsigned int nr = 0;
@@ -68,18 +76,19 @@ static unsigned int take_fds(struct msghdr *message, int *fds, unsigned int max)
 	for (struct cmsghdr *header = CMSG_FIRSTHDR(message); header;
 	     header = CMSG_NXTHDR(message, header)) {
 		size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		bool rights = header->cmsg_type == SCM_RIGHTS;
 
-		if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS)
+		if (header->cmsg_level != SOL_SOCKET || (!rights && header->cmsg_type != CMSG_PIDFD))
 			continue;
 		for (size_t i = 0; i < count; i++) {
 			int fd;
 
 			memcpy(&fd, CMSG_DATA(header) + i * sizeof(int), sizeof(fd));
-			if (nr < max)
+			if (rights && nr < max)
 				fds[nr] = fd;
 			else
 				vdb_close(fd);
-			nr++;
+			nr += rights;
 		}
 	}
 	return nr;
@@ -90,9 +99,12 @@ ssize_t vdb_receive_fds(int socket, void *data, size_t size, int *fds,
 {
 	union {
 		struct cmsghdr align;
-		/* The fds come behind the credentials, if the socket has SO_PASSCRED. */
-		char space[CMSG_SPACE(sizeof(struct ucred)) +
-			   CMSG_SPACE(MAX_FDS * sizeof(int))];
+		/*
+		 * What the caller's socket is set to get comes beside the fds: credentials,
+		 * a security label and a pidfd.  Without room for them fds would be lost.
+		 */
+		char space[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(MAX_LABEL) +
+			   CMSG_SPACE(MAX_FDS * sizeof(int)) + CMSG_SPACE(sizeof(int))];
 	} control;
 	struct iovec iov = { .iov_base = data, .iov_len = size };
 	struct msghdr message = {

@@ -14,6 +14,10 @@
 #include "internal.h"
 #include "suite.h"
 
+#ifndef SO_PASSPIDFD
+#define SO_PASSPIDFD	76
+#endif
+
 static int ends[2];
 
 /* The message as it stands on the wire; see lib/pass.c. */
@@ -144,6 +148,52 @@ START_TEST(credentials_leave_room_for_fds)
 }
 END_TEST
 
+/* The socket may also be set to get a pidfd of the sender; since Linux 6.5. */
+static void pass_pidfds(void)
+{
+	int on = 1;
+
+	ck_assert_works(setsockopt(ends[0], SOL_SOCKET, SO_PASSPIDFD, &on, sizeof(on)));
+}
+
+static const char *no_pidfds(void)
+{
+	int on = 1, fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	int ret = setsockopt(fd, SOL_SOCKET, SO_PASSPIDFD, &on, sizeof(on));
+
+	close(fd);
+	return ret ? "the kernel passes no pidfds" : NULL;
+}
+
+START_TEST(pidfds_are_closed)
+{
+	pass_pidfds();
+	for (int i = 0; i < 10; i++) {
+		check_refused(&good, sizeof(good), i % 4);
+		check_refused(&good, 1, 0);
+	}
+}
+END_TEST
+
+START_TEST(pidfd_is_no_fd_of_the_message)
+{
+	int on = 1, file = some_file(), before, fds[2] = { file, file };
+	struct wire got;
+	bool lost;
+
+	pass_pidfds();
+	ck_assert_works(setsockopt(ends[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)));
+	ck_assert_works(setsockopt(ends[0], SOL_SOCKET, SO_PASSSEC, &on, sizeof(on)));
+	ck_assert_works(vdb_send_fds(ends[1], &good, sizeof(good), fds, _i));
+	before = next_fd();
+	ck_assert_int_eq(vdb_receive_fds(ends[0], &got, sizeof(got), fds, 2, 0, &lost), sizeof(got));
+	ck_assert(!lost);
+	ck_assert_int_eq(fds[0] >= 0, _i >= 1);
+	ck_assert_int_eq(fds[1] >= 0, _i >= 2);
+	ck_assert_int_eq(next_fd(), before + _i);
+}
+END_TEST
+
 /* With room for none of the two fds, and for one of them. */
 START_TEST(no_room_for_the_fds)
 {
@@ -222,6 +272,9 @@ Suite *suite(void)
 	tcase_add_loop_test(tc, empty_messages, 0, 3);
 	tcase_add_test(tc, other_magic_or_version);
 	tcase_add_test(tc, credentials_leave_room_for_fds);
+	add_test_or_skip(tc, pidfds_are_closed, no_pidfds());
+	if (!no_pidfds())
+		tcase_add_loop_test(tc, pidfd_is_no_fd_of_the_message, 0, 3);
 	tcase_add_loop_test(tc, no_room_for_the_fds, 0, 2);
 	tcase_add_test(tc, closed_end);
 
