@@ -100,8 +100,8 @@ static bool add_listed(const struct vdb_buffer *listed, void *data)
 	struct listing *listing = data;
 	struct buffer buffer = {
 		.bar = listed->bar,
-		.slice = !(listed->flags & VDB_BAR_MAPPING),
-		.read_only = listed->flags & VDB_READ_ONLY,
+		.slice = !(listed->flags & VDB_FLAG_BAR_MAPPING),
+		.read_only = listed->flags & VDB_FLAG_READ_ONLY,
 		.mappings = listed->mappings,
 		.size = listed->length,
 		.importers = listed->dma_maps,
@@ -112,7 +112,7 @@ static bool add_listed(const struct vdb_buffer *listed, void *data)
 	};
 
 	snprintf(buffer.state, sizeof(buffer.state), "%s", state_name(listed->state));
-	strcpy(buffer.memattr, listed->flags & VDB_WC ? "wc" : "nc");
+	strcpy(buffer.memattr, listed->flags & VDB_FLAG_WC ? "wc" : "nc");
 	/* One that has just been released has none. */
 	if (listed->nr_ranges == 1 || read_ranges(listing->device, listed->id, &buffer))
 		add(listing->buffers, &buffer);

@@ -40,7 +40,7 @@ static void on_slice(const struct vdb_slice_info *info, void *data)
 			"{s:s,s:s,s:i,s:I,s:I,s:b,s:b,s:b,s:I,s:I,s:I,s:I,s:s}",
 			"name", info->name, "bdf", info->bdf, "bar", info->bar,
 			"offset", (json_int_t)info->offset, "length", (json_int_t)info->length,
-			"read_only", info->flags & VDB_READ_ONLY, "write_combining", info->flags & VDB_WC,
+			"read_only", info->flags & VDB_FLAG_READ_ONLY, "write_combining", info->flags & VDB_FLAG_WC,
 			"exclusive", info->exclusive, "count", (json_int_t)info->count,
 			"free", (json_int_t)info->free, "waiting", (json_int_t)info->waiting,
 			"max_seconds", (json_int_t)info->max_seconds, "device", device_phase_name(info->device)));
@@ -48,8 +48,8 @@ static void on_slice(const struct vdb_slice_info *info, void *data)
 	}
 	printf("%-24s  %s BAR %u 0x%" PRIx64 "+0x%" PRIx64 "  %u of %u free%s%s%s", info->name, info->bdf,
 	       info->bar, info->offset, info->length, info->free, info->count,
-	       info->exclusive ? "" : ", shared", info->flags & VDB_READ_ONLY ? ", read-only" : "",
-	       info->flags & VDB_WC ? ", write-combining" : "");
+	       info->exclusive ? "" : ", shared", info->flags & VDB_FLAG_READ_ONLY ? ", read-only" : "",
+	       info->flags & VDB_FLAG_WC ? ", write-combining" : "");
 	if (info->waiting)
 		printf(", %u waiting", info->waiting);
 	if (info->max_seconds)
@@ -70,7 +70,7 @@ static void on_lease(const struct vdb_lease_info *info, void *data)
 			"lease", (json_int_t)info->id, "slice", info->name, "index", (json_int_t)info->index,
 			"bdf", info->bdf, "bar", info->bar,
 			"offset", (json_int_t)info->offset, "length", (json_int_t)info->length,
-			"read_only", info->flags & VDB_READ_ONLY, "write_combining", info->flags & VDB_WC,
+			"read_only", info->flags & VDB_FLAG_READ_ONLY, "write_combining", info->flags & VDB_FLAG_WC,
 			"state", lease_phase_name(info), "client", info->client,
 			"pid", (json_int_t)info->pid, "uid", (json_int_t)info->uid, "gid", (json_int_t)info->gid,
 			"seconds", (json_int_t)info->seconds));
@@ -78,7 +78,7 @@ static void on_lease(const struct vdb_lease_info *info, void *data)
 	}
 	printf("%-6" PRIu64 "  %s[%s]  %s BAR %u 0x%" PRIx64 "+0x%" PRIx64 "  %s%s  %s, pid %u, uid %u",
 	       info->id, info->name, index_text(info, text), info->bdf, info->bar, info->offset, info->length,
-	       lease_phase_name(info), info->flags & VDB_READ_ONLY ? ", read-only" : "",
+	       lease_phase_name(info), info->flags & VDB_FLAG_READ_ONLY ? ", read-only" : "",
 	       info->client, info->pid, info->uid);
 	if (info->seconds)
 		printf(", %u s left", info->seconds);

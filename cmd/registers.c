@@ -192,7 +192,7 @@ static int write_register(const struct opened *opened)
 	if (try_write(address, args.value))
 		return fail("%s: offset 0x%" PRIx64 " cannot be written: the slice is revoked, or the device suspended",
 			    args.name, args.offset);
-	if (vdb_slice_flags(opened->slice) & VDB_WC)
+	if (vdb_slice_flags(opened->slice) & VDB_FLAG_WC)
 		vdb_wc_flush();
 	return 0;
 }
@@ -220,7 +220,7 @@ int cmd_read(int argc, char **argv)
 	};
 
 	argp_parse(&argp, argc, argv, 0, NULL, &(int){ 2 });
-	return run(VDB_READ_ONLY, read_registers);
+	return run(VDB_FLAG_READ_ONLY, read_registers);
 }
 
 int cmd_write(int argc, char **argv)

@@ -59,7 +59,7 @@ static void parse_slice(char *arg, struct argp_state *state)
 		if (strcmp(comma, ",ro"))
 			argp_error(state, "\"%s\": only \",ro\" may follow a slice", arg);
 		*comma = '\0';
-		args.slices[args.nr].flags = VDB_READ_ONLY;
+		args.slices[args.nr].flags = VDB_FLAG_READ_ONLY;
 	}
 	args.slices[args.nr].text = arg;
 	if (!parse_target(arg, &args.slices[args.nr].target) || args.slices[args.nr].target.direct)
@@ -118,8 +118,8 @@ static void set_environment(void)
 			"bdf", vdb_slice_bdf(slice), "bar", vdb_slice_bar(slice),
 			"offset", (json_int_t)vdb_slice_offset(slice),
 			"length", (json_int_t)vdb_slice_length(slice),
-			"read_only", vdb_slice_flags(slice) & VDB_READ_ONLY,
-			"write_combining", vdb_slice_flags(slice) & VDB_WC));
+			"read_only", vdb_slice_flags(slice) & VDB_FLAG_READ_ONLY,
+			"write_combining", vdb_slice_flags(slice) & VDB_FLAG_WC));
 	}
 	text = json_dumps(list, JSON_COMPACT);
 	setenv("VFIO_DMABUF_SLICES", text, 1);
@@ -182,7 +182,7 @@ static bool tell_events(struct vdb_client *client)
 
 	while ((ret = vdb_client_next(client, &event)) > 0) {
 		for (int i = 0; i < args.nr; i++) {
-			if (leases[i].id != event.lease || event.state != VDB_REVOKED)
+			if (leases[i].id != event.lease || event.state != VDB_STATE_REVOKED)
 				continue;
 			fail("%s: the lease has ended: %s", args.slices[i].text, end_name(event.end));
 			any_ended = true;

@@ -166,7 +166,7 @@ static void client_try(void *map, struct vdb_slice *slice)
 	if (vdb_slice_map(slice, 0, 0, PROT_READ))
 		errx(1, "client: the slice can be mapped after it was revoked");
 	printf("     client: vdb_slice_map() says: %s\n", strerror(errno));
-	if (vdb_slice_state(slice, NULL) != VDB_REVOKED)
+	if (vdb_slice_state(slice, NULL) != VDB_STATE_REVOKED)
 		errx(1, "client: nobody has told that it was revoked");
 	printf("     client: vdb_slice_state() says: revoked\n");
 }

@@ -28,7 +28,7 @@ static bool listen(struct vdb_client *client)
 	while (vdb_client_next(client, &event) == 1) {
 		printf("     worker: the broker says: lease %" PRIu64 " is %s\n", event.lease, states[event.state]);
 		fflush(stdout);
-		if (event.state == VDB_REVOKED)
+		if (event.state == VDB_STATE_REVOKED)
 			return false;
 	}
 	return true;

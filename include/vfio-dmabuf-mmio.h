@@ -52,7 +52,7 @@ VDB_DEFINE_ACCESS(64)
 /**
  * vdb_wc_flush() - send what a write-combining mapping has gathered
  *
- * Stores to a slice with VDB_WC reach the device in any order, whenever the CPU
+ * Stores to a slice with VDB_FLAG_WC reach the device in any order, whenever the CPU
  * likes; those before this call are on their way before anything after it.
  */
 static inline void vdb_wc_flush(void)

@@ -131,21 +131,21 @@ int vdb_device_fd(const struct vdb_device *device);
 int vdb_device_iommu_fd(const struct vdb_device *device);
 
 /* What the driver that the device is bound to can do. */
-#define VDB_CAN_EXPORT	(1u << 0)	/* slices that can be mapped, and revoked */
-#define VDB_CAN_WC	(1u << 1)	/* write-combining slices */
-#define VDB_CAN_EVENTS	(1u << 2)	/* vdb_slice_watch() */
-#define VDB_CAN_LIST	(1u << 3)	/* vdb_device_list() and all that takes an id */
+#define VDB_CAP_EXPORT	(1u << 0)	/* slices that can be mapped, and revoked */
+#define VDB_CAP_WC	(1u << 1)	/* write-combining slices */
+#define VDB_CAP_EVENTS	(1u << 2)	/* vdb_slice_watch() */
+#define VDB_CAP_LIST	(1u << 3)	/* vdb_device_list() and all that takes an id */
 
 /**
- * vdb_device_abilities() - what the device's driver offers
+ * vdb_device_capabilities() - what the device's driver offers
  * @device: any device
  *
  * What an administrator has set for the device does not show here: with
- * core_export vdb_slice_export() fails although there is VDB_CAN_EXPORT.
+ * core_export vdb_slice_export() fails although there is VDB_CAP_EXPORT.
  *
- * Return: VDB_CAN_* bits; 0 for stock vfio-pci, whose exports cannot be mapped.
+ * Return: VDB_CAP_* bits; 0 for stock vfio-pci, whose exports cannot be mapped.
  */
-unsigned int vdb_device_abilities(const struct vdb_device *device);
+unsigned int vdb_device_capabilities(const struct vdb_device *device);
 
 struct vdb_bar {
 	uint64_t size;		/* bytes; 0: there is no such BAR */
@@ -185,16 +185,16 @@ struct vdb_range {
 	uint64_t length;
 };
 
-#define VDB_READ_ONLY	(1u << 0)	/* can never be mapped writable */
-#define VDB_WC		(1u << 1)	/* mapped write-combining instead of uncached */
+#define VDB_FLAG_READ_ONLY	(1u << 0)	/* can never be mapped writable */
+#define VDB_FLAG_WC		(1u << 1)	/* mapped write-combining instead of uncached */
 
 /**
  * vdb_slice_export() - export ranges of a BAR
- * @device: with VDB_CAN_EXPORT
+ * @device: with VDB_CAP_EXPORT
  * @bar: 0 to 5
  * @ranges: in whole pages; the slice has them one behind the other
  * @nr_ranges: at least 1
- * @flags: VDB_* bits above
+ * @flags: VDB_FLAG_* bits
  *
  * Return: the slice, to be given back with vdb_slice_free(), which does not
  * revoke it while others have its fd; NULL with errno:
@@ -202,7 +202,7 @@ struct vdb_range {
  *		pages, or behind the end of the BAR
  *	ENODEV	no such BAR, or one that cannot be mapped
  *	ENOTTY	the device's driver is not dmabuf-vfio-pci
- *	EOPNOTSUPP VDB_WC on a machine without it; or the device's setting
+ *	EOPNOTSUPP VDB_FLAG_WC on a machine without it; or the device's setting
  *		core_export is on, with which nobody can map what is exported
  *	or as VFIO_DEVICE_FEATURE_DMA_BUF says in <vfio-dmabuf/vfio_dmabuf.h>.
  */
@@ -235,7 +235,7 @@ int vdb_slice_revoke(const struct vdb_device *device,
 
 /**
  * vdb_slice_watch() - make a slice tell when it is suspended and revoked
- * @device: that it was exported from, with VDB_CAN_EVENTS
+ * @device: that it was exported from, with VDB_CAP_EVENTS
  * @slice: gets an event fd, which travels with it from then on; one that it
  *	has already is replaced
  *
@@ -259,12 +259,12 @@ const char *vdb_slice_bdf(const struct vdb_slice *slice);	/* "" if not known */
 unsigned int vdb_slice_bar(const struct vdb_slice *slice);
 uint64_t vdb_slice_offset(const struct vdb_slice *slice);	/* of its byte 0 in the BAR */
 uint64_t vdb_slice_length(const struct vdb_slice *slice);
-unsigned int vdb_slice_flags(const struct vdb_slice *slice);	/* VDB_READ_ONLY, VDB_WC */
+unsigned int vdb_slice_flags(const struct vdb_slice *slice);	/* VDB_FLAG_READ_ONLY, VDB_FLAG_WC */
 
 enum vdb_state {
-	VDB_LIVE = 0,
-	VDB_SUSPENDED = 1,	/* for a time: accesses wait or get SIGBUS */
-	VDB_REVOKED = 2,	/* for good */
+	VDB_STATE_LIVE = 0,
+	VDB_STATE_SUSPENDED = 1,	/* for a time: accesses wait or get SIGBUS */
+	VDB_STATE_REVOKED = 2,	/* for good */
 };
 
 /**
@@ -298,13 +298,13 @@ int vdb_slice_state(struct vdb_slice *slice, uint64_t *changes);
  *
  * An owner that was restarted and still has its device fd finds its slices with
  * vdb_device_list(), and revokes those that it does not know with
- * vdb_device_revoke_id().  It needs VDB_CAN_LIST; without it these functions
+ * vdb_device_revoke_id().  It needs VDB_CAP_LIST; without it these functions
  * fail with ENOTTY or EINVAL.
  *
  * As every call to the device does, they wake a device from low power.
  */
 
-#define VDB_BAR_MAPPING	(1u << 2)	/* not a slice: a mapping of the device fd */
+#define VDB_FLAG_BAR_MAPPING	(1u << 2)	/* not a slice: a mapping of the device fd */
 
 struct vdb_buffer {
 	uint64_t id;
@@ -312,7 +312,7 @@ struct vdb_buffer {
 	uint64_t offset;	/* of its byte 0 in the BAR */
 	uint64_t length;
 	unsigned int bar;
-	unsigned int flags;	/* VDB_READ_ONLY, VDB_WC, VDB_BAR_MAPPING */
+	unsigned int flags;	/* VDB_FLAG_READ_ONLY, VDB_FLAG_WC, VDB_FLAG_BAR_MAPPING */
 	enum vdb_state state;
 	unsigned int nr_ranges;	/* ranges that continue each other are one */
 	unsigned int mappings;	/* in all processes */
@@ -323,7 +323,7 @@ struct vdb_buffer {
 
 /**
  * vdb_device_list() - the buffers of a device
- * @device: with VDB_CAN_LIST
+ * @device: with VDB_CAP_LIST
  * @each: called for each buffer, in the order of their ids, until it returns
  *	false; @buffer is valid during the call.  It may use @device, also to
  *	export and revoke slices.
@@ -342,7 +342,7 @@ int vdb_device_list(const struct vdb_device *device,
 
 /**
  * vdb_device_buffer() - one buffer
- * @device: with VDB_CAN_LIST
+ * @device: with VDB_CAP_LIST
  * @id: the buffer's
  * @buffer: filled in
  *
@@ -353,7 +353,7 @@ int vdb_device_buffer(const struct vdb_device *device, uint64_t id,
 
 /**
  * vdb_device_buffer_ranges() - the ranges of a buffer
- * @device: with VDB_CAN_LIST
+ * @device: with VDB_CAP_LIST
  * @id: the buffer's
  * @first: index of the range to begin with
  * @ranges: filled in, in the order of the buffer
@@ -367,7 +367,7 @@ ssize_t vdb_device_buffer_ranges(const struct vdb_device *device, uint64_t id,
 
 /**
  * vdb_slice_id() - the id of a slice
- * @device: that it was exported from, with VDB_CAN_LIST
+ * @device: that it was exported from, with VDB_CAP_LIST
  * @slice: any of @device
  *
  * Return: the id; 0 with errno:
@@ -379,7 +379,7 @@ uint64_t vdb_slice_id(const struct vdb_device *device, const struct vdb_slice *s
 
 /**
  * vdb_device_revoke_id() - take a buffer back for good, by its id
- * @device: with VDB_CAN_LIST
+ * @device: with VDB_CAP_LIST
  * @id: of a slice; that of a BAR mapping revokes this one
  *
  * As vdb_slice_revoke(), whoever exported the slice, and also if no process has
@@ -393,12 +393,12 @@ int vdb_device_revoke_id(const struct vdb_device *device, uint64_t id);
 
 /**
  * vdb_device_export() - export ranges of a BAR, as an fd and with its id
- * @device: with VDB_CAN_LIST
+ * @device: with VDB_CAP_LIST
  * @bar, @ranges, @nr_ranges, @flags: as for vdb_slice_export()
  * @buffer: filled in
  *
  * For an owner that passes the fd on and keeps the id.  With the fd and
- * vdb_slice_from_fd() it is a slice.  Two system calls; three with VDB_WC.
+ * vdb_slice_from_fd() it is a slice.  Two system calls; three with VDB_FLAG_WC.
  *
  * Return: the DMABUF, to be closed by the caller; -1 with errno as vdb_slice_export().
  */
@@ -409,7 +409,7 @@ int vdb_device_export(const struct vdb_device *device, unsigned int bar,
 /**
  * vdb_device_watch() - be notified when a device is suspended and closed
  * vdb_device_watch_id() - the same for one buffer of it
- * @device: with VDB_CAN_LIST
+ * @device: with VDB_CAP_LIST
  * @id: the buffer's
  *
  * The fd polls readable (POLLIN) at first and after every change, until
@@ -507,7 +507,7 @@ struct vdb_slice *vdb_slice_receive(int socket);
  * @bdf: name of the function, or NULL
  * @bar: 0 to 5
  * @offset: of its byte 0 in the BAR
- * @flags: VDB_* bits
+ * @flags: VDB_FLAG_* bits
  *
  * Return: the slice; NULL with errno:
  *	EBADF	@fd is not open
@@ -665,7 +665,7 @@ struct vdb_lease {
  * @client: any
  * @name: as in the broker's configuration, "<device>/<slice>"
  * @index: which of an array, 0 if it is not an array; VDB_ANY_INDEX: any free one
- * @flags: VDB_READ_ONLY, to get less than is allowed
+ * @flags: VDB_FLAG_READ_ONLY, to get less than is allowed
  * @seconds: how long; 0: as long as the broker's configuration allows
  * @wait_ms: how long to wait for other leases of the slice to end, first come,
  * first served; in milliseconds, 0: do not wait.  The connection's time limit is
@@ -772,8 +772,8 @@ struct vdb_event {
 	int error;		/* errno, as of vdb_client_acquire() */
 	uint64_t request;	/* of vdb_client_acquire_start() */
 	uint64_t lease;
-	enum vdb_state state;	/* VDB_REVOKED: the lease has ended */
-	enum vdb_end end;	/* VDB_END_NONE unless state is VDB_REVOKED */
+	enum vdb_state state;	/* VDB_STATE_REVOKED: the lease has ended */
+	enum vdb_end end;	/* VDB_END_NONE unless state is VDB_STATE_REVOKED */
 	struct vdb_lease granted;	/* its slice is the caller's */
 };
 
@@ -813,7 +813,7 @@ struct vdb_slice_info {
 	const char *name;	/* "<device>/<slice>" */
 	const char *bdf;
 	unsigned int bar;
-	unsigned int flags;	/* VDB_READ_ONLY, VDB_WC */
+	unsigned int flags;	/* VDB_FLAG_READ_ONLY, VDB_FLAG_WC */
 	bool exclusive;
 	uint64_t offset;	/* of the first of an array */
 	uint64_t length;	/* of each */
@@ -844,7 +844,7 @@ struct vdb_lease_info {
 	uint32_t index;		/* of one that waits: as asked for */
 	uint32_t seconds;	/* left, also to wait; 0: no limit */
 	uint32_t pid, uid, gid;
-	enum vdb_state state;	/* VDB_REVOKED: it has ended */
+	enum vdb_state state;	/* VDB_STATE_REVOKED: it has ended */
 	enum vdb_lease_phase phase;
 	enum vdb_end end;	/* also of one that is ending */
 };

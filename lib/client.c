@@ -264,7 +264,7 @@ static int next_pending(struct vdb_client *client, struct vdb_event *event)
 	}
 	*event = (struct vdb_event){ .lease = lease->id, .state = lease->state, .end = lease->end };
 	lease->changed = false;
-	if (lease->state == VDB_REVOKED)
+	if (lease->state == VDB_STATE_REVOKED)
 		client_forget_lease(client, lease);
 	return 1;
 }

@@ -16,9 +16,9 @@
 
 #include "client_internal.h"
 
-static_assert(VDB_READ_ONLY == VDP_READ_ONLY && VDB_WC == VDP_WC, "same bits");
-static_assert((int)VDB_SUSPENDED == (int)VDP_STATE_SUSPENDED && (int)VDB_LIVE == (int)VDP_STATE_LIVE,
-	      "same states");
+static_assert(VDB_FLAG_READ_ONLY == VDP_READ_ONLY && VDB_FLAG_WC == VDP_WC, "same bits");
+static_assert((int)VDB_STATE_SUSPENDED == (int)VDP_STATE_SUSPENDED &&
+	      (int)VDB_STATE_LIVE == (int)VDP_STATE_LIVE, "same states");
 static_assert((int)VDB_END_RELEASED == (int)VDP_END_RELEASED && (int)VDB_END_TIMEOUT == (int)VDP_END_TIMEOUT,
 	      "same ends");
 
@@ -266,7 +266,7 @@ static int take_state(struct vdb_client *client, const struct vdp_state *state)
 					  "the broker was restarted while it granted the slice; acquire it again");
 	client_pay(client);
 	/* After its end, or if nothing has changed, it comes late or twice. */
-	if (lease->status == LEASE_HELD && lease->state != VDB_REVOKED &&
+	if (lease->status == LEASE_HELD && lease->state != VDB_STATE_REVOKED &&
 	    lease->state != (enum vdb_state)state->state) {
 		lease->state = (enum vdb_state)state->state;
 		lease->changed = true;
@@ -302,8 +302,8 @@ static int take_end(struct vdb_client *client, const struct vdp_end *end)
 		client_forget_lease(client, lease);
 	} else if (lease->status == LEASE_ASKED) {
 		refuse(client, lease, refusals[why].error, refusals[why].text);
-	} else if (lease->state != VDB_REVOKED) {
-		lease->state = VDB_REVOKED;
+	} else if (lease->state != VDB_STATE_REVOKED) {
+		lease->state = VDB_STATE_REVOKED;
 		lease->end = (enum vdb_end)end->end;
 		lease->changed = true;
 		ring(client, lease);

@@ -140,8 +140,8 @@ int vdb_client_slices(struct vdb_client *client,
 static enum vdb_state state_of(const struct vdp_lease_item *lease)
 {
 	if (lease->phase >= VDP_LEASE_ENDED)
-		return VDB_REVOKED;
-	return lease->state == VDP_STATE_SUSPENDED ? VDB_SUSPENDED : VDB_LIVE;
+		return VDB_STATE_REVOKED;
+	return lease->state == VDP_STATE_SUSPENDED ? VDB_STATE_SUSPENDED : VDB_STATE_LIVE;
 }
 
 int vdb_client_leases(struct vdb_client *client,

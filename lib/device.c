@@ -364,20 +364,20 @@ static bool can(const struct vdb_device *device, uint32_t feature)
 	return yes;
 }
 
-unsigned int vdb_device_abilities(const struct vdb_device *device)
+unsigned int vdb_device_capabilities(const struct vdb_device *device)
 {
-	unsigned int abilities = 0;
+	unsigned int capabilities = 0;
 
 	if (can(device, VFIO_DEVICE_FEATURE_SET | VFIO_DMABUF_FEATURE_REVOKE))
-		abilities |= VDB_CAN_EXPORT;
+		capabilities |= VDB_CAP_EXPORT;
 	if (can(device, VFIO_DEVICE_FEATURE_SET | VFIO_DMABUF_FEATURE_MEMATTR))
-		abilities |= VDB_CAN_WC;
+		capabilities |= VDB_CAP_WC;
 	if (can(device, VFIO_DEVICE_FEATURE_GET | VFIO_DMABUF_FEATURE_EVENTS))
-		abilities |= VDB_CAN_EVENTS;
+		capabilities |= VDB_CAP_EVENTS;
 	/* One came with the other. */
 	if (can(device, VFIO_DEVICE_FEATURE_GET | VFIO_DMABUF_FEATURE_LIST))
-		abilities |= VDB_CAN_LIST;
-	return abilities;
+		capabilities |= VDB_CAP_LIST;
+	return capabilities;
 }
 
 static int region(const struct vdb_device *device, uint32_t index,

@@ -63,7 +63,7 @@ int vdb_event_read(int event_fd, uint64_t *changes)
 		return -1;
 	/* The end of the file: revocation has been read before. */
 	if (!size)
-		return VDB_REVOKED;
+		return VDB_STATE_REVOKED;
 	if (size != sizeof(event) || event.state > VFIO_DMABUF_STATE_REVOKED) {
 		errno = EPROTO;
 		return -1;
@@ -90,7 +90,7 @@ static void read_event(struct vdb_slice *slice)
 		slice->state = (enum vdb_state)event.state;
 		slice->changes = event.changes;
 	} else if (!size) {
-		slice->state = VDB_REVOKED;
+		slice->state = VDB_STATE_REVOKED;
 	}
 }
 
@@ -102,7 +102,7 @@ int vdb_slice_state(struct vdb_slice *slice, uint64_t *changes)
 		errno = ENODATA;
 		return -1;
 	}
-	if (slice->state != VDB_REVOKED)
+	if (slice->state != VDB_STATE_REVOKED)
 		read_event(slice);
 	if (changes)
 		*changes = slice->changes;

@@ -38,7 +38,7 @@ static int export(const struct vdb_device *device, unsigned int bar,
 	feature->flags = VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_DMA_BUF;
 	dma_buf = (void *)feature->data;
 	dma_buf->region_index = bar;
-	dma_buf->open_flags = O_CLOEXEC | (flags & VDB_READ_ONLY ? O_RDONLY : O_RDWR);
+	dma_buf->open_flags = O_CLOEXEC | (flags & VDB_FLAG_READ_ONLY ? O_RDONLY : O_RDWR);
 	dma_buf->nr_ranges = nr;
 	for (size_t i = 0; i < nr; i++) {
 		dma_buf->dma_ranges[i].offset = ranges[i].offset;
@@ -51,7 +51,7 @@ static int export(const struct vdb_device *device, unsigned int bar,
 
 static bool can_be_asked_for(unsigned int bar, size_t nr_ranges, unsigned int flags)
 {
-	if (bar >= VDB_BARS || flags & ~(VDB_READ_ONLY | VDB_WC) || !nr_ranges)
+	if (bar >= VDB_BARS || flags & ~(VDB_FLAG_READ_ONLY | VDB_FLAG_WC) || !nr_ranges)
 		errno = EINVAL;
 	else if (nr_ranges > VFIO_DMABUF_MAX_RANGES)
 		errno = E2BIG;
@@ -72,7 +72,7 @@ int vdb_device_export(const struct vdb_device *device, unsigned int bar,
 	if (fd < 0)
 		return -1;
 	/* NC is what buffers begin with. */
-	if ((!(flags & VDB_WC) || !set_memattr(device, fd, VFIO_DMABUF_MEMATTR_WC)) &&
+	if ((!(flags & VDB_FLAG_WC) || !set_memattr(device, fd, VFIO_DMABUF_MEMATTR_WC)) &&
 	    !vdb_describe_fd(device, fd, buffer))
 		return fd;
 	/* With core_export it is none of the driver's own buffers, which is EINVAL. */
@@ -93,7 +93,7 @@ struct vdb_slice *vdb_slice_export(const struct vdb_device *device,
 	if (!can_be_asked_for(bar, nr_ranges, flags))
 		return NULL;
 	/* Stock vfio-pci may export, too, but such that nobody can map it. */
-	if (!(vdb_device_abilities(device) & VDB_CAN_EXPORT)) {
+	if (!(vdb_device_capabilities(device) & VDB_CAP_EXPORT)) {
 		errno = ENOTTY;
 		return NULL;
 	}
@@ -102,7 +102,7 @@ struct vdb_slice *vdb_slice_export(const struct vdb_device *device,
 	if (fd < 0)
 		return NULL;
 	/* With core_export it is none of the driver's own buffers, which is EINVAL. */
-	if (set_memattr(device, fd, flags & VDB_WC ? VFIO_DMABUF_MEMATTR_WC :
+	if (set_memattr(device, fd, flags & VDB_FLAG_WC ? VFIO_DMABUF_MEMATTR_WC :
 						     VFIO_DMABUF_MEMATTR_NC)) {
 		if (errno == EINVAL)
 			errno = EOPNOTSUPP;

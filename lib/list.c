@@ -25,11 +25,11 @@ static void describe(struct vdb_buffer *buffer, const struct vfio_dmabuf_buffer 
 		.dma_maps = kernel->dma_maps,
 	};
 	if (kernel->flags & VFIO_DMABUF_BUFFER_READ_ONLY)
-		buffer->flags |= VDB_READ_ONLY;
+		buffer->flags |= VDB_FLAG_READ_ONLY;
 	if (kernel->flags & VFIO_DMABUF_BUFFER_BAR_MAPPING)
-		buffer->flags |= VDB_BAR_MAPPING;
+		buffer->flags |= VDB_FLAG_BAR_MAPPING;
 	if (kernel->memattr == VFIO_DMABUF_MEMATTR_WC)
-		buffer->flags |= VDB_WC;
+		buffer->flags |= VDB_FLAG_WC;
 }
 
 /* Buffers after this id, at most PAGE_OF_LIST; how many, or -1. */

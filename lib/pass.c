@@ -168,7 +168,7 @@ static struct vdb_slice *slice_of(const struct slice_message *message, ssize_t s
 	struct vdb_slice *slice;
 
 	if (size != sizeof(*message) || message->magic != MAGIC ||
-	    message->version != VERSION || message->watched > 1 || message->state > VDB_REVOKED ||
+	    message->version != VERSION || message->watched > 1 || message->state > VDB_STATE_REVOKED ||
 	    message->bdf[VDB_BDF_SIZE - 1] || fds[0] < 0 ||
 	    (fds[1] >= 0) != message->watched)
 		return NULL;

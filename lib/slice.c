@@ -46,8 +46,8 @@ struct vdb_slice *vdb_slice_from_fd(int fd, int event_fd, const char *bdf,
 
 	if (size < 0)
 		return NULL;
-	if (bar >= VDB_BARS || flags & ~(VDB_READ_ONLY | VDB_WC) ||
-	    !(flags & VDB_READ_ONLY) != !is_read_only(fd) ||
+	if (bar >= VDB_BARS || flags & ~(VDB_FLAG_READ_ONLY | VDB_FLAG_WC) ||
+	    !(flags & VDB_FLAG_READ_ONLY) != !is_read_only(fd) ||
 	    offset % sysconf(_SC_PAGESIZE) || offset + size < offset) {
 		errno = EINVAL;
 		return NULL;

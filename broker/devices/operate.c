@@ -41,7 +41,7 @@ void operate_leave(struct held *held)
 
 static bool revoke_one(const struct vdb_buffer *buffer, void *device)
 {
-	if (!(buffer->flags & VDB_BAR_MAPPING))
+	if (!(buffer->flags & VDB_FLAG_BAR_MAPPING))
 		vdb_device_revoke_id(device, buffer->id);
 	return true;
 }
@@ -112,7 +112,7 @@ static bool add_buffer(const struct vdb_buffer *buffer, void *data)
 {
 	struct list *list = data;
 
-	if (buffer->flags & VDB_BAR_MAPPING)
+	if (buffer->flags & VDB_FLAG_BAR_MAPPING)
 		return true;
 	if (list->nr == list->room) {
 		size_t room = list->room ? 2 * list->room : 64;
@@ -125,8 +125,8 @@ static bool add_buffer(const struct vdb_buffer *buffer, void *data)
 	}
 	list->buffers[list->nr++] = (struct listed){
 		.id = buffer->id,
-		/* The kernel reports this state when no importer has it mapped. */
-		.revoked = buffer->state == VDB_REVOKED,
+		/* That is its state when no importer has it mapped any more, either. */
+		.revoked = buffer->state == VDB_STATE_REVOKED,
 	};
 	return true;
 }
@@ -172,7 +172,7 @@ static bool not_open(struct job *job, int error)
 
 static bool find_device(struct held *held, struct job *job)
 {
-	const unsigned int needed = VDB_CAN_EXPORT | VDB_CAN_EVENTS | VDB_CAN_LIST;
+	const unsigned int needed = VDB_CAP_EXPORT | VDB_CAP_EVENTS | VDB_CAP_LIST;
 
 	if (held->stored >= 0)
 		held->device = vdb_device_from_fd(held->stored);
@@ -180,8 +180,8 @@ static bool find_device(struct held *held, struct job *job)
 		held->device = vdb_device_open_token(job->bdf, *job->vf_token ? job->vf_token : NULL);
 	if (!held->device)
 		return not_open(job, errno);
-	if ((vdb_device_abilities(held->device) & needed) != needed)
-		return failed(job, "its driver is not dmabuf-vfio-pci, or an older version of it; run vfio-dmabuf bind %s", job->bdf);
+	if ((vdb_device_capabilities(held->device) & needed) != needed)
+		return failed(job, "its driver is not dmabuf-vfio-pci, or an older version; run vfio-dmabuf bind %s", job->bdf);
 	return true;
 }
 
@@ -233,8 +233,8 @@ static bool export_slice(const struct held *held, struct job *job)
 {
 	const struct slice *slice = &job->slice;
 	const struct vdb_range range = { slice->offset, slice->length };
-	unsigned int flags = (slice->flags & SLICE_READ_ONLY ? VDB_READ_ONLY : 0) |
-			     (slice->flags & SLICE_WC ? VDB_WC : 0);
+	unsigned int flags = (slice->flags & SLICE_READ_ONLY ? VDB_FLAG_READ_ONLY : 0) |
+			     (slice->flags & SLICE_WC ? VDB_FLAG_WC : 0);
 	struct vdb_buffer buffer;
 	int *fds = job->unsent->fds;
 

@@ -829,7 +829,7 @@ START_TEST(release_that_is_answered_late)
 	event = next_event();
 	ck_assert_int_eq(event.type, VDB_EVENT_STATE);
 	ck_assert_uint_eq(event.lease, 5);
-	ck_assert_int_eq(event.state, VDB_REVOKED);
+	ck_assert_int_eq(event.state, VDB_STATE_REVOKED);
 	ck_assert_int_eq(event.end, VDB_END_RELEASED);
 	vdb_slice_free(lease.slice);
 	done();
@@ -928,11 +928,11 @@ START_TEST(what_comes_twice_is_dropped)
 	ck_assert_int_eq(count_fds(), fds + 2);
 	connection_works();
 	event = next_event();
-	ck_assert_int_eq(event.state, VDB_SUSPENDED);
+	ck_assert_int_eq(event.state, VDB_STATE_SUSPENDED);
 	nothing_to_report();
 	connection_works();
 	event = next_event();
-	ck_assert_int_eq(event.state, VDB_REVOKED);
+	ck_assert_int_eq(event.state, VDB_STATE_REVOKED);
 	ck_assert_int_eq(event.end, VDB_END_EXPIRED);
 	connection_works();
 	nothing_to_report();
@@ -985,7 +985,7 @@ START_TEST(answers_out_of_order)
 	event = next_event();
 	ck_assert_int_eq(event.type, VDB_EVENT_STATE);
 	ck_assert_uint_eq(event.lease, 6);
-	ck_assert_int_eq(event.state, VDB_SUSPENDED);
+	ck_assert_int_eq(event.state, VDB_STATE_SUSPENDED);
 	event = next_event();
 	ck_assert_int_eq(event.type, VDB_EVENT_REFUSED);
 	ck_assert_uint_eq(event.request, requests[2]);

@@ -366,7 +366,7 @@ START_TEST(slice_is_granted_and_released)
 	ck_assert_uint_eq(vdb_slice_offset(third.slice), 0xa000);
 	ck_assert_uint_eq(third.seconds, 0);
 	ck_assert_uint_eq(first.index, 0);
-	ck_assert_uint_eq(vdb_slice_flags(wc.slice), VDB_WC);
+	ck_assert_uint_eq(vdb_slice_flags(wc.slice), VDB_FLAG_WC);
 	ck_assert_uint_eq(wc.seconds, 50);
 	ck_assert_works(vdb_client_release(client, page.id));
 	ck_assert_fails(vdb_client_release(client, page.id), ENOENT);
@@ -462,17 +462,17 @@ START_TEST(states_and_ends)
 	struct vdb_lease wc;
 
 	ck_assert_works(vdb_client_acquire(client, "edu/wc", 0, 0, 1, 0, &wc));
-	expect_state(client, wc.id, VDB_REVOKED, VDB_END_EXPIRED);
+	expect_state(client, wc.id, VDB_STATE_REVOKED, VDB_END_EXPIRED);
 	ck_assert_works(vdb_client_revoke(admin, page.id));
 	ck_assert_fails(vdb_client_revoke(admin, page.id), ENOENT);
-	expect_state(client, page.id, VDB_REVOKED, VDB_END_REVOKED);
+	expect_state(client, page.id, VDB_STATE_REVOKED, VDB_END_REVOKED);
 	ck_assert_int_eq(vdb_client_next(admin, &(struct vdb_event){ 0 }), 0);
 	shell_event(&(struct event){ .type = EVENT_SUSPENDED, .suspended = true });
-	expect_state(client, array.id, VDB_SUSPENDED, VDB_END_NONE);
+	expect_state(client, array.id, VDB_STATE_SUSPENDED, VDB_END_NONE);
 	shell_event(&(struct event){ .type = EVENT_SUSPENDED });
-	expect_state(client, array.id, VDB_LIVE, VDB_END_NONE);
+	expect_state(client, array.id, VDB_STATE_LIVE, VDB_END_NONE);
 	shell_event(&(struct event){ .type = EVENT_UNPLUG });
-	expect_state(client, array.id, VDB_REVOKED, VDB_END_DEVICE);
+	expect_state(client, array.id, VDB_STATE_REVOKED, VDB_END_DEVICE);
 	vdb_slice_free(page.slice);
 	vdb_slice_free(array.slice);
 	vdb_slice_free(wc.slice);
@@ -550,7 +550,7 @@ static void read_events(struct belief *b)
 			forget_request(b, event.request);
 		if (event.type == VDB_EVENT_GRANTED)
 			take(b, &event.granted);
-		else if (event.type == VDB_EVENT_STATE && event.state == VDB_REVOKED)
+		else if (event.type == VDB_EVENT_STATE && event.state == VDB_STATE_REVOKED)
 			lose(b, event.lease);
 	}
 	ck_assert_int_eq(ret, 0);
@@ -687,7 +687,7 @@ static void see_slice(const struct vdb_slice_info *info, void *data)
 		ck_assert_uint_eq(info->waiting, 1);
 		ck_assert_uint_eq(info->max_seconds, 100);
 	} else if (!strcmp(info->name, "edu/wc")) {
-		ck_assert_uint_eq(info->flags, VDB_WC);
+		ck_assert_uint_eq(info->flags, VDB_FLAG_WC);
 		ck_assert(!info->exclusive && info->free == 1);
 	} else if (!strcmp(info->name, "absent/page")) {
 		ck_assert_int_eq(info->device, VDB_DEVICE_ABSENT);
@@ -705,7 +705,7 @@ static void see_lease(const struct vdb_lease_info *info, void *data)
 	ck_assert_uint_eq(info->pid, 77);
 	ck_assert_uint_eq(info->uid, 1000);
 	ck_assert_uint_eq(info->gid, 88);
-	ck_assert_int_eq(info->state, VDB_LIVE);
+	ck_assert_int_eq(info->state, VDB_STATE_LIVE);
 	ck_assert_int_eq(info->end, VDB_END_NONE);
 	if (seen->nr == 1) {
 		ck_assert_uint_eq(info->id, seen->lease);

@@ -34,13 +34,13 @@ START_TEST(slice_is_lent)
 	ck_assert_uint_eq(vdb_read32(map), EDU_ID_VALUE);
 	ck_assert_str_eq(vdb_slice_bdf(lease.slice), lab_bdf("EDU"));
 	ck_assert_uint_eq(vdb_slice_length(lease.slice), PAGE);
-	ck_assert_int_eq(vdb_slice_state(lease.slice, NULL), VDB_LIVE);
+	ck_assert_int_eq(vdb_slice_state(lease.slice, NULL), VDB_STATE_LIVE);
 	ck_assert_uint_eq(lease.seconds, 0);
 
 	ck_assert_works(vdb_guard_enable());
 	ck_assert_works(vdb_client_release(client, lease.id));
 	ck_assert_fails(vdb_try_read32(map, &(uint32_t){ 0 }), EFAULT);
-	ck_assert_int_eq(vdb_slice_state(lease.slice, NULL), VDB_REVOKED);
+	ck_assert_int_eq(vdb_slice_state(lease.slice, NULL), VDB_STATE_REVOKED);
 	ck_assert_fails(vdb_client_release(client, lease.id), ENOENT);
 	vdb_slice_free(lease.slice);
 	vdb_client_close(client);
@@ -63,7 +63,7 @@ START_TEST(slice_without_room_for_its_fds)
 	ck_assert_int_eq(broker_acquire_error(client, "edu/page", 0, 0, 0), EMFILE);
 	ck_assert_works(setrlimit(RLIMIT_NOFILE, &before));
 	broker_acquire(broker_connect(), "edu/page", 0);
-	ck_assert_int_eq(vdb_slice_state(first.slice, NULL), VDB_LIVE);
+	ck_assert_int_eq(vdb_slice_state(first.slice, NULL), VDB_STATE_LIVE);
 	ck_assert_works(vdb_client_release(client, first.id));
 }
 END_TEST
@@ -73,11 +73,11 @@ START_TEST(attributes_are_those_of_the_configuration)
 	struct vdb_client *client = broker_connect();
 	struct vdb_lease lease = broker_acquire(client, "mem/wc", 0);
 
-	ck_assert_uint_eq(vdb_slice_flags(lease.slice), VDB_WC);
+	ck_assert_uint_eq(vdb_slice_flags(lease.slice), VDB_FLAG_WC);
 	ck_assert_uint_eq(vdb_slice_bar(lease.slice), 2);
 	ck_assert_ptr_nonnull(vdb_slice_map(lease.slice, 0, 0, RW));
-	ck_assert_works(vdb_client_acquire(client, "edu/shared", 0, VDB_READ_ONLY, 0, 0, &lease));
-	ck_assert_uint_eq(vdb_slice_flags(lease.slice), VDB_READ_ONLY);
+	ck_assert_works(vdb_client_acquire(client, "edu/shared", 0, VDB_FLAG_READ_ONLY, 0, 0, &lease));
+	ck_assert_uint_eq(vdb_slice_flags(lease.slice), VDB_FLAG_READ_ONLY);
 	errno = 0;
 	ck_assert_ptr_null(vdb_slice_map(lease.slice, 0, 0, RW));
 	ck_assert_int_eq(errno, EACCES);
@@ -140,7 +140,7 @@ START_TEST(bad_requests_change_nothing)
 	ck_assert_int_eq(broker_acquire_error(client, "edu/nothing", 0, 0, 0), ENOENT);
 	ck_assert_int_eq(broker_acquire_error(client, "", 0, 0, 0), ENOENT);
 	ck_assert_int_eq(broker_acquire_error(client, "edu/page", 1, 0, 0), EINVAL);
-	ck_assert_int_eq(broker_acquire_error(client, "edu/page", 0, VDB_WC, 0), EINVAL);
+	ck_assert_int_eq(broker_acquire_error(client, "edu/page", 0, VDB_FLAG_WC, 0), EINVAL);
 	ck_assert_int_eq(broker_acquire_error(client, "edu/short", 0, 0, 2), EINVAL);
 	ck_assert_fails(vdb_client_renew(client, 77, 0), ENOENT);
 	ck_assert_fails(vdb_client_release(client, 77), ENOENT);
@@ -160,7 +160,7 @@ START_TEST(time_ends_a_lease)
 	ck_assert_uint_eq(lease.seconds, 1);
 	ck_assert_int_eq(vdb_client_renew(client, lease.id, 0), 1);
 	ck_assert_fails(vdb_client_renew(client, lease.id, 2), EINVAL);
-	broker_expect(client, lease.id, VDB_REVOKED, VDB_END_EXPIRED);
+	broker_expect(client, lease.id, VDB_STATE_REVOKED, VDB_END_EXPIRED);
 	ck_assert_fails(vdb_try_read32(map, &(uint32_t){ 0 }), EFAULT);
 	ck_assert_fails(vdb_client_renew(client, lease.id, 0), ENOENT);
 	broker_acquire(client, "edu/short", 0);
@@ -189,7 +189,7 @@ START_TEST(administrator_ends_a_lease)
 	to_revoke = lease.id;
 	broker_as_user(1001, 1001, revoke_as_admin);
 	ck_assert_fails(vdb_try_read32(map, &(uint32_t){ 0 }), EFAULT);
-	broker_expect(client, lease.id, VDB_REVOKED, VDB_END_REVOKED);
+	broker_expect(client, lease.id, VDB_STATE_REVOKED, VDB_END_REVOKED);
 	broker_acquire(client, "edu/page", 0);
 }
 END_TEST
@@ -288,10 +288,10 @@ START_TEST(device_is_reset_at_the_end)
 
 	vdb_write32(map + 0x14, 0x00460000);
 	ck_assert_uint_eq(vdb_read32(map + 0x14), 0x00460000);
-	ck_assert_int_eq(vdb_slice_state(second.slice, &before), VDB_LIVE);
+	ck_assert_int_eq(vdb_slice_state(second.slice, &before), VDB_STATE_LIVE);
 	ck_assert_works(vdb_client_release(a, first.id));
 	ck_assert_uint_eq(vdb_read32(map + 0x14), 0);
-	ck_assert_int_eq(vdb_slice_state(second.slice, &after), VDB_LIVE);
+	ck_assert_int_eq(vdb_slice_state(second.slice, &after), VDB_STATE_LIVE);
 	ck_assert_uint_eq(after, before + 2);
 }
 END_TEST
@@ -305,9 +305,9 @@ START_TEST(suspension_is_told)
 	raw.fd = manager_fd(broker_name_of_device("NVME"));
 	ck_assert_works(raw.fd);
 	device_set_memory(&raw, false);
-	broker_expect(client, lease.id, VDB_SUSPENDED, VDB_END_NONE);
+	broker_expect(client, lease.id, VDB_STATE_SUSPENDED, VDB_END_NONE);
 	device_set_memory(&raw, true);
-	broker_expect(client, lease.id, VDB_LIVE, VDB_END_NONE);
+	broker_expect(client, lease.id, VDB_STATE_LIVE, VDB_END_NONE);
 }
 END_TEST
 
@@ -325,10 +325,10 @@ START_TEST(device_that_cannot_be_put_in_order)
 	raw.fd = manager_fd(broker_name_of_device("EDU"));
 	ck_assert_works(raw.fd);
 	device_set_memory(&raw, false);
-	broker_expect(other, beside.id, VDB_SUSPENDED, VDB_END_NONE);
+	broker_expect(other, beside.id, VDB_STATE_SUSPENDED, VDB_END_NONE);
 	ck_assert_works(vdb_client_release(client, lease.id));
 	ck_assert(broker_logged("an on-release action failed"));
-	broker_expect(other, beside.id, VDB_REVOKED, VDB_END_DEVICE);
+	broker_expect(other, beside.id, VDB_STATE_REVOKED, VDB_END_DEVICE);
 	ck_assert_int_eq(broker_acquire_error(other, "edu/page", 0, 0, 0), ENODEV);
 	broker_acquire(client, "nvme/registers", 0);
 
@@ -344,7 +344,7 @@ START_TEST(device_goes_back_to_the_kernel)
 	struct vdb_lease lease = broker_acquire(client, "nvme/registers", 0);
 
 	ck_assert_works(driver_unbind(lab_bdf("NVME")));
-	broker_expect(client, lease.id, VDB_REVOKED, VDB_END_DEVICE);
+	broker_expect(client, lease.id, VDB_STATE_REVOKED, VDB_END_DEVICE);
 	ck_assert_int_eq(broker_acquire_error(client, "nvme/registers", 0, 0, 0), ENODEV);
 	broker_acquire(client, "edu/page", 0);
 	driver_rebind(lab_bdf("NVME"));
@@ -384,7 +384,7 @@ START_TEST(reload_ends_what_is_no_longer_allowed)
 			continue;
 		}
 		ck_assert(event.lease == page.id || event.lease == other.id);
-		ck_assert_int_eq(event.state, VDB_REVOKED);
+		ck_assert_int_eq(event.state, VDB_STATE_REVOKED);
 		ends++;
 	}
 	vdb_read32(map);

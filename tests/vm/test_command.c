@@ -242,7 +242,7 @@ START_TEST(slices_and_leases)
 	list = vfio_dmabuf_json("revoke --json " S " %" PRIu64, lease.id);
 	ck_assert_uint_eq(json_array_size(list), 1);
 	ck_assert_int_eq(json_integer_value(json_array_get(list, 0)), lease.id);
-	broker_expect(client, lease.id, VDB_REVOKED, VDB_END_REVOKED);
+	broker_expect(client, lease.id, VDB_STATE_REVOKED, VDB_END_REVOKED);
 	ck_assert_int_eq(vfio_dmabuf("revoke " S " %" PRIu64, lease.id), 1);
 	check_says("there is no lease");
 }

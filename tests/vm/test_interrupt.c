@@ -36,7 +36,7 @@ static void setup_slice(void)
 	ck_assert_ptr_nonnull(slice);
 	id = vdb_slice_id(device, slice);
 	ck_assert_works(vdb_slice_watch(device, slice));
-	ck_assert_int_eq(vdb_slice_state(slice, NULL), VDB_LIVE);
+	ck_assert_int_eq(vdb_slice_state(slice, NULL), VDB_STATE_LIVE);
 }
 
 static void setup(void)
@@ -96,17 +96,17 @@ START_TEST(revocation_stands)
 	ck_assert_int_eq(errno, ENODEV);
 	/* The other device does, so it is not told yet, and there is more to wait for. */
 	ck_assert_uint_eq(listed().dma_maps, 1);
-	ck_assert_int_eq(vdb_slice_state(slice, NULL), VDB_LIVE);
+	ck_assert_int_eq(vdb_slice_state(slice, NULL), VDB_STATE_LIVE);
 	ck_assert_fails(revoke_slice(_i), EINTR);
 	ck_assert_fails(revoke_slice(!_i), EINTR);
 
 	ck_assert_works(importer_unmap(importer));
 	/* That completes it; who asks again has it confirmed, once. */
-	ck_assert_int_eq(vdb_slice_state(slice, NULL), VDB_REVOKED);
+	ck_assert_int_eq(vdb_slice_state(slice, NULL), VDB_STATE_REVOKED);
 	ck_assert_works(revoke_slice(_i));
 	ck_assert_fails(revoke_slice(_i), EBADFD);
 	ck_assert_uint_eq(listed().dma_maps, 0);
-	ck_assert_int_eq(listed().state, VDB_REVOKED);
+	ck_assert_int_eq(listed().state, VDB_STATE_REVOKED);
 	ck_assert_fails(importer_map(importer, IMPORTER_BOTH), ENODEV);
 	signals(false);
 }
@@ -133,11 +133,11 @@ START_TEST(held_reservation_delays_importers_only)
 	ck_assert_fails(revoke_slice(_i), EINTR);
 	signals(false);
 	/* The other device reaches it. */
-	ck_assert_int_eq(vdb_slice_state(slice, NULL), VDB_LIVE);
+	ck_assert_int_eq(vdb_slice_state(slice, NULL), VDB_STATE_LIVE);
 
 	ck_assert_works(kill(holder, SIGKILL));
 	ck_assert_int_eq(poll(&events, 1, 1000 * (int)bound()), 1);
-	ck_assert_int_eq(vdb_slice_state(slice, NULL), VDB_REVOKED);
+	ck_assert_int_eq(vdb_slice_state(slice, NULL), VDB_STATE_REVOKED);
 	ck_assert_uint_ge(importer_status(importer).notified, 1);
 	ck_assert_uint_eq(importer_status(importer).mapped, 0);
 	ck_assert_works(revoke_slice(_i));
@@ -156,7 +156,7 @@ START_TEST(held_reservation_delays_nothing_where_nothing_is_mapped)
 	device_set_memory(&mem, false);
 	device_set_memory(&mem, true);
 	ck_assert_works(revoke_slice(_i));
-	ck_assert_int_eq(vdb_slice_state(slice, NULL), VDB_REVOKED);
+	ck_assert_int_eq(vdb_slice_state(slice, NULL), VDB_STATE_REVOKED);
 	ck_assert_works(kill(holder, SIGKILL));
 	importer_wait_notified(importer, 1);
 	ck_assert_fails(importer_map(importer, IMPORTER_BOTH), ENODEV);

@@ -146,8 +146,8 @@ START_TEST(closing_closes_everything)
 	close(before);
 	for (int i = 0; i < 3; i++) {
 		owner_open_edu();
-		ck_assert_uint_eq(vdb_device_abilities(owner),
-				  VDB_CAN_EXPORT | VDB_CAN_WC | VDB_CAN_EVENTS | VDB_CAN_LIST);
+		ck_assert_uint_eq(vdb_device_capabilities(owner),
+				  VDB_CAP_EXPORT | VDB_CAP_WC | VDB_CAP_EVENTS | VDB_CAP_LIST);
 		vdb_device_close(owner);
 		ck_assert_int_eq(dup(0), before);
 		close(before);
@@ -203,7 +203,7 @@ START_TEST(stock_driver_offers_nothing)
 	ck_assert_int_eq(system("modprobe vfio-pci"), 0);
 	driver_bind(lab_bdf("EDU2"), "vfio-pci");
 	owner_open("EDU2");
-	ck_assert_uint_eq(vdb_device_abilities(owner), 0);
+	ck_assert_uint_eq(vdb_device_capabilities(owner), 0);
 	errno = 0;
 	ck_assert_ptr_null(vdb_slice_export(owner, 0, &range, 1, 0));
 	ck_assert_int_eq(errno, ENOTTY);
@@ -229,8 +229,8 @@ START_TEST(core_export_offers_nothing)
 	close(before);
 	for (int i = 0; i < 2; i++) {
 		errno = 0;
-		error[i] = vdb_slice_export(owner, 0, &range, 1, i ? VDB_WC : 0) ? 0 : errno;
-		error[2 + i] = vdb_device_export(owner, 0, &range, 1, i ? VDB_WC : 0, &buffer) < 0 ? errno : 0;
+		error[i] = vdb_slice_export(owner, 0, &range, 1, i ? VDB_FLAG_WC : 0) ? 0 : errno;
+		error[2 + i] = vdb_device_export(owner, 0, &range, 1, i ? VDB_FLAG_WC : 0, &buffer) < 0 ? errno : 0;
 	}
 	after = dup(0);
 	ck_assert_works(sysfs_write(lab_bdf("EDU"), "vfio_dmabuf/core_export", "0"));
@@ -246,13 +246,13 @@ END_TEST
 START_TEST(slice_knows_what_it_is)
 {
 	const struct vdb_range ranges[] = { { 3 * PAGE, PAGE }, { PAGE, 2 * PAGE } };
-	struct vdb_slice *slice = vdb_slice_export(owner, 0, ranges, 2, VDB_READ_ONLY);
+	struct vdb_slice *slice = vdb_slice_export(owner, 0, ranges, 2, VDB_FLAG_READ_ONLY);
 
 	ck_assert_ptr_nonnull(slice);
 	ck_assert_uint_eq(vdb_slice_bar(slice), 0);
 	ck_assert_uint_eq(vdb_slice_offset(slice), 3 * PAGE);
 	ck_assert_uint_eq(vdb_slice_length(slice), 3 * PAGE);
-	ck_assert_uint_eq(vdb_slice_flags(slice), VDB_READ_ONLY);
+	ck_assert_uint_eq(vdb_slice_flags(slice), VDB_FLAG_READ_ONLY);
 	ck_assert_str_eq(vdb_slice_bdf(slice), lab_bdf("EDU"));
 	ck_assert_int_eq(vdb_slice_event_fd(slice), -1);
 	ck_assert_fails(vdb_slice_state(slice, NULL), ENODATA);
@@ -269,7 +269,7 @@ END_TEST
 START_TEST(exported_without_an_object)
 {
 	const struct vdb_range ranges[] = { { 3 * PAGE, PAGE }, { PAGE, 2 * PAGE } };
-	const unsigned int flags = VDB_READ_ONLY | VDB_WC;
+	const unsigned int flags = VDB_FLAG_READ_ONLY | VDB_FLAG_WC;
 	struct vdb_buffer buffer;
 	struct vdb_slice *slice;
 	int fd = vdb_device_export(owner, 0, ranges, 2, flags, &buffer);
@@ -424,10 +424,10 @@ END_TEST
 
 START_TEST(write_combining)
 {
-	struct vdb_slice *wc = owner_export(2, 0, PAGE, VDB_WC), *nc = owner_export(2, 0, PAGE, 0);
+	struct vdb_slice *wc = owner_export(2, 0, PAGE, VDB_FLAG_WC), *nc = owner_export(2, 0, PAGE, 0);
 	char *wc_map = owner_map(wc, RW), *nc_map = owner_map(nc, RW);
 
-	ck_assert_uint_eq(vdb_slice_flags(wc), VDB_WC);
+	ck_assert_uint_eq(vdb_slice_flags(wc), VDB_FLAG_WC);
 	vdb_write32(wc_map, 0x12345678);
 	vdb_wc_flush();
 	ck_assert_uint_eq(vdb_read32(nc_map), 0x12345678);
@@ -648,15 +648,15 @@ START_TEST(state_follows_the_device)
 	vdb_slice_state(slice, &before);
 	device_set_memory(&raw, false);
 	ck_assert(event_readable(slice, &revents));
-	ck_assert_int_eq(vdb_slice_state(slice, NULL), VDB_SUSPENDED);
-	ck_assert_int_eq(vdb_slice_state(slice, NULL), VDB_SUSPENDED);
+	ck_assert_int_eq(vdb_slice_state(slice, NULL), VDB_STATE_SUSPENDED);
+	ck_assert_int_eq(vdb_slice_state(slice, NULL), VDB_STATE_SUSPENDED);
 	device_set_memory(&raw, true);
-	ck_assert_int_eq(vdb_slice_state(slice, NULL), VDB_LIVE);
+	ck_assert_int_eq(vdb_slice_state(slice, NULL), VDB_STATE_LIVE);
 	ck_assert_works(vdb_device_reset(owner));
-	ck_assert_int_eq(vdb_slice_state(slice, &changes), VDB_LIVE);
+	ck_assert_int_eq(vdb_slice_state(slice, &changes), VDB_STATE_LIVE);
 	ck_assert_uint_eq(changes, before + 4);
 	ck_assert_works(sysfs_write(vdb_slice_bdf(slice), "reset", "1"));
-	ck_assert_int_eq(vdb_slice_state(slice, &changes), VDB_LIVE);
+	ck_assert_int_eq(vdb_slice_state(slice, &changes), VDB_STATE_LIVE);
 	ck_assert_uint_eq(changes, before + 6);
 	ck_assert(!event_readable(slice, &revents));
 }
@@ -670,8 +670,8 @@ START_TEST(revocation_hangs_up)
 	ck_assert_works(vdb_slice_revoke(owner, slice));
 	ck_assert(event_readable(slice, &revents));
 	ck_assert_int_eq(revents, POLLIN | POLLHUP);
-	ck_assert_int_eq(vdb_slice_state(slice, NULL), VDB_REVOKED);
-	ck_assert_int_eq(vdb_slice_state(slice, NULL), VDB_REVOKED);
+	ck_assert_int_eq(vdb_slice_state(slice, NULL), VDB_STATE_REVOKED);
+	ck_assert_int_eq(vdb_slice_state(slice, NULL), VDB_STATE_REVOKED);
 	ck_assert(event_readable(slice, &revents));
 }
 END_TEST
@@ -681,7 +681,7 @@ START_TEST(closing_the_device_revokes)
 	struct vdb_slice *slice = owner_export_watched();
 
 	vdb_device_close(owner);
-	ck_assert_int_eq(vdb_slice_state(slice, NULL), VDB_REVOKED);
+	ck_assert_int_eq(vdb_slice_state(slice, NULL), VDB_STATE_REVOKED);
 	vdb_slice_free(slice);
 }
 END_TEST
@@ -703,7 +703,7 @@ START_TEST(buffers_are_described)
 	const struct vdb_range ranges[] = {
 		{ 3 * PAGE, PAGE }, { 4 * PAGE, PAGE }, { 9 * PAGE, 2 * PAGE },
 	};
-	struct vdb_slice *slice = vdb_slice_export(owner, MEM, ranges, 3, VDB_READ_ONLY | VDB_WC);
+	struct vdb_slice *slice = vdb_slice_export(owner, MEM, ranges, 3, VDB_FLAG_READ_ONLY | VDB_FLAG_WC);
 	struct vdb_buffer listed = { 0 }, buffer;
 	struct vdb_range found[8];
 	struct stat status;
@@ -718,10 +718,10 @@ START_TEST(buffers_are_described)
 	ck_assert_uint_eq(listed.bar, MEM);
 	ck_assert_uint_eq(listed.offset, 3 * PAGE);
 	ck_assert_uint_eq(listed.length, 4 * PAGE);
-	ck_assert_uint_eq(listed.flags, VDB_READ_ONLY | VDB_WC);
+	ck_assert_uint_eq(listed.flags, VDB_FLAG_READ_ONLY | VDB_FLAG_WC);
 	ck_assert_uint_eq(listed.nr_ranges, 2);
 	ck_assert_uint_eq(listed.mappings, 0);
-	ck_assert_int_eq(listed.state, VDB_LIVE);
+	ck_assert_int_eq(listed.state, VDB_STATE_LIVE);
 	memset(&buffer, 0xff, sizeof(buffer));
 	ck_assert_works(vdb_device_buffer(owner, listed.id, &buffer));
 	ck_assert_mem_eq(&buffer, &listed, sizeof(buffer));
@@ -748,7 +748,7 @@ static bool revoke_listed(const struct vdb_buffer *buffer, void *data)
 {
 	unsigned int *nr = data;
 
-	if (buffer->flags & VDB_BAR_MAPPING)
+	if (buffer->flags & VDB_FLAG_BAR_MAPPING)
 		return true;
 	ck_assert_works(vdb_device_revoke_id(owner, buffer->id));
 	++*nr;
@@ -802,25 +802,25 @@ START_TEST(device_and_buffer_are_watched)
 	ck_assert_works(device);
 	ck_assert_works(buffer);
 	ck_assert_int_eq(fcntl(device, F_GETFD), FD_CLOEXEC);
-	ck_assert_int_eq(vdb_event_read(device, &before), VDB_LIVE);
-	ck_assert_int_eq(vdb_event_read(buffer, NULL), VDB_LIVE);
+	ck_assert_int_eq(vdb_event_read(device, &before), VDB_STATE_LIVE);
+	ck_assert_int_eq(vdb_event_read(buffer, NULL), VDB_STATE_LIVE);
 	ck_assert_fails(vdb_event_read(device, NULL), EAGAIN);
 	ck_assert_fails(vdb_event_read(buffer, NULL), EAGAIN);
 	device_set_memory(&raw, false);
-	ck_assert_int_eq(vdb_event_read(device, &changes), VDB_SUSPENDED);
+	ck_assert_int_eq(vdb_event_read(device, &changes), VDB_STATE_SUSPENDED);
 	ck_assert_uint_eq(changes, before + 1);
-	ck_assert_int_eq(vdb_event_read(buffer, NULL), VDB_SUSPENDED);
+	ck_assert_int_eq(vdb_event_read(buffer, NULL), VDB_STATE_SUSPENDED);
 	device_set_memory(&raw, true);
-	ck_assert_int_eq(vdb_event_read(device, NULL), VDB_LIVE);
+	ck_assert_int_eq(vdb_event_read(device, NULL), VDB_STATE_LIVE);
 	ck_assert_works(vdb_device_revoke_id(owner, id));
-	ck_assert_int_eq(vdb_event_read(buffer, NULL), VDB_REVOKED);
-	ck_assert_int_eq(vdb_event_read(buffer, NULL), VDB_REVOKED);
+	ck_assert_int_eq(vdb_event_read(buffer, NULL), VDB_STATE_REVOKED);
+	ck_assert_int_eq(vdb_event_read(buffer, NULL), VDB_STATE_REVOKED);
 	ck_assert_fails(vdb_event_read(device, NULL), EAGAIN);
 	vdb_device_close(owner);
 	ck_assert_int_eq(poll(&p, 1, 0), 1);
 	ck_assert_int_ne(p.revents & POLLHUP, 0);
-	ck_assert_int_eq(vdb_event_read(device, NULL), VDB_REVOKED);
-	ck_assert_int_eq(vdb_event_read(device, NULL), VDB_REVOKED);
+	ck_assert_int_eq(vdb_event_read(device, NULL), VDB_STATE_REVOKED);
+	ck_assert_int_eq(vdb_event_read(device, NULL), VDB_STATE_REVOKED);
 	/* Not an event fd. */
 	ck_assert_fails(vdb_event_read(-1, NULL), EBADF);
 	ck_assert_fails(vdb_event_read(open("/proc/self/exe", O_RDONLY | O_CLOEXEC), NULL), EPROTO);

@@ -113,7 +113,7 @@ START_TEST(device_is_opened_when_it_is_there)
 		ck_assert_works(vdb_guard_enable());
 		broker_forget_log();
 		ck_assert_works(driver_unbind(lab_bdf("NVME")));
-		broker_expect(client, nvme.id, VDB_REVOKED, VDB_END_DEVICE);
+		broker_expect(client, nvme.id, VDB_STATE_REVOKED, VDB_END_DEVICE);
 		ck_assert_fails(vdb_try_read32(map, &(uint32_t){ 0 }), EFAULT);
 		broker_wait_log("is lost: the kernel wants it back");
 	}
@@ -131,7 +131,7 @@ START_TEST(device_is_opened_when_it_is_there)
 	look = look_at(client, "NVME");
 	ck_assert_int_eq(look.phase, VDB_DEVICE_OPEN);
 	ck_assert_str_eq(look.reason, "");
-	ck_assert_int_eq(vdb_slice_state(edu.slice, NULL), VDB_LIVE);
+	ck_assert_int_eq(vdb_slice_state(edu.slice, NULL), VDB_STATE_LIVE);
 }
 END_TEST
 
@@ -205,13 +205,13 @@ START_TEST(end_that_does_not_come)
 	ck_assert_ptr_nonnull(strstr(look.reason, "did not answer in time"));
 	/* Nor is it said that it has ended before that is true. */
 	ck_assert_works(vdb_try_read32(map, &(uint32_t){ 0 }));
-	ck_assert_int_eq(vdb_slice_state(lease.slice, NULL), VDB_LIVE);
+	ck_assert_int_eq(vdb_slice_state(lease.slice, NULL), VDB_STATE_LIVE);
 	ck_assert_int_eq(vdb_client_next(client, &(struct vdb_event){ 0 }), 0);
 
 	broker_forget_log();
 	ck_assert_works(ptrace(PTRACE_DETACH, worker, 0, 0));
-	broker_expect(client, lease.id, VDB_REVOKED, VDB_END_RELEASED);
-	broker_expect(other, beside.id, VDB_REVOKED, VDB_END_DEVICE);
+	broker_expect(client, lease.id, VDB_STATE_REVOKED, VDB_END_RELEASED);
+	broker_expect(other, beside.id, VDB_STATE_REVOKED, VDB_END_DEVICE);
 	ck_assert_fails(vdb_try_read32(map, &(uint32_t){ 0 }), EFAULT);
 	wait_open("EDU");
 	broker_acquire(other, "edu/page", 0);
@@ -243,7 +243,7 @@ START_TEST(restart_while_a_device_hangs)
 	manager_wait(broker);
 	broker = broker_start();
 	broker_acquire(client, "edu/page", 0);
-	ck_assert_int_eq(vdb_slice_state(lease.slice, NULL), VDB_LIVE);
+	ck_assert_int_eq(vdb_slice_state(lease.slice, NULL), VDB_STATE_LIVE);
 	ck_assert_works(vdb_client_release(client, lease.id));
 }
 END_TEST

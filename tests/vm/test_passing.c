@@ -42,12 +42,12 @@ static long receive_and_use(const struct client_step *step)
 	if (vdb_slice_event_fd(slice) >= 0) {
 		struct pollfd p = { .fd = vdb_slice_event_fd(slice), .events = POLLIN };
 
-		if (vdb_slice_state(slice, NULL) != VDB_LIVE)
+		if (vdb_slice_state(slice, NULL) != VDB_STATE_LIVE)
 			return -4;
 		/* The owner revokes it when it hears of us. */
 		if (send(step->arg[0], "", 1, 0) != 1 || poll(&p, 1, -1) != 1)
 			return -5;
-		if (vdb_slice_state(slice, NULL) != VDB_REVOKED ||
+		if (vdb_slice_state(slice, NULL) != VDB_STATE_REVOKED ||
 		    !vdb_try_read32(address, &value))
 			return -6;
 	}
@@ -71,14 +71,14 @@ START_TEST(slice_goes_through_a_socket)
 	struct client *c = client_start(CLIENT_NOBODY);
 	struct client_step step = { .fd = -1 };
 	int theirs, ours = socket_to(c, types[_i], &theirs);
-	struct vdb_slice *slice = owner_export(0, 0, PAGE, VDB_READ_ONLY);
+	struct vdb_slice *slice = owner_export(0, 0, PAGE, VDB_FLAG_READ_ONLY);
 
 	/* Two at once: messages must stay apart in a stream. */
 	ck_assert_works(vdb_slice_send(ours, slice));
 	ck_assert_works(vdb_slice_send(ours, slice));
 	vdb_slice_free(slice);
 	step.arg[0] = theirs;
-	step.arg[2] = VDB_READ_ONLY;
+	step.arg[2] = VDB_FLAG_READ_ONLY;
 	ck_assert_int_eq(client_call(c, receive_and_use, &step), EDU_ID_VALUE);
 	ck_assert_int_eq(client_call(c, receive_and_use, &step), EDU_ID_VALUE);
 	client_end(c);
@@ -112,7 +112,7 @@ START_TEST(client_is_told_of_revocation)
 	step.arg[0] = theirs;
 	ck_assert_int_eq(client_call(c, receive_and_use, &step), EDU_ID_VALUE);
 	pthread_join(thread, NULL);
-	ck_assert_int_eq(vdb_slice_state(slice, NULL), VDB_REVOKED);
+	ck_assert_int_eq(vdb_slice_state(slice, NULL), VDB_STATE_REVOKED);
 	client_end(c);
 }
 END_TEST
@@ -134,7 +134,7 @@ static struct vdb_slice *sent(const struct vdb_slice *slice)
 
 START_TEST(description_arrives)
 {
-	static const unsigned int flags[] = { 0, VDB_READ_ONLY, VDB_WC, VDB_READ_ONLY | VDB_WC };
+	static const unsigned int flags[] = { 0, VDB_FLAG_READ_ONLY, VDB_FLAG_WC, VDB_FLAG_READ_ONLY | VDB_FLAG_WC };
 	struct vdb_slice *slice = owner_export(2, 5 * PAGE, 3 * PAGE, flags[_i]);
 	struct vdb_slice *received = sent(slice);
 
@@ -210,7 +210,7 @@ static bool believed(struct wire wire, int fd)
 /* Each differs in one thing from the truth, which is believed. */
 START_TEST(lies_are_not_believed)
 {
-	struct vdb_slice *slice = owner_export(2, 5 * PAGE, 3 * PAGE, _i ? VDB_READ_ONLY : 0);
+	struct vdb_slice *slice = owner_export(2, 5 * PAGE, 3 * PAGE, _i ? VDB_FLAG_READ_ONLY : 0);
 	const struct wire truth = wire_of(slice);
 	int fd = vdb_slice_fd(slice);
 	struct wire lie;
@@ -224,13 +224,13 @@ START_TEST(lies_are_not_believed)
 	LIE(length, 2 * PAGE);
 	LIE(length, 4 * PAGE);
 	LIE(length, 0);
-	LIE(flags, truth.flags ^ VDB_READ_ONLY);
+	LIE(flags, truth.flags ^ VDB_FLAG_READ_ONLY);
 	LIE(flags, truth.flags | 4);
 	LIE(bar, VDB_BARS);
 	LIE(offset, 5 * PAGE + 1);
 	LIE(offset, -2 * PAGE);
 	LIE(watched, 1);
-	LIE(state, VDB_REVOKED + 1);
+	LIE(state, VDB_STATE_REVOKED + 1);
 	LIE(bdf[0], 'x');
 	memset(lie.bdf, '0', sizeof(lie.bdf));
 	ck_assert(!believed(lie, fd));
@@ -247,7 +247,7 @@ START_TEST(fd_that_came_another_way)
 		const char *bdf;
 	} cases[] = {
 		{ VDB_BARS, 0, 0, NULL }, { 0, 1, 0, NULL }, { 0, -PAGE, 0, NULL },
-		{ 0, 0, VDB_READ_ONLY, NULL }, { 0, 0, 4, NULL }, { 0, 0, 0, "nonsense" },
+		{ 0, 0, VDB_FLAG_READ_ONLY, NULL }, { 0, 0, 4, NULL }, { 0, 0, 0, "nonsense" },
 	};
 	struct vdb_slice *slice = owner_export(2, 0, 3 * PAGE, 0);
 	int fd = dup(vdb_slice_fd(slice)), file = memfd_create("no DMABUF", MFD_CLOEXEC);
@@ -282,26 +282,26 @@ START_TEST(received_slice_knows_its_state)
 	int revents;
 
 	device_set_memory(&raw, false);
-	ck_assert_int_eq(vdb_slice_state(slice, &known), VDB_SUSPENDED);
+	ck_assert_int_eq(vdb_slice_state(slice, &known), VDB_STATE_SUSPENDED);
 	received = sent(slice);
 	ck_assert(!event_readable(received, &revents));
-	ck_assert_int_eq(vdb_slice_state(received, &changes), VDB_SUSPENDED);
+	ck_assert_int_eq(vdb_slice_state(received, &changes), VDB_STATE_SUSPENDED);
 	ck_assert_uint_eq(changes, known);
 
 	device_set_memory(&raw, true);
 	ck_assert(event_readable(received, &revents));
-	ck_assert_int_eq(vdb_slice_state(received, &changes), VDB_LIVE);
+	ck_assert_int_eq(vdb_slice_state(received, &changes), VDB_STATE_LIVE);
 	ck_assert_uint_eq(changes, known + 1);
 
 	/* What it has not read is still to be had. */
 	device_set_memory(&raw, false);
 	received = sent(slice);
 	ck_assert(event_readable(received, &revents));
-	ck_assert_int_eq(vdb_slice_state(received, NULL), VDB_SUSPENDED);
+	ck_assert_int_eq(vdb_slice_state(received, NULL), VDB_STATE_SUSPENDED);
 
 	ck_assert_works(vdb_slice_revoke(owner, slice));
-	ck_assert_int_eq(vdb_slice_state(slice, NULL), VDB_REVOKED);
-	ck_assert_int_eq(vdb_slice_state(sent(slice), NULL), VDB_REVOKED);
+	ck_assert_int_eq(vdb_slice_state(slice, NULL), VDB_STATE_REVOKED);
+	ck_assert_int_eq(vdb_slice_state(sent(slice), NULL), VDB_STATE_REVOKED);
 }
 END_TEST
 

@@ -39,7 +39,7 @@ static void as_member(void)
 	struct vdb_lease lease;
 
 	lease = broker_acquire(broker_connect(), "edu/look", 0);
-	if (vdb_slice_flags(lease.slice) != VDB_READ_ONLY)
+	if (vdb_slice_flags(lease.slice) != VDB_FLAG_READ_ONLY)
 		_exit(1);
 }
 
@@ -252,7 +252,7 @@ static void check_lease(const struct vdb_lease_info *info, void *data)
 	ck_assert_uint_eq(info->offset, 0x8000 + 5 * PAGE);
 	ck_assert_uint_eq(info->pid, getpid());
 	ck_assert_uint_eq(info->uid, 0);
-	ck_assert_int_eq(info->state, VDB_LIVE);
+	ck_assert_int_eq(info->state, VDB_STATE_LIVE);
 	ck_assert_str_eq(info->bdf, lab_bdf("EDU"));
 	ck_assert_str_eq(info->client, program_invocation_short_name);
 }

@@ -78,7 +78,7 @@ static long step_own(const struct client_step *step)
 		struct vdb_range range = { (i + 1) * PAGE, PAGE };
 
 		slices[i] = vdb_slice_export(owner, MEM, &range, 1,
-					     i == UNMAPPED ? VDB_READ_ONLY : 0);
+					     i == UNMAPPED ? VDB_FLAG_READ_ONLY : 0);
 		if (!slices[i] || vdb_slice_send(step->fd, slices[i]))
 			return -1;
 	}
@@ -101,8 +101,8 @@ static bool sort_out(const struct vdb_buffer *buffer, void *data)
 	unsigned int i = buffer->offset / PAGE - 1;
 
 	if (i >= SLICES || buffer->bar != MEM || buffer->length != PAGE ||
-	    buffer->state != VDB_LIVE || buffer->mappings != (i != UNMAPPED) ||
-	    buffer->flags != (i == UNMAPPED ? VDB_READ_ONLY : 0))
+	    buffer->state != VDB_STATE_LIVE || buffer->mappings != (i != UNMAPPED) ||
+	    buffer->flags != (i == UNMAPPED ? VDB_FLAG_READ_ONLY : 0))
 		found->others++;
 	else
 		found->seen |= 1u << i;
@@ -117,7 +117,7 @@ static long step_take_over(const struct client_step *step)
 	struct found found = { .known = step->arg[0] };
 
 	owner = vdb_device_from_fd(step->fd);
-	if (!owner || !(vdb_device_abilities(owner) & VDB_CAN_LIST) ||
+	if (!owner || !(vdb_device_capabilities(owner) & VDB_CAP_LIST) ||
 	    vdb_device_list(owner, sort_out, &found) ||
 	    found.seen != (1u << SLICES) - 1 || found.others)
 		return -1;

@@ -67,7 +67,7 @@ START_TEST(time_is_limited_from_now_on)
 	a = broker_acquire(client, "mem/a", 0);
 	b = broker_acquire(client, "mem/b", 0);
 	reload_with("length: 4K, max_time: 1s");
-	broker_expect(client, a.id, VDB_REVOKED, VDB_END_EXPIRED);
+	broker_expect(client, a.id, VDB_STATE_REVOKED, VDB_END_EXPIRED);
 	ck_assert_works(vdb_client_release(client, b.id));
 }
 END_TEST
@@ -82,7 +82,7 @@ START_TEST(time_that_is_left_stays)
 	client = broker_connect();
 	a = broker_acquire(client, "mem/a", 0);
 	reload_with("length: 4K, max_time: 1000s");
-	broker_expect(client, a.id, VDB_REVOKED, VDB_END_EXPIRED);
+	broker_expect(client, a.id, VDB_STATE_REVOKED, VDB_END_EXPIRED);
 }
 END_TEST
 
@@ -98,7 +98,7 @@ START_TEST(shared_becomes_exclusive)
 	}
 	reload_with("length: 4K, sharing: exclusive");
 	for (int i = 0; i < 2; i++)
-		broker_expect(clients[i], leases[i].id, VDB_REVOKED, VDB_END_REVOKED);
+		broker_expect(clients[i], leases[i].id, VDB_STATE_REVOKED, VDB_END_REVOKED);
 	broker_acquire(clients[0], "mem/a", 0);
 }
 END_TEST
@@ -112,7 +112,7 @@ START_TEST(attribute_changes)
 	client = broker_connect();
 	lease = broker_acquire(client, "mem/a", 0);
 	reload_with("length: 4K, memory: uncached");
-	broker_expect(client, lease.id, VDB_REVOKED, VDB_END_REVOKED);
+	broker_expect(client, lease.id, VDB_STATE_REVOKED, VDB_END_REVOKED);
 	lease = broker_acquire(client, "mem/a", 0);
 	ck_assert_uint_eq(vdb_slice_flags(lease.slice), 0);
 }
@@ -198,8 +198,8 @@ START_TEST(registers_of_a_slice_that_changes)
 
 	configure_slices("mem", "@IVSHMEM@", "never", changes[_i / 2]);
 	change_configuration(_i % 2);
-	broker_expect(client, a.id, VDB_REVOKED, VDB_END_REVOKED);
-	broker_expect(other, b.id, VDB_REVOKED, VDB_END_REVOKED);
+	broker_expect(client, a.id, VDB_STATE_REVOKED, VDB_END_REVOKED);
+	broker_expect(other, b.id, VDB_STATE_REVOKED, VDB_END_REVOKED);
 	a = broker_acquire(client, names[_i / 2], 0);
 	map = vdb_slice_map(a.slice, 0, 0, PROT_READ | PROT_WRITE);
 	ck_assert_uint_eq(vdb_read32(map), 0x11111111);
@@ -226,7 +226,7 @@ START_TEST(reset_of_a_slice_that_is_removed)
 
 	configure_slices("nvme", "@NVME@", "never", "b: {length: 4K, allow: everybody}");
 	change_configuration(_i);
-	broker_expect(client, lease.id, VDB_REVOKED, VDB_END_REVOKED);
+	broker_expect(client, lease.id, VDB_STATE_REVOKED, VDB_END_REVOKED);
 	lease = broker_acquire(client, "nvme/b", 0);
 	map = vdb_slice_map(lease.slice, 0, 0, PROT_READ);
 	ck_assert_uint_eq(vdb_read32(map + 0x14), 0);
@@ -245,7 +245,7 @@ START_TEST(device_is_renamed)
 	lease = broker_acquire(client, "mem/b", 0);
 	configure_slices("other", "@IVSHMEM@", "never", A_PAGE B_PAGE);
 	change_configuration(_i);
-	broker_expect(client, lease.id, VDB_REVOKED, VDB_END_REVOKED);
+	broker_expect(client, lease.id, VDB_STATE_REVOKED, VDB_END_REVOKED);
 	broker_acquire(client, "other/b", 0);
 	ck_assert_int_eq(broker_acquire_error(client, "mem/b", 0, 0, 0), ENOENT);
 }
@@ -263,7 +263,7 @@ START_TEST(devices_come_and_go)
 	lease = broker_acquire(client, "mem/b", 0);
 	configure_slices("nvme", "@NVME@", "never", "a: {length: 4K, allow: everybody}");
 	change_configuration(_i);
-	broker_expect(client, lease.id, VDB_REVOKED, VDB_END_REVOKED);
+	broker_expect(client, lease.id, VDB_STATE_REVOKED, VDB_END_REVOKED);
 	broker_acquire(client, "nvme/a", 0);
 	/* Nobody has the other one open: neither the broker nor the manager. */
 	manager_wait_count(broker_name_of_device("IVSHMEM"), 0);
@@ -299,7 +299,7 @@ START_TEST(rejected_reload_says_so)
 	ck_assert_ptr_nonnull(strstr(status_of(client).problem, "/tmp/broker.yaml:2:"));
 	ck_assert(status_of(client).lends);
 	/* What was in force still is. */
-	ck_assert_int_eq(vdb_slice_state(lease.slice, NULL), VDB_LIVE);
+	ck_assert_int_eq(vdb_slice_state(lease.slice, NULL), VDB_STATE_LIVE);
 	broker_acquire(client, "mem/b", 0);
 	ck_assert_works(vdb_client_release(client, lease.id));
 	broker_acquire(client, "mem/a", 0);
@@ -336,7 +336,7 @@ START_TEST(broken_start_serves_what_there_is)
 	}
 	/* Leases end as they would have, with their registers written. */
 	vdb_write32(map, 1);
-	ck_assert_int_eq(vdb_slice_state(b.slice, NULL), VDB_LIVE);
+	ck_assert_int_eq(vdb_slice_state(b.slice, NULL), VDB_STATE_LIVE);
 	map = vdb_slice_map(a.slice, 0, 0, PROT_READ | PROT_WRITE);
 	vdb_write32(map, 2);
 	ck_assert_works(vdb_client_release(client, a.id));
@@ -432,7 +432,7 @@ START_TEST(conf_d_that_cannot_be_read)
 		ck_assert_works(vdb_client_release(client, broker_acquire(client, "mem/a", 0).id));
 	}
 	ck_assert_ptr_nonnull(strstr(status_of(client).problem, "ermission denied"));
-	ck_assert_int_eq(vdb_slice_state(lease.slice, NULL), VDB_LIVE);
+	ck_assert_int_eq(vdb_slice_state(lease.slice, NULL), VDB_STATE_LIVE);
 
 	make_conf_d(0755);
 	ck_assert_works(chmod(BROKER_CONF_D "/slice.yaml", 0644));

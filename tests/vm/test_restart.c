@@ -79,7 +79,7 @@ START_TEST(lease_goes_on)
 		vdb_client_close(other);
 	}
 	ck_assert_uint_eq(trace_faults(lab_bdf("EDU"), 0), 0);
-	ck_assert_int_eq(vdb_slice_state(lease.slice, NULL), VDB_LIVE);
+	ck_assert_int_eq(vdb_slice_state(lease.slice, NULL), VDB_STATE_LIVE);
 
 	/* The connection is the same, and can do everything. */
 	ck_assert_works(vdb_client_release(client, lease.id));
@@ -102,7 +102,7 @@ START_TEST(time_goes_on_while_there_is_no_broker)
 	client = broker_connect();
 	lease = broker_acquire(client, "edu/short", 0);
 	restart(SIGKILL);
-	broker_expect(client, lease.id, VDB_REVOKED, VDB_END_EXPIRED);
+	broker_expect(client, lease.id, VDB_STATE_REVOKED, VDB_END_EXPIRED);
 	broker_acquire(client, "edu/short", 0);
 }
 END_TEST
@@ -165,7 +165,7 @@ START_TEST(configuration_changed_meanwhile)
 	broker_configure("devices: {edu: {function: @EDU@, reset: never, slices: {\n"
 			 "  array: {length: 4K, offset: 32K, count: 2, allow: everybody}}}}\n");
 	broker = broker_start();
-	broker_expect(client, gone.id, VDB_REVOKED, VDB_END_REVOKED);
+	broker_expect(client, gone.id, VDB_STATE_REVOKED, VDB_END_REVOKED);
 	ck_assert_works(vdb_client_release(client, stays.id));
 }
 END_TEST
@@ -238,7 +238,7 @@ START_TEST(requests_meanwhile_are_answered)
 	request = ask_for(client, "edu/page");
 	broker = broker_start();
 	lease = wait_for(client, request);
-	ck_assert_int_eq(vdb_slice_state(lease.slice, NULL), VDB_LIVE);
+	ck_assert_int_eq(vdb_slice_state(lease.slice, NULL), VDB_STATE_LIVE);
 	ck_assert_int_eq(recv(fd, answer, sizeof(answer), 0), sizeof(struct vdp_hello_answer));
 	close(fd);
 }
@@ -290,7 +290,7 @@ START_TEST(reset_spares_those_who_live_on)
 	ck_assert_ptr_nonnull(map);
 	pid = hold("nvme/registers", 0);
 	vdb_write32(map + 0x14, 0x00460000);
-	ck_assert_int_eq(vdb_slice_state(lease.slice, &before), VDB_LIVE);
+	ck_assert_int_eq(vdb_slice_state(lease.slice, &before), VDB_STATE_LIVE);
 
 	broker_stop(broker, SIGKILL);
 	kill_child(pid);
@@ -298,7 +298,7 @@ START_TEST(reset_spares_those_who_live_on)
 	manager_wait_count("client-", 1);
 	broker_wait_log("of a client that has disconnected has ended");
 	ck_assert_uint_eq(vdb_read32(map + 0x14), 0x00460000);
-	ck_assert_int_eq(vdb_slice_state(lease.slice, &after), VDB_LIVE);
+	ck_assert_int_eq(vdb_slice_state(lease.slice, &after), VDB_STATE_LIVE);
 	ck_assert_uint_eq(after, before);
 }
 END_TEST
@@ -316,11 +316,11 @@ START_TEST(resumption_meanwhile_is_told)
 	raw.fd = manager_fd(broker_name_of_device("EDU"));
 	ck_assert_works(raw.fd);
 	device_set_memory(&raw, false);
-	broker_expect(client, lease.id, VDB_SUSPENDED, VDB_END_NONE);
+	broker_expect(client, lease.id, VDB_STATE_SUSPENDED, VDB_END_NONE);
 	broker_stop(broker, SIGKILL);
 	device_set_memory(&raw, true);
 	broker = broker_start();
-	broker_expect(client, lease.id, VDB_LIVE, VDB_END_NONE);
+	broker_expect(client, lease.id, VDB_STATE_LIVE, VDB_END_NONE);
 }
 END_TEST
 
@@ -445,7 +445,7 @@ START_TEST(buffer_that_the_state_has_not)
 	broker_forget_log();
 	broker = broker_start();
 	if (_i) {
-		broker_expect(client, lease.id, VDB_REVOKED, VDB_END_DEVICE);
+		broker_expect(client, lease.id, VDB_STATE_REVOKED, VDB_END_DEVICE);
 		broker_wait_log("is open");
 	}
 	broker_acquire(client, "edu/page", 0);
@@ -467,7 +467,7 @@ START_TEST(buffer_that_was_revoked_meanwhile)
 	ck_assert_works(vdb_slice_revoke(device, lease.slice));
 	vdb_device_close(device);
 	broker = broker_start();
-	broker_expect(client, lease.id, VDB_REVOKED, VDB_END_DEVICE);
+	broker_expect(client, lease.id, VDB_STATE_REVOKED, VDB_END_DEVICE);
 	broker_acquire(client, "edu/page", 0);
 }
 END_TEST
@@ -487,7 +487,7 @@ START_TEST(device_that_was_not_kept)
 	manager_forget("device-");
 	ck_assert_fails(vdb_try_read32(map, &(uint32_t){ 0 }), EFAULT);
 	broker = broker_start();
-	broker_expect(client, lease.id, VDB_REVOKED, VDB_END_DEVICE);
+	broker_expect(client, lease.id, VDB_STATE_REVOKED, VDB_END_DEVICE);
 	broker_acquire(client, "edu/page", 0);
 }
 END_TEST
@@ -516,11 +516,11 @@ START_TEST(device_that_is_missing)
 
 	broker_forget_log();
 	broker = broker_start();
-	broker_expect(client, gone.id, VDB_REVOKED, VDB_END_DEVICE);
+	broker_expect(client, gone.id, VDB_STATE_REVOKED, VDB_END_DEVICE);
 	broker_wait_log("not bound to a VFIO driver; run vfio-dmabuf bind");
 	ck_assert_int_eq(broker_acquire_error(client, "nvme/a", 0, 0, 0), ENODEV);
 	ck_assert_uint_eq(vdb_read32(map), EDU_ID_VALUE);
-	ck_assert_int_eq(vdb_slice_state(lease.slice, NULL), VDB_LIVE);
+	ck_assert_int_eq(vdb_slice_state(lease.slice, NULL), VDB_STATE_LIVE);
 
 	/* The same process opens it when it is there. */
 	snprintf(open, sizeof(open), "%s is open", lab_bdf("NVME"));
@@ -647,7 +647,7 @@ static bool killed_at(const char *call, int nth)
 	restart(SIGKILL);
 
 	ck_assert_msg(vdb_client_next(client, &event) == 0 &&
-		      vdb_slice_state(lease.slice, NULL) == VDB_LIVE,
+		      vdb_slice_state(lease.slice, NULL) == VDB_STATE_LIVE,
 		      "%s %d: the lease of the living has ended", call, nth);
 	vdb_read32(map);
 	ck_assert_int_eq(broker_acquire_error(client, "edu/array", 7, 0, 0), EBUSY);

@@ -226,7 +226,7 @@ static struct lent lend(uint32_t device, uint64_t lease, uint32_t index, uint32_
 	lent.map = mmap(NULL, slice->length, flags & SLICE_READ_ONLY ? PROT_READ : RW, MAP_SHARED,
 			lent.fds[0], 0);
 	ck_assert_ptr_ne(lent.map, MAP_FAILED);
-	ck_assert_int_eq(vdb_event_read(lent.fds[1], NULL), VDB_LIVE);
+	ck_assert_int_eq(vdb_event_read(lent.fds[1], NULL), VDB_STATE_LIVE);
 	return lent;
 }
 
@@ -235,7 +235,7 @@ static void check_revoked(const struct lent *lent)
 	uint32_t value;
 
 	ck_assert_int_eq(try_read32(lent->map, &value), SIGBUS);
-	ck_assert_int_eq(vdb_event_read(lent->fds[1], NULL), VDB_REVOKED);
+	ck_assert_int_eq(vdb_event_read(lent->fds[1], NULL), VDB_STATE_REVOKED);
 }
 
 static void revoke_it(uint32_t device, const struct lent *lent)
@@ -298,7 +298,7 @@ START_TEST(flags_are_the_leases)
 	ck_assert_ptr_eq(mmap(NULL, PAGE, RW, MAP_SHARED, lent.fds[0], 0), MAP_FAILED);
 	device = vdb_device_from_fd(stored[MEMORY].fd);
 	ck_assert_works(vdb_device_buffer(device, lent.record.buffer, &buffer));
-	ck_assert_uint_eq(buffer.flags, VDB_READ_ONLY | VDB_WC);
+	ck_assert_uint_eq(buffer.flags, VDB_FLAG_READ_ONLY | VDB_FLAG_WC);
 	ck_assert_uint_eq(buffer.offset, 2 * PAGE);
 	ck_assert_uint_eq(buffer.length, PAGE);
 	vdb_device_close(device);

@@ -71,7 +71,7 @@ struct vdb_slice *owner_export_watched(void)
 
 	ck_assert_works(vdb_slice_watch(owner, slice));
 	ck_assert(event_readable(slice, &revents));
-	ck_assert_int_eq(vdb_slice_state(slice, NULL), VDB_LIVE);
+	ck_assert_int_eq(vdb_slice_state(slice, NULL), VDB_STATE_LIVE);
 	ck_assert(!event_readable(slice, &revents));
 	return slice;
 }
