@@ -535,16 +535,29 @@ struct vdb_slice *vdb_slice_from_fd(int fd, int event_fd, const char *bdf,
  */
 
 /**
- * vdb_guard_enable() - install the library's SIGBUS handler
+ * vdb_guard_supported() - whether the library has guarded accesses on this CPU
  *
- * x86-64 only so far; the library does not build elsewhere.
+ * They are written for x86-64 and arm64.  Elsewhere vdb_guard_enable() and
+ * vdb_try_*() fail with ENOTSUP and do nothing else, and vdb_guard_handle()
+ * returns false.
+ *
+ * Return: whether they can be used.
+ */
+bool vdb_guard_supported(void);
+
+/**
+ * vdb_guard_enable() - install the library's SIGBUS handler
  *
  * For programs without a SIGBUS handler of their own.  The handler treats
  * faults of vdb_try_*() only, and hands all other SIGBUS to the disposition
  * that it found, which is kept for the whole process: the library's only
  * global state.  Calls after the first do nothing.  Thread-safe.
  *
- * Return: 0; -1 with what sigaction() says.
+ * Threads that use vdb_try_*() must not block SIGBUS: the kernel ends a process
+ * that gets a fault while the signal is blocked.  libvfio-dmabuf(3) says how to
+ * use the guard with other handlers, and in Go and Python.
+ *
+ * Return: 0; -1 with ENOTSUP, or what sigaction() says.
  */
 int vdb_guard_enable(void);
 
@@ -571,7 +584,8 @@ bool vdb_guard_handle(const siginfo_t *info, void *context);
  * not have reached the device if it was revoked just then.  While the device is
  * being reset they wait.
  *
- * Return: 0; -1 with EFAULT if the device cannot be reached.
+ * Return: 0; -1 with EFAULT if the device cannot be reached, ENOTSUP if
+ * vdb_guard_supported() says false.
  */
 int vdb_try_read8(const volatile void *address, uint8_t *value);
 int vdb_try_read16(const volatile void *address, uint16_t *value);

@@ -6,6 +6,9 @@
  * address where to go on if it faults.  The signal handler looks the faulting
  * instruction up and moves the program counter there; so an access that works
  * costs nothing more, and nothing has to be saved before it.
+ *
+ * The instructions are those of x86-64 and arm64.  For other CPUs the functions are
+ * there and fail.  VDB_NO_GUARD, for tests, has them so everywhere.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -17,11 +20,36 @@
 
 #include "internal.h"
 
-#if defined(__x86_64__)
+#if defined(VDB_NO_GUARD)
+#elif defined(__x86_64__) && defined(__LP64__)
+#define HAS_GUARD
 #define PROGRAM_COUNTER(context)	((context)->uc_mcontext.gregs[REG_RIP])
-#else
-#error "guarded accesses are not written for this architecture"
+#define LOAD8	"movb %1, %0"
+#define LOAD16	"movw %1, %0"
+#define LOAD32	"movl %1, %0"
+#define LOAD64	"movq %1, %0"
+#define STORE8	"movb %1, %0"
+#define STORE16	"movw %1, %0"
+#define STORE32	"movl %1, %0"
+#define STORE64	"movq %1, %0"
+#define VALUE	"q"
+#define MEMORY	"m"
+#elif defined(__aarch64__) && defined(__LP64__)
+#define HAS_GUARD
+#define PROGRAM_COUNTER(context)	((context)->uc_mcontext.pc)
+#define LOAD8	"ldrb %w0, %1"
+#define LOAD16	"ldrh %w0, %1"
+#define LOAD32	"ldr %w0, %1"
+#define LOAD64	"ldr %x0, %1"
+#define STORE8	"strb %w1, %0"
+#define STORE16	"strh %w1, %0"
+#define STORE32	"str %w1, %0"
+#define STORE64	"str %x1, %0"
+#define VALUE	"r"
+#define MEMORY	"Q"	/* an address in a register: KVM cannot emulate other forms */
 #endif
+
+#ifdef HAS_GUARD
 
 /* Both relative to their own place, so that the library needs no relocation. */
 struct entry {
@@ -41,14 +69,14 @@ extern const struct entry __stop_vdb_accesses[] __attribute__((visibility("hidde
 	"	.long %l[fault] - .\n"			\
 	".popsection\n"
 
-#define DEFINE_TRY(bits, suffix)						\
+#define DEFINE_TRY(bits)							\
 int vdb_try_read##bits(const volatile void *address, uint##bits##_t *value) \
 {									\
 	uint##bits##_t got;						\
 									\
-	__asm__ goto(ACCESS("mov" suffix " %1, %0")			\
-		     : "=q" (got)					\
-		     : "m" (*(const volatile uint##bits##_t *)address)	\
+	__asm__ goto(ACCESS(LOAD##bits)					\
+		     : "=" VALUE (got)					\
+		     : MEMORY (*(const volatile uint##bits##_t *)address) \
 		     : "memory" : fault);				\
 	VDB_AFTER_READ();						\
 	*value = got;							\
@@ -61,9 +89,9 @@ fault:									\
 int vdb_try_write##bits(volatile void *address, uint##bits##_t value)	\
 {									\
 	VDB_BEFORE_WRITE();						\
-	__asm__ goto(ACCESS("mov" suffix " %1, %0")			\
+	__asm__ goto(ACCESS(STORE##bits)				\
 		     :							\
-		     : "m" (*(volatile uint##bits##_t *)address), "q" (value) \
+		     : MEMORY (*(volatile uint##bits##_t *)address), VALUE (value) \
 		     : "memory" : fault);				\
 	return 0;							\
 fault:									\
@@ -71,10 +99,10 @@ fault:									\
 	return -1;							\
 }
 
-DEFINE_TRY(8, "b")
-DEFINE_TRY(16, "w")
-DEFINE_TRY(32, "l")
-DEFINE_TRY(64, "q")
+bool vdb_guard_supported(void)
+{
+	return true;
+}
 
 bool vdb_guard_handle(const siginfo_t *info, void *context)
 {
@@ -138,3 +166,50 @@ int vdb_guard_enable(void)
 	pthread_mutex_unlock(&enable_lock);
 	return ret;
 }
+
+#else
+
+#define DEFINE_TRY(bits)						\
+int vdb_try_read##bits(const volatile void *address, uint##bits##_t *value) \
+{									\
+	(void)address;							\
+	(void)value;							\
+	return not_supported();						\
+}									\
+									\
+int vdb_try_write##bits(volatile void *address, uint##bits##_t value)	\
+{									\
+	(void)address;							\
+	(void)value;							\
+	return not_supported();						\
+}
+
+static int not_supported(void)
+{
+	errno = ENOTSUP;
+	return -1;
+}
+
+bool vdb_guard_supported(void)
+{
+	return false;
+}
+
+bool vdb_guard_handle(const siginfo_t *info, void *context)
+{
+	(void)info;
+	(void)context;
+	return false;
+}
+
+int vdb_guard_enable(void)
+{
+	return not_supported();
+}
+
+#endif
+
+DEFINE_TRY(8)
+DEFINE_TRY(16)
+DEFINE_TRY(32)
+DEFINE_TRY(64)

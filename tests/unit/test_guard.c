@@ -30,6 +30,12 @@ static void take_away(void)
 	ck_assert_works(ftruncate(file, 0));
 }
 
+START_TEST(is_supported)
+{
+	ck_assert(vdb_guard_supported());
+}
+END_TEST
+
 START_TEST(values_come_through)
 {
 	uint8_t byte;
@@ -156,6 +162,7 @@ Suite *suite(void)
 	TCase *tc = add_group(s, "accesses");
 
 	tcase_add_checked_fixture(tc, setup, NULL);
+	tcase_add_test(tc, is_supported);
 	tcase_add_test(tc, values_come_through);
 	tcase_add_test(tc, each_access_fails);
 
