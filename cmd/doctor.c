@@ -185,31 +185,33 @@ static void check_limits(void)
 }
 
 /* What an administrator is told of devices. */
-static void on_device(const struct vdb_device_info *info, void *data)
+static bool on_device(const struct vdb_device_info *info, void *data)
 {
 	bool *all = data;
 
 	if (!*info->name || info->phase == VDB_DEVICE_OPEN)
-		return;
+		return true;
 	*all = false;
 	/* One that is being opened for the first time is open soon, or absent, with a reason. */
 	say("device", *info->reason || info->phase == VDB_DEVICE_ABSENT || info->phase == VDB_DEVICE_CLOSING ? BAD : WARNING,
 	    "%s: %s is %s%s%s, and its slices are not lent; see journalctl -u vfio-dmabufd", info->name,
 	    info->bdf, device_phase_name(info->phase), *info->reason ? ": " : "", info->reason);
+	return true;
 }
 
 /* What everybody is told of the devices whose slices he may have; those of one come together. */
-static void on_slice(const struct vdb_slice_info *info, void *data)
+static bool on_slice(const struct vdb_slice_info *info, void *data)
 {
 	static char last[16];
 	bool *all = data;
 
 	if (info->device == VDB_DEVICE_OPEN || !strcmp(info->bdf, last))
-		return;
+		return true;
 	snprintf(last, sizeof(last), "%s", info->bdf);
 	*all = false;
 	say("device", WARNING, "%s is %s, and its slices are not lent; ask an administrator of the broker",
 	    info->bdf, device_phase_name(info->device));
+	return true;
 }
 
 static void check_lending(struct vdb_client *client)
@@ -233,18 +235,19 @@ static void check_lending(struct vdb_client *client)
 static void check_broker(void)
 {
 	const char *path = common.socket ?: VDB_BROKER_SOCKET;
+	char error[VDB_ERROR_SIZE];
 	struct vdb_client *client;
 
 	if (access(path, F_OK)) {
 		say("broker", WARNING, "no socket at %s; systemctl enable --now vfio-dmabufd.socket if you want one", path);
 		return;
 	}
-	client = vdb_client_connect(path, BROKER_MS);
+	client = vdb_client_connect(path, BROKER_MS, error);
 	if (client) {
 		say("broker", GOOD, "it answers at %s", path);
 		check_lending(client);
 	} else {
-		say("broker", BAD, "%s: %s; %s", path, strerror(errno), broker_advice(errno));
+		say("broker", BAD, "%s: %s; %s", path, error, broker_advice(errno));
 	}
 	vdb_client_close(client);
 }

@@ -31,7 +31,7 @@ static const char *index_text(const struct vdb_lease_info *info, char text[16])
 }
 
 /* Each item goes to the list if there is one, else to stdout. */
-static void on_slice(const struct vdb_slice_info *info, void *data)
+static bool on_slice(const struct vdb_slice_info *info, void *data)
 {
 	json_t *list = data;
 
@@ -44,7 +44,7 @@ static void on_slice(const struct vdb_slice_info *info, void *data)
 			"exclusive", info->exclusive, "count", (json_int_t)info->count,
 			"free", (json_int_t)info->free, "waiting", (json_int_t)info->waiting,
 			"max_seconds", (json_int_t)info->max_seconds, "device", device_phase_name(info->device)));
-		return;
+		return true;
 	}
 	printf("%-24s  %s BAR %u 0x%" PRIx64 "+0x%" PRIx64 "  %u of %u free%s%s%s", info->name, info->bdf,
 	       info->bar, info->offset, info->length, info->free, info->count,
@@ -57,9 +57,10 @@ static void on_slice(const struct vdb_slice_info *info, void *data)
 	if (info->device != VDB_DEVICE_OPEN)
 		printf(", its device is %s", device_phase_name(info->device));
 	putchar('\n');
+	return true;
 }
 
-static void on_lease(const struct vdb_lease_info *info, void *data)
+static bool on_lease(const struct vdb_lease_info *info, void *data)
 {
 	json_t *list = data;
 	char text[16];
@@ -74,7 +75,7 @@ static void on_lease(const struct vdb_lease_info *info, void *data)
 			"state", lease_phase_name(info), "client", info->client,
 			"pid", (json_int_t)info->pid, "uid", (json_int_t)info->uid, "gid", (json_int_t)info->gid,
 			"seconds", (json_int_t)info->seconds));
-		return;
+		return true;
 	}
 	printf("%-6" PRIu64 "  %s[%s]  %s BAR %u 0x%" PRIx64 "+0x%" PRIx64 "  %s%s  %s, pid %u, uid %u",
 	       info->id, info->name, index_text(info, text), info->bdf, info->bar, info->offset, info->length,
@@ -83,6 +84,7 @@ static void on_lease(const struct vdb_lease_info *info, void *data)
 	if (info->seconds)
 		printf(", %u s left", info->seconds);
 	putchar('\n');
+	return true;
 }
 
 /* The broker's list, printed; @ask is the library's function for it. */

@@ -135,19 +135,20 @@ static bool add_maps_of(const char *pid, void *unused)
 	return process_any_mapping(pid, add_mapping, (void *)pid);
 }
 
-static void add_lease(const struct vdb_lease_info *info, void *data)
+static bool add_lease(const struct vdb_lease_info *info, void *data)
 {
 	(void)data;
 	if (info->phase != VDB_LEASE_GRANTED && info->phase != VDB_LEASE_ENDING)
-		return;
+		return true;
 	if (!strcmp(info->bdf, bdf))
 		add(info->bar, info->offset, info->length, "lease %" PRIu64 " of %s[%u]: %.40s, pid %u, uid %u",
 		    info->id, info->name, info->index, info->client, info->pid, info->uid);
+	return true;
 }
 
 static void add_leases(void)
 {
-	struct vdb_client *client = vdb_client_connect(common.socket, BROKER_MS);
+	struct vdb_client *client = vdb_client_connect(common.socket, BROKER_MS, NULL);
 
 	if (client)
 		vdb_client_leases(client, add_lease, NULL);

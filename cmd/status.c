@@ -26,7 +26,7 @@ static void count(json_t *leases, const char *phase)
 	json_integer_set(number, json_integer_value(number) + 1);
 }
 
-static void on_lease(const struct vdb_lease_info *info, void *data)
+static bool on_lease(const struct vdb_lease_info *info, void *data)
 {
 	static const char *const phases[] = {
 		[VDB_LEASE_WAITING] = "waiting", [VDB_LEASE_EXPORTING] = "exporting",
@@ -36,9 +36,10 @@ static void on_lease(const struct vdb_lease_info *info, void *data)
 
 	if (info->phase >= VDB_LEASE_WAITING && info->phase <= VDB_LEASE_ENDED)
 		count(data, phases[info->phase]);
+	return true;
 }
 
-static void on_device(const struct vdb_device_info *info, void *data)
+static bool on_device(const struct vdb_device_info *info, void *data)
 {
 	struct report *report = data;
 
@@ -50,6 +51,7 @@ static void on_device(const struct vdb_device_info *info, void *data)
 		"state", device_phase_name(info->phase), "suspended", info->suspended,
 		"leases", (json_int_t)info->leases, "waiting", (json_int_t)info->waiting,
 		"reason", info->reason));
+	return true;
 }
 
 /* Four fifths of what it may have. */
@@ -65,11 +67,12 @@ static json_t *json_share(const struct vdb_share *share)
 			 "near_limit", is_near(share));
 }
 
-static void on_account(const struct vdb_account_info *info, void *data)
+static bool on_account(const struct vdb_account_info *info, void *data)
 {
 	json_array_append_new(data, json_pack("{s:I,s:o,s:o}", "owner", (json_int_t)info->owner,
 					      "connections", json_share(&info->clients),
 					      "leases", json_share(&info->leases)));
+	return true;
 }
 
 static int ask(struct vdb_client *client, struct report *report)

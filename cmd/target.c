@@ -28,20 +28,21 @@ const char *broker_advice(int error)
 
 struct vdb_client *connect_broker(void)
 {
-	struct vdb_client *client = vdb_client_connect(common.socket, BROKER_MS);
+	char error[VDB_ERROR_SIZE];
+	struct vdb_client *client = vdb_client_connect(common.socket, BROKER_MS, error);
 
 	if (!client)
-		fail("the broker at %s: %s; %s", common.socket ?: VDB_BROKER_SOCKET, strerror(errno),
+		fail("the broker at %s: %s; %s", common.socket ?: VDB_BROKER_SOCKET, error,
 		     broker_advice(errno));
 	return client;
 }
 
 /* What to do if a device cannot be opened. */
-static int open_failed(const char *bdf, int error)
+static int open_failed(const char *bdf, int number, const char *error)
 {
 	char driver[64];
 
-	switch (error) {
+	switch (number) {
 	case ENOENT:
 		if (!function_link(bdf, "subsystem", driver, sizeof(driver)))
 			return fail("%s: there is no such function; vfio-dmabuf list shows which there are", bdf);
@@ -50,20 +51,21 @@ static int open_failed(const char *bdf, int error)
 		return fail("%s: somebody has it open (if the broker, name a slice), or others of its IOMMU group have drivers of their own (bind --group)",
 			    bdf);
 	case EACCES:
-		return fail("%s: %s; vfio-dmabuf doctor says what you may open", bdf, strerror(error));
+		return fail("%s: %s; vfio-dmabuf doctor says what you may open", bdf, error);
 	default:
-		return fail("%s: %s", bdf, strerror(error));
+		return fail("%s: %s", bdf, error);
 	}
 }
 
 static int open_direct(const struct target *target, unsigned int flags, struct opened *opened)
 {
 	struct vdb_range range = { 0 };
+	char error[VDB_ERROR_SIZE];
 	struct vdb_bar bar;
 
-	opened->device = vdb_device_open(target->bdf);
+	opened->device = vdb_device_open(target->bdf, NULL, error);
 	if (!opened->device)
-		return open_failed(target->bdf, errno);
+		return open_failed(target->bdf, errno, error);
 	if (vdb_device_bar(opened->device, target->bar, &bar))
 		return fail("%s: BAR %u: %s", target->bdf, target->bar, strerror(errno));
 	if (!bar.mappable)

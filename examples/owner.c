@@ -301,7 +301,7 @@ static void owner(const char *bdf)
 	group_path(bdf, group, sizeof(group));
 
 	step("The owner opens the device and maps two parts of BAR 0");
-	device = vdb_device_open(bdf);
+	device = vdb_device_open(bdf, NULL, NULL);
 	if (!device)
 		err(1, "%s", bdf);
 	printf("     owner: vdb_device_open(\"%s\")\n", bdf);
@@ -316,7 +316,7 @@ static void owner(const char *bdf)
 	slice = export_page(device, 0);
 	start_client(&socket, group);
 	send(socket, &(char){ ORDER_MAP }, 1, 0);
-	if (vdb_slice_send(socket, slice))
+	if (vdb_slice_send(socket, device, slice))
 		err(1, "sending the slice");
 	fflush(stdout);
 	answer(socket);

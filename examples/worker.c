@@ -36,6 +36,7 @@ static bool listen(struct vdb_client *client)
 
 int main(int argc, char **argv)
 {
+	char error[VDB_ERROR_SIZE];
 	struct vdb_client *client;
 	struct vdb_lease lease;
 	uint64_t reads = 0;
@@ -44,9 +45,9 @@ int main(int argc, char **argv)
 
 	if (argc != 2)
 		errx(2, "usage: worker SLICE");
-	client = vdb_client_connect(NULL, 10000);
+	client = vdb_client_connect(NULL, 10000, error);
 	if (!client)
-		err(1, "the broker");
+		errx(1, "the broker: %s", error);
 	if (vdb_client_acquire(client, argv[1], 0, 0, 0, 0, &lease))
 		errx(1, "%s: %s", argv[1], vdb_client_error(client));
 	registers = vdb_slice_map(lease.slice, 0, 0, PROT_READ);

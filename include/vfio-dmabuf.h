@@ -34,6 +34,43 @@
 extern "C" {
 #endif
 
+/* ------------------------------------------------------------------------
+ * Versions, and structs that grow.
+ *
+ * A later version of the library can add members at the end of a struct, unless
+ * its comment says that it does not grow.
+ *
+ * The caller provides the memory of struct vdb_bar, vdb_buffer, vdb_lease,
+ * vdb_event and vdb_status.  The functions that fill them in are inline.  They
+ * pass the size that the struct had when the program was compiled to an exported
+ * function with the suffix _sized, which fills in as much as fits, and 0 where the
+ * program's struct is the longer one.  A program in another language calls that
+ * function with the size of its own definition of the struct.  A size less than
+ * that of version 0.1 fails with EINVAL.
+ *
+ * The library provides the memory of what it passes to a callback.  A program that
+ * reads a member which is newer than version 0.1 compares vdb_version() first.
+ */
+
+#define VDB_VERSION_MAJOR	0
+#define VDB_VERSION_MINOR	1
+#define VDB_VERSION_PATCH	0
+#define VDB_VERSION_OF(major, minor, patch) \
+	((unsigned int)(major) << 16 | (unsigned int)(minor) << 8 | (unsigned int)(patch))
+/* Of this header. */
+#define VDB_VERSION \
+	VDB_VERSION_OF(VDB_VERSION_MAJOR, VDB_VERSION_MINOR, VDB_VERSION_PATCH)
+
+/**
+ * vdb_version() - the version of the library that the program runs with
+ *
+ * Return: as VDB_VERSION, which is what it was compiled with.
+ */
+unsigned int vdb_version(void);
+
+/* Room for a text that says why a function failed, with the NUL. */
+#define VDB_ERROR_SIZE	256
+
 #define VDB_BARS	6	/* BARs of a PCI function: 0 to 5 */
 #define VDB_BDF_SIZE	16	/* "0000:01:00.0" and the like, with the NUL */
 
@@ -55,16 +92,27 @@ struct vdb_device;
 /**
  * vdb_device_open() - open a PCI function through VFIO
  * @bdf: "0000:01:00.0"; the domain may be left out if it is 0000
+ * @vf_token: a UUID in its usual form, "8b3a1e60-5a0c-4c6c-9d5e-0a6d1f2c7e11", if
+ *	the function has virtual functions or is one; NULL: none
+ * @error: after failure filled in with why, in words; NULL: not wanted
  *
- * Goes through the VFIO character device and an iommufd where the kernel has
- * them, and through the IOMMU group and a type 1 container otherwise.  As VFIO
+ * Opens the VFIO character device and an iommufd if the kernel has them and this
+ * user is allowed to open them, otherwise the IOMMU group and a type 1 container.
+ * @error names each node that could not be opened.  As VFIO
  * resets what can be reset when it is first opened and when it is last closed,
  * the function's registers are then at their defaults.
  *
+ * The process that opens a physical function with a token decides who can open its
+ * virtual functions: processes that have the same token.
+ *
  * Return: the device, to be closed with vdb_device_close(); NULL with errno:
- *	EINVAL	@bdf is not the name of a PCI function
+ *	EINVAL	@bdf is not the name of a PCI function, or @vf_token is not a UUID
  *	ENOENT	there is no such function, or it has no VFIO driver
- *	EACCES	this user may not open the group or device file
+ *	EACCES	this user is allowed to open neither the character device with
+ *		/dev/iommu, nor the group with /dev/vfio/vfio; or the physical function
+ *		is open with another token, or without one
+ *	EOPNOTSUPP this kernel takes tokens neither for a character device (before
+ *		Linux 6.18) nor has it IOMMU groups
  *	EBUSY	somebody else has opened it or, where groups are used, another
  *		function of its IOMMU group
  *	EPERM	another function of its IOMMU group has a driver that is not one
@@ -73,23 +121,8 @@ struct vdb_device;
  *		machine has no interrupt remapping, as the kernel's log then says
  *	or what open() or VFIO's ioctls say.
  */
-struct vdb_device *vdb_device_open(const char *bdf);
-
-/**
- * vdb_device_open_token() - the same for a function with virtual functions, or one of these
- * @bdf: see above
- * @vf_token: a UUID in its usual form, "8b3a1e60-5a0c-4c6c-9d5e-0a6d1f2c7e11"; NULL: none
- *
- * The process that opens the physical function with a token decides who can open its
- * virtual functions: processes that have the same token.
- *
- * Return: as vdb_device_open(); also NULL with errno:
- *	EINVAL	@vf_token is not a UUID
- *	EACCES	the physical function is open with another token, or without one
- *	EOPNOTSUPP this kernel takes tokens neither for a character device (before
- *		Linux 6.18) nor has it IOMMU groups
- */
-struct vdb_device *vdb_device_open_token(const char *bdf, const char *vf_token);
+struct vdb_device *vdb_device_open(const char *bdf, const char *vf_token,
+				   char error[VDB_ERROR_SIZE]);
 
 /**
  * vdb_device_from_fd() - use a VFIO device fd that the caller has
@@ -163,8 +196,13 @@ struct vdb_bar {
  *
  * Return: 0; -1 with EINVAL if @index is above 5, or what VFIO says.
  */
-int vdb_device_bar(const struct vdb_device *device, unsigned int index,
-		   struct vdb_bar *bar);
+int vdb_device_bar_sized(const struct vdb_device *device, unsigned int index,
+			 struct vdb_bar *bar, size_t size);
+static inline int vdb_device_bar(const struct vdb_device *device, unsigned int index,
+				 struct vdb_bar *bar)
+{
+	return vdb_device_bar_sized(device, index, bar, sizeof(*bar));
+}
 
 /**
  * vdb_device_reset() - reset the function; its slices are suspended meanwhile
@@ -180,6 +218,7 @@ int vdb_device_reset(const struct vdb_device *device);
 
 struct vdb_slice;
 
+/* Does not grow. */
 struct vdb_range {
 	uint64_t offset;	/* in the BAR */
 	uint64_t length;
@@ -318,7 +357,6 @@ struct vdb_buffer {
 	unsigned int mappings;	/* in all processes */
 	unsigned int importers;	/* devices that are attached to it */
 	unsigned int dma_maps;	/* mappings for DMA that they have */
-	unsigned int reserved[5];	/* 0; room for what later versions tell */
 };
 
 /**
@@ -348,8 +386,13 @@ int vdb_device_list(const struct vdb_device *device,
  *
  * Return: 0; -1 with ENOENT if @device has no such buffer (any more).
  */
-int vdb_device_buffer(const struct vdb_device *device, uint64_t id,
-		      struct vdb_buffer *buffer);
+int vdb_device_buffer_sized(const struct vdb_device *device, uint64_t id,
+			    struct vdb_buffer *buffer, size_t size);
+static inline int vdb_device_buffer(const struct vdb_device *device, uint64_t id,
+				    struct vdb_buffer *buffer)
+{
+	return vdb_device_buffer_sized(device, id, buffer, sizeof(*buffer));
+}
 
 /**
  * vdb_device_buffer_ranges() - the ranges of a buffer
@@ -402,9 +445,16 @@ int vdb_device_revoke_id(const struct vdb_device *device, uint64_t id);
  *
  * Return: the DMABUF, to be closed by the caller; -1 with errno as vdb_slice_export().
  */
-int vdb_device_export(const struct vdb_device *device, unsigned int bar,
-		      const struct vdb_range *ranges, size_t nr_ranges,
-		      unsigned int flags, struct vdb_buffer *buffer);
+int vdb_device_export_sized(const struct vdb_device *device, unsigned int bar,
+			    const struct vdb_range *ranges, size_t nr_ranges,
+			    unsigned int flags, struct vdb_buffer *buffer, size_t size);
+static inline int vdb_device_export(const struct vdb_device *device, unsigned int bar,
+				    const struct vdb_range *ranges, size_t nr_ranges,
+				    unsigned int flags, struct vdb_buffer *buffer)
+{
+	return vdb_device_export_sized(device, bar, ranges, nr_ranges, flags, buffer,
+				       sizeof(*buffer));
+}
 
 /**
  * vdb_device_watch() - be notified when a device is suspended and closed
@@ -462,26 +512,37 @@ void *vdb_slice_map(const struct vdb_slice *slice, uint64_t offset,
 
 /**
  * vdb_slice_unmap() - undo vdb_slice_map()
+ * @slice: that was mapped
  * @address: from vdb_slice_map()
- * @length: as there; not 0
+ * @offset: as passed there
+ * @length: as passed there; 0: all that follows @offset in the slice
  *
- * Return: 0; -1 with EINVAL as munmap().
+ * If the slice has been freed already, use munmap() with the length in bytes: it
+ * does the same.
+ *
+ * Return: 0; -1 with EINVAL as vdb_slice_map(), or as munmap().
  */
-int vdb_slice_unmap(void *address, size_t length);
+int vdb_slice_unmap(const struct vdb_slice *slice, void *address, uint64_t offset,
+		    size_t length);
 
 /**
  * vdb_slice_send() - pass a slice to another process
  * @socket: a connected AF_UNIX socket, SOCK_SEQPACKET or SOCK_STREAM
+ * @device: that it was exported from; NULL: the sender does not have it
  * @slice: any; stays the caller's
  *
  * One message with the slice's description and its fds: the DMABUF and, if it
- * is watched, the event fd.  That is then shared: what one process has read, the
- * other is not told.  An owner who wants to know, too, calls vdb_slice_watch()
- * again and so gets one of its own.
+ * is watched, an event fd.  With @device the receiver gets an event fd of its own.
  *
- * Return: 0; -1 with what sendmsg() says; EMSGSIZE if it took only a part.
+ * Only the device makes event fds.  A client that has a slice and not its device
+ * passes NULL and hands its own event fd on: both processes then share that, and
+ * what one of them has read, the other is not notified of.
+ *
+ * Return: 0; -1 with what sendmsg() says; EMSGSIZE if it took only a part; with
+ * @device also what vdb_slice_watch() says.
  */
-int vdb_slice_send(int socket, const struct vdb_slice *slice);
+int vdb_slice_send(int socket, const struct vdb_device *device,
+		   const struct vdb_slice *slice);
 
 /**
  * vdb_slice_receive() - get what vdb_slice_send() has sent
@@ -618,6 +679,8 @@ struct vdb_client;
  * @path: its socket, or NULL for VDB_BROKER_SOCKET
  * @timeout_ms: time limit in milliseconds of this call and of each later one on
  * this connection; -1: no limit
+ * @error: after failure filled in with why, in the broker's words if it sent some;
+ *	NULL: not wanted
  *
  * Return: the connection, to be closed with vdb_client_close(); NULL with errno:
  *	ENOENT	there is no such socket
@@ -630,7 +693,8 @@ struct vdb_client;
  *		as many connections as they may have
  *	or what socket() and connect() say.
  */
-struct vdb_client *vdb_client_connect(const char *path, int timeout_ms);
+struct vdb_client *vdb_client_connect(const char *path, int timeout_ms,
+				      char error[VDB_ERROR_SIZE]);
 
 /**
  * vdb_client_set_timeout() - change the time limit of later calls
@@ -702,9 +766,16 @@ struct vdb_lease {
  * If the slice was granted and the call fails, the library releases the slice, and
  * does not wait for that.
  */
-int vdb_client_acquire(struct vdb_client *client, const char *name,
-		       uint32_t index, unsigned int flags, uint32_t seconds,
-		       uint32_t wait_ms, struct vdb_lease *lease);
+int vdb_client_acquire_sized(struct vdb_client *client, const char *name,
+			     uint32_t index, unsigned int flags, uint32_t seconds,
+			     uint32_t wait_ms, struct vdb_lease *lease, size_t size);
+static inline int vdb_client_acquire(struct vdb_client *client, const char *name,
+				     uint32_t index, unsigned int flags, uint32_t seconds,
+				     uint32_t wait_ms, struct vdb_lease *lease)
+{
+	return vdb_client_acquire_sized(client, name, index, flags, seconds, wait_ms,
+					lease, sizeof(*lease));
+}
 
 /**
  * vdb_client_acquire_start() - ask for a slice, and do not wait for the answer
@@ -777,7 +848,7 @@ enum vdb_end {
 
 enum vdb_event_type {
 	VDB_EVENT_STATE = 0,	/* lease, state, end */
-	VDB_EVENT_GRANTED = 1,	/* request, lease, granted */
+	VDB_EVENT_GRANTED = 1,	/* request, lease, index, seconds, slice */
 	VDB_EVENT_REFUSED = 2,	/* request, error */
 };
 
@@ -788,7 +859,9 @@ struct vdb_event {
 	uint64_t lease;
 	enum vdb_state state;	/* VDB_STATE_REVOKED: the lease has ended */
 	enum vdb_end end;	/* VDB_END_NONE unless state is VDB_STATE_REVOKED */
-	struct vdb_lease granted;	/* its slice is the caller's */
+	uint32_t index;		/* as in struct vdb_lease, like the next two */
+	uint32_t seconds;
+	struct vdb_slice *slice;	/* the caller's */
 };
 
 /**
@@ -801,7 +874,11 @@ struct vdb_event {
  * Return: 1 if @event is filled in, 0 if there is nothing; -1 with ENOTCONN or
  * EPROTO if the connection has ended.
  */
-int vdb_client_next(struct vdb_client *client, struct vdb_event *event);
+int vdb_client_next_sized(struct vdb_client *client, struct vdb_event *event, size_t size);
+static inline int vdb_client_next(struct vdb_client *client, struct vdb_event *event)
+{
+	return vdb_client_next_sized(client, event, sizeof(*event));
+}
 
 /**
  * vdb_client_revoke() - end any lease; for administrators
@@ -873,7 +950,7 @@ struct vdb_device_info {
 	const char *reason;	/* why it is not open; "" if it is, or not known */
 };
 
-/* What an owner uses of something that can run out. */
+/* What an owner uses of something that can run out.  Does not grow. */
 struct vdb_share {
 	uint32_t used;
 	uint32_t kept;		/* places that nobody else can take */
@@ -890,26 +967,28 @@ struct vdb_account_info {
 /**
  * vdb_client_slices() and so on - what the broker has, one call for each
  * @client: any
- * @each: its argument is valid during the call
+ * @each: called for each, in the broker's order, until it returns false; its
+ *	argument is valid during the call
  * @data: handed to @each
  *
  * An ordinary client gets the slices that it may have, its own leases, and its
  * owner's account.  An administrator gets all, and the devices.  @each is called
  * when the whole list has come.
  *
- * Return: 0; -1 with EPERM if only an administrator may have it, ENOMEM, ETIMEDOUT,
- * ENOTCONN; then @each has not been called.
+ * Return: 0 if @each has seen all; 1 if it returned false; -1 with EPERM if only an
+ * administrator may have the list, ENOMEM, ETIMEDOUT, ENOTCONN; then @each has not
+ * been called.
  */
 int vdb_client_slices(struct vdb_client *client,
-		      void (*each)(const struct vdb_slice_info *, void *), void *data);
+		      bool (*each)(const struct vdb_slice_info *, void *), void *data);
 int vdb_client_leases(struct vdb_client *client,
-		      void (*each)(const struct vdb_lease_info *, void *), void *data);
+		      bool (*each)(const struct vdb_lease_info *, void *), void *data);
 int vdb_client_devices(struct vdb_client *client,
-		       void (*each)(const struct vdb_device_info *, void *), void *data);
+		       bool (*each)(const struct vdb_device_info *, void *), void *data);
 int vdb_client_accounts(struct vdb_client *client,
-			void (*each)(const struct vdb_account_info *, void *), void *data);
+			bool (*each)(const struct vdb_account_info *, void *), void *data);
 
-/* What all owners use of it.  Without admin, only per_owner is known. */
+/* What all owners use of it.  Without admin, only per_owner is known.  Does not grow. */
 struct vdb_total {
 	uint32_t used;
 	uint32_t limit;
@@ -936,7 +1015,11 @@ struct vdb_status {
  *
  * Return: 0; -1 with ETIMEDOUT, ENOTCONN.
  */
-int vdb_client_status(struct vdb_client *client, struct vdb_status *status);
+int vdb_client_status_sized(struct vdb_client *client, struct vdb_status *status, size_t size);
+static inline int vdb_client_status(struct vdb_client *client, struct vdb_status *status)
+{
+	return vdb_client_status_sized(client, status, sizeof(*status));
+}
 
 /**
  * vdb_client_reload() - have the broker read its configuration again; for administrators

@@ -13,6 +13,8 @@
 
 static_assert(VDB_ANY_INDEX == VDP_ANY_INDEX, "same number");
 
+static const char too_small[] = "the program's struct is smaller than the library's first one";
+
 #define AT_ONCE	64	/* messages that vdb_client_next() looks at in one call */
 
 static int say_hello(struct vdb_client *client, uint64_t deadline)
@@ -39,24 +41,36 @@ static int watch(struct vdb_client *client, int fd)
 	return epoll_ctl(client->epoll, EPOLL_CTL_ADD, fd, &event);
 }
 
-struct vdb_client *vdb_client_connect(const char *path, int timeout_ms)
+static int connect_client(struct vdb_client *client, const char *path)
 {
-	struct vdb_client *client = calloc(1, sizeof(*client));
-	uint64_t deadline = client_deadline(timeout_ms);
+	uint64_t deadline = client_deadline(client->timeout_ms);
 
-	if (!client)
-		return NULL;
-	client->timeout_ms = timeout_ms;
 	client->pending = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	client->epoll = epoll_create1(EPOLL_CLOEXEC);
-	client->socket = client_connect_socket(path ?: VDB_BROKER_SOCKET, deadline);
-	if (client->socket < 0 || client->pending < 0 || client->epoll < 0 ||
-	    watch(client, client->socket) || watch(client, client->pending) ||
-	    say_hello(client, deadline)) {
-		vdb_client_close(client);
-		return NULL;
+	if (client->pending < 0 || client->epoll < 0)
+		return -1;
+	client->socket = client_connect_socket(path, deadline);
+	if (client->socket < 0 || watch(client, client->socket) || watch(client, client->pending))
+		return -1;
+	return say_hello(client, deadline);
+}
+
+struct vdb_client *vdb_client_connect(const char *path, int timeout_ms,
+				      char error[VDB_ERROR_SIZE])
+{
+	struct vdb_client *client = calloc(1, sizeof(*client));
+
+	if (client) {
+		client->timeout_ms = timeout_ms;
+		client->socket = client->pending = client->epoll = -1;
+		if (!connect_client(client, path ?: VDB_BROKER_SOCKET))
+			return client;
 	}
-	return client;
+	if (error)
+		snprintf(error, VDB_ERROR_SIZE, "%s",
+			 client && *client->error ? client->error : strerror(errno));
+	vdb_client_close(client);
+	return NULL;
 }
 
 void vdb_client_set_timeout(struct vdb_client *client, int timeout_ms)
@@ -128,7 +142,9 @@ static void report(struct vdb_client *client, struct known_lease *lease, struct 
 		.error = lease->error,
 		.request = lease->request,
 		.lease = lease->lease.id,
-		.granted = lease->lease,
+		.index = lease->lease.index,
+		.seconds = lease->lease.seconds,
+		.slice = lease->lease.slice,
 	};
 	lease->decided = false;
 	lease->lease.slice = NULL;
@@ -138,15 +154,18 @@ static void report(struct vdb_client *client, struct known_lease *lease, struct 
 	client_forget_lease(client, lease);
 }
 
-int vdb_client_acquire(struct vdb_client *client, const char *name,
-		       uint32_t index, unsigned int flags, uint32_t seconds,
-		       uint32_t wait_ms, struct vdb_lease *lease)
+int vdb_client_acquire_sized(struct vdb_client *client, const char *name,
+			     uint32_t index, unsigned int flags, uint32_t seconds,
+			     uint32_t wait_ms, struct vdb_lease *lease, size_t size)
 {
 	uint64_t deadline = client_deadline(client->timeout_ms);
 	struct known_lease *asked;
 	struct vdb_event event;
+	struct vdb_lease got;
 	struct message m;
 
+	if (!vdb_is_size(size, VDB_FIRST_LEASE))
+		return client_fail(client, EINVAL, too_small);
 	if (deadline != NO_DEADLINE)
 		deadline += wait_ms * 1000000ULL;
 	asked = ask(client, name, index, flags, seconds, wait_ms, deadline);
@@ -168,11 +187,11 @@ int vdb_client_acquire(struct vdb_client *client, const char *name,
 			return client_fail(client, ETIMEDOUT, "the broker did not answer in time");
 		}
 	}
-	asked->awaited = false;
+	got = asked->lease;
 	report(client, asked, &event);
 	if (event.error)
 		return -1;
-	*lease = event.granted;
+	vdb_fill(lease, size, &got, sizeof(got));
 	return 0;
 }
 
@@ -269,12 +288,11 @@ static int next_pending(struct vdb_client *client, struct vdb_event *event)
 	return 1;
 }
 
-int vdb_client_next(struct vdb_client *client, struct vdb_event *event)
+static int next(struct vdb_client *client, struct vdb_event *event)
 {
 	struct message m;
 	uint64_t answers;
 
-	client->error[0] = '\0';
 	client_pay(client);
 	/* A broker that goes on and on does not keep the caller here. */
 	for (int i = 0; i < AT_ONCE; i++) {
@@ -289,4 +307,18 @@ int vdb_client_next(struct vdb_client *client, struct vdb_event *event)
 			return -1;
 	}
 	return next_pending(client, event);
+}
+
+int vdb_client_next_sized(struct vdb_client *client, struct vdb_event *event, size_t size)
+{
+	struct vdb_event found = { 0 };
+	int ret;
+
+	client->error[0] = '\0';
+	if (!vdb_is_size(size, VDB_FIRST_EVENT))
+		return client_fail(client, EINVAL, too_small);
+	ret = next(client, &found);
+	if (ret > 0)
+		vdb_fill(event, size, &found, sizeof(found));
+	return ret;
 }

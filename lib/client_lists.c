@@ -109,16 +109,17 @@ static int get_checked(struct vdb_client *client, uint32_t type, bool (*check)(c
 }
 
 int vdb_client_slices(struct vdb_client *client,
-		      void (*each)(const struct vdb_slice_info *, void *), void *data)
+		      bool (*each)(const struct vdb_slice_info *, void *), void *data)
 {
 	struct items items = { .size = sizeof(struct vdp_slice_item) };
+	bool all = true;
 
 	if (get_checked(client, VDP_LIST_SLICES, check_slice, &items))
 		return -1;
-	for (size_t i = 0; i < items.nr; i++) {
+	for (size_t i = 0; i < items.nr && all; i++) {
 		const struct vdp_slice_item *slice = item(&items, i);
 
-		each(&(struct vdb_slice_info){
+		all = each(&(struct vdb_slice_info){
 			.name = slice->name,
 			.bdf = slice->bdf,
 			.bar = slice->bar,
@@ -134,7 +135,7 @@ int vdb_client_slices(struct vdb_client *client,
 		}, data);
 	}
 	free(items.bytes);
-	return 0;
+	return !all;
 }
 
 static enum vdb_state state_of(const struct vdp_lease_item *lease)
@@ -145,16 +146,17 @@ static enum vdb_state state_of(const struct vdp_lease_item *lease)
 }
 
 int vdb_client_leases(struct vdb_client *client,
-		      void (*each)(const struct vdb_lease_info *, void *), void *data)
+		      bool (*each)(const struct vdb_lease_info *, void *), void *data)
 {
 	struct items items = { .size = sizeof(struct vdp_lease_item) };
+	bool all = true;
 
 	if (get_checked(client, VDP_LIST_LEASES, check_lease, &items))
 		return -1;
-	for (size_t i = 0; i < items.nr; i++) {
+	for (size_t i = 0; i < items.nr && all; i++) {
 		const struct vdp_lease_item *lease = item(&items, i);
 
-		each(&(struct vdb_lease_info){
+		all = each(&(struct vdb_lease_info){
 			.id = lease->lease,
 			.name = lease->name,
 			.bdf = lease->bdf,
@@ -174,20 +176,21 @@ int vdb_client_leases(struct vdb_client *client,
 		}, data);
 	}
 	free(items.bytes);
-	return 0;
+	return !all;
 }
 
 int vdb_client_devices(struct vdb_client *client,
-		       void (*each)(const struct vdb_device_info *, void *), void *data)
+		       bool (*each)(const struct vdb_device_info *, void *), void *data)
 {
 	struct items items = { .size = sizeof(struct vdp_device_item) };
+	bool all = true;
 
 	if (get_checked(client, VDP_LIST_DEVICES, check_device, &items))
 		return -1;
-	for (size_t i = 0; i < items.nr; i++) {
+	for (size_t i = 0; i < items.nr && all; i++) {
 		const struct vdp_device_item *device = item(&items, i);
 
-		each(&(struct vdb_device_info){
+		all = each(&(struct vdb_device_info){
 			.name = device->name,
 			.bdf = device->bdf,
 			.phase = (enum vdb_device_phase)device->phase,
@@ -198,7 +201,7 @@ int vdb_client_devices(struct vdb_client *client,
 		}, data);
 	}
 	free(items.bytes);
-	return 0;
+	return !all;
 }
 
 static struct vdb_share share_of(const struct vdp_share *share)
@@ -207,23 +210,24 @@ static struct vdb_share share_of(const struct vdp_share *share)
 }
 
 int vdb_client_accounts(struct vdb_client *client,
-			void (*each)(const struct vdb_account_info *, void *), void *data)
+			bool (*each)(const struct vdb_account_info *, void *), void *data)
 {
 	struct items items = { .size = sizeof(struct vdp_account_item) };
+	bool all = true;
 
 	if (get_checked(client, VDP_LIST_ACCOUNTS, check_account, &items))
 		return -1;
-	for (size_t i = 0; i < items.nr; i++) {
+	for (size_t i = 0; i < items.nr && all; i++) {
 		const struct vdp_account_item *account = item(&items, i);
 
-		each(&(struct vdb_account_info){
+		all = each(&(struct vdb_account_info){
 			.owner = account->owner,
 			.clients = share_of(&account->clients),
 			.leases = share_of(&account->leases),
 		}, data);
 	}
 	free(items.bytes);
-	return 0;
+	return !all;
 }
 
 static struct vdb_total total_of(const struct vdp_total *total)
@@ -237,17 +241,20 @@ static struct vdb_total total_of(const struct vdp_total *total)
 	};
 }
 
-int vdb_client_status(struct vdb_client *client, struct vdb_status *status)
+int vdb_client_status_sized(struct vdb_client *client, struct vdb_status *status, size_t size)
 {
 	struct vdp_plain request;
+	struct vdb_status found;
 	struct message m;
 
+	if (!vdb_is_size(size, VDB_FIRST_STATUS))
+		return client_fail(client, EINVAL, "the program's struct is smaller than the library's first one");
 	if (client_request(client, &request.header, VDP_STATUS, sizeof(request),
 			   VDP_STATUS | VDP_ANSWER, &m))
 		return -1;
 	if (!IS_TEXT(m.status.problem))
 		return client_break_off(client, EPROTO, "the broker's status has a text without an end");
-	*status = (struct vdb_status){
+	found = (struct vdb_status){
 		.lends = m.status.flags & VDP_STATUS_LENDS,
 		.admin = m.status.flags & VDP_STATUS_ADMIN,
 		.leases_per_client = m.status.leases_per_client,
@@ -256,6 +263,7 @@ int vdb_client_status(struct vdb_client *client, struct vdb_status *status)
 		.devices = m.status.devices,
 		.devices_open = m.status.devices_open,
 	};
-	memcpy(status->problem, m.status.problem, sizeof(status->problem));
+	memcpy(found.problem, m.status.problem, sizeof(found.problem));
+	vdb_fill(status, size, &found, sizeof(found));
 	return 0;
 }

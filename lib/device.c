@@ -8,6 +8,7 @@
 #include <linux/pci_regs.h>
 #include <linux/vfio.h>
 #include <linux/vfio_dmabuf.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,6 +75,44 @@ bool vdb_parse_bdf(const char *text, char bdf[VDB_BDF_SIZE])
 	return true;
 }
 
+/* Adds what failed to the text, and keeps errno.  -1. */
+__attribute__((format(printf, 2, 3)))
+static int failed(char *error, const char *format, ...)
+{
+	size_t length = strlen(error);
+	int number = errno;
+	va_list args;
+
+	if (length)
+		length += snprintf(error + length, VDB_ERROR_SIZE - length, "; ");
+	if (length < VDB_ERROR_SIZE) {
+		va_start(args, format);
+		vsnprintf(error + length, VDB_ERROR_SIZE - length, format, args);
+		va_end(args);
+	}
+	errno = number;
+	return -1;
+}
+
+/* The same for a node or a call, with what errno says. */
+static int failed_at(char *error, const char *what)
+{
+	return failed(error, "%s: %s", what, strerror(errno));
+}
+
+/* An open node in @fd; -1 with errno. */
+static int open_node(int *fd, const char *path, char *error)
+{
+	*fd = open(path, O_RDWR | O_CLOEXEC);
+	if (*fd >= 0)
+		return 0;
+	failed_at(error, path);
+	/* A control group forbids a node with EPERM, which has another meaning here. */
+	if (errno == EPERM)
+		errno = EACCES;
+	return -1;
+}
+
 /* Last part of a link of the device in sysfs. */
 static bool sysfs_link(const char *bdf, const char *name, char *last, size_t size)
 {
@@ -93,7 +132,13 @@ static bool sysfs_link(const char *bdf, const char *name, char *last, size_t siz
 	return true;
 }
 
-/* "vfio0", or false if the kernel has no character devices for VFIO devices. */
+/* It exists, or in a directory that cannot be searched, where it may exist. */
+static bool may_exist(const char *path)
+{
+	return !access(path, F_OK) || errno == EACCES;
+}
+
+/* The node, or false if the kernel has no character devices for VFIO devices. */
 static bool find_cdev(const char *bdf, char *path, size_t size)
 {
 	char name[128];
@@ -109,10 +154,10 @@ static bool find_cdev(const char *bdf, char *path, size_t size)
 		if (entry->d_name[0] == '.')
 			continue;
 		snprintf(path, size, "/dev/vfio/devices/%s", entry->d_name);
-		found = !access(path, F_OK);
+		found = may_exist(path);
 	}
 	closedir(dir);
-	return found && !access("/dev/iommu", F_OK);
+	return found && may_exist("/dev/iommu");
 }
 
 /*
@@ -146,60 +191,57 @@ static bool knows_tokens(const struct vdb_device *device)
 	return bind_iommufd(device, NULL, BIND_FLAG_TOKEN) && errno == EFAULT;
 }
 
-static int open_cdev(struct vdb_device *device, const char *path, const uint8_t *token)
+static int open_cdev(struct vdb_device *device, const char *path, const uint8_t *token, char *error)
 {
 	struct iommu_ioas_alloc ioas = { .size = sizeof(ioas) };
 	struct vfio_device_attach_iommufd_pt attach = { .argsz = sizeof(attach) };
 
-	device->fd = open(path, O_RDWR | O_CLOEXEC);
-	if (device->fd < 0)
+	if (open_node(&device->fd, path, error) ||
+	    open_node(&device->iommu, "/dev/iommu", error))
 		return -1;
-	device->iommu = open("/dev/iommu", O_RDWR | O_CLOEXEC);
-	if (device->iommu < 0)
-		return -1;
-
 	if (bind_iommufd(device, token, token ? BIND_FLAG_TOKEN : 0)) {
 		/* So vfio_df_open() says that another fd is bound; only a token can be invalid, too. */
 		if (errno == EINVAL)
 			errno = token && !knows_tokens(device) ? EOPNOTSUPP : EBUSY;
-		return -1;
+		return failed_at(error, path);
 	}
 	if (ioctl(device->iommu, IOMMU_IOAS_ALLOC, &ioas))
-		return -1;
+		return failed_at(error, "/dev/iommu");
 	attach.pt_id = ioas.out_ioas_id;
-	return ioctl(device->fd, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach);
+	if (ioctl(device->fd, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach))
+		return failed_at(error, path);
+	return 0;
 }
 
-static int open_group(struct vdb_device *device, const char *token)
+static int open_group(struct vdb_device *device, const char *token, char *error)
 {
 	struct vfio_group_status status = { .argsz = sizeof(status) };
 	char group[32], path[64], name[80];
 
 	if (!sysfs_link(device->bdf, "iommu_group", group, sizeof(group))) {
 		errno = ENOENT;
-		return -1;
+		return failed(error, "%s is in no IOMMU group", device->bdf);
 	}
 	snprintf(path, sizeof(path), "/dev/vfio/%s", group);
-	device->group = open(path, O_RDWR | O_CLOEXEC);
-	if (device->group < 0)
-		return -1;
-	device->iommu = open("/dev/vfio/vfio", O_RDWR | O_CLOEXEC);
-	if (device->iommu < 0)
+	if (open_node(&device->group, path, error) ||
+	    open_node(&device->iommu, "/dev/vfio/vfio", error))
 		return -1;
 
 	if (ioctl(device->group, VFIO_GROUP_GET_STATUS, &status))
-		return -1;
+		return failed_at(error, path);
 	/* As binding a cdev to an iommufd says of such a group. */
 	if (!(status.flags & VFIO_GROUP_FLAGS_VIABLE)) {
 		errno = EPERM;
-		return -1;
+		return failed(error, "%s: another function of the IOMMU group has a driver that is not one of VFIO's",
+			      path);
 	}
-	if (ioctl(device->group, VFIO_GROUP_SET_CONTAINER, &device->iommu) ||
-	    ioctl(device->iommu, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU))
-		return -1;
+	if (ioctl(device->group, VFIO_GROUP_SET_CONTAINER, &device->iommu))
+		return failed_at(error, path);
+	if (ioctl(device->iommu, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU))
+		return failed_at(error, "/dev/vfio/vfio");
 	snprintf(name, sizeof(name), token ? "%s vf_token=%s" : "%s", device->bdf, token);
 	device->fd = ioctl(device->group, VFIO_GROUP_GET_DEVICE_FD, name);
-	return device->fd < 0 ? -1 : 0;
+	return device->fd < 0 ? failed_at(error, path) : 0;
 }
 
 /* The bytes of a UUID, in the order of its text. */
@@ -230,27 +272,34 @@ static void close_all(struct vdb_device *device)
 }
 
 /* @token: NULL, or a UUID. */
-static int open_any(struct vdb_device *device, const char *token)
+static int open_any(struct vdb_device *device, const char *token, char *error)
 {
 	uint8_t bytes[16] = { 0 };
+	bool not_open;
 	char path[300];
+	int first;
 
 	if (token && !parse_uuid(token, bytes)) {
 		errno = EINVAL;
-		return -1;
+		return failed(error, "the token \"%s\" is not a UUID", token);
 	}
 	if (!find_cdev(device->bdf, path, sizeof(path)))
-		return open_group(device, token);
-	if (!open_cdev(device, path, token ? bytes : NULL))
+		return open_group(device, token, error);
+	if (!open_cdev(device, path, token ? bytes : NULL, error))
 		return 0;
-	if (errno != EOPNOTSUPP)
+	/*
+	 * This user may be allowed to open the group, if not the cdev or /dev/iommu.
+	 * Groups also have had tokens for longer.
+	 */
+	first = errno;
+	not_open = (device->fd < 0 || device->iommu < 0) && first == EACCES;
+	if (!not_open && first != EOPNOTSUPP)
 		return -1;
-	/* Groups have had tokens for longer; this kernel may have them as well. */
 	close_all(device);
-	if (!open_group(device, token))
+	if (!open_group(device, token, error))
 		return 0;
 	if (errno == ENOENT)
-		errno = EOPNOTSUPP;
+		errno = first;
 	return -1;
 }
 
@@ -263,32 +312,38 @@ static struct vdb_device *device_new(void)
 	return device;
 }
 
-struct vdb_device *vdb_device_open_token(const char *bdf, const char *vf_token)
+static int open_function(struct vdb_device *device, const char *bdf, const char *vf_token, char *error)
 {
-	struct vdb_device *device = device_new();
 	char driver[64];
 
-	if (!device)
-		return NULL;
-	device->owned = true;
 	if (!vdb_parse_bdf(bdf, device->bdf)) {
 		errno = EINVAL;
-		goto fail;
+		return failed(error, "\"%s\" is not the name of a PCI function", bdf);
 	}
 	if (!sysfs_link(device->bdf, "driver", driver, sizeof(driver))) {
 		errno = ENOENT;
-		goto fail;
+		return failed(error, "%s does not exist or has no driver", device->bdf);
 	}
-	if (!open_any(device, vf_token))
-		return device;
-fail:
-	vdb_device_close(device);
-	return NULL;
+	return open_any(device, vf_token, error);
 }
 
-struct vdb_device *vdb_device_open(const char *bdf)
+struct vdb_device *vdb_device_open(const char *bdf, const char *vf_token,
+				   char error[VDB_ERROR_SIZE])
 {
-	return vdb_device_open_token(bdf, NULL);
+	struct vdb_device *device = device_new();
+	char text[VDB_ERROR_SIZE] = "";
+
+	if (device) {
+		device->owned = true;
+		if (!open_function(device, bdf, vf_token, text))
+			return device;
+	} else {
+		failed(text, "%s", strerror(errno));
+	}
+	vdb_device_close(device);
+	if (error)
+		memcpy(error, text, sizeof(text));
+	return NULL;
 }
 
 /* Kernels since 6.17 tell which device an fd is. */
@@ -387,12 +442,15 @@ static int region(const struct vdb_device *device, uint32_t index,
 	return ioctl(device->fd, VFIO_DEVICE_GET_REGION_INFO, info);
 }
 
-int vdb_device_bar(const struct vdb_device *device, unsigned int index,
-		   struct vdb_bar *bar)
+int vdb_device_bar_sized(const struct vdb_device *device, unsigned int index,
+			 struct vdb_bar *bar, size_t size)
 {
 	struct vfio_region_info info, config;
+	struct vdb_bar found = { 0 };
 	uint32_t value;
 
+	if (!vdb_is_size(size, VDB_FIRST_BAR))
+		return -1;
 	if (index >= VDB_BARS) {
 		errno = EINVAL;
 		return -1;
@@ -404,16 +462,17 @@ int vdb_device_bar(const struct vdb_device *device, unsigned int index,
 		  config.offset + PCI_BASE_ADDRESS_0 + 4 * index) != sizeof(value))
 		return -1;
 
-	*bar = (struct vdb_bar){ .size = info.size };
-	if (!bar->size)
-		return 0;
-	bar->memory = !(value & PCI_BASE_ADDRESS_SPACE_IO);
-	bar->mappable = info.flags & VFIO_REGION_INFO_FLAG_MMAP;
-	if (bar->memory) {
-		bar->prefetchable = value & PCI_BASE_ADDRESS_MEM_PREFETCH;
-		bar->is_64bit = (value & PCI_BASE_ADDRESS_MEM_TYPE_MASK) ==
-				PCI_BASE_ADDRESS_MEM_TYPE_64;
+	found.size = info.size;
+	if (found.size) {
+		found.memory = !(value & PCI_BASE_ADDRESS_SPACE_IO);
+		found.mappable = info.flags & VFIO_REGION_INFO_FLAG_MMAP;
 	}
+	if (found.memory) {
+		found.prefetchable = value & PCI_BASE_ADDRESS_MEM_PREFETCH;
+		found.is_64bit = (value & PCI_BASE_ADDRESS_MEM_TYPE_MASK) ==
+				 PCI_BASE_ADDRESS_MEM_TYPE_64;
+	}
+	vdb_fill(bar, size, &found, sizeof(found));
 	return 0;
 }
 

@@ -43,9 +43,14 @@ int vdb_device_watch_id(const struct vdb_device *device, uint64_t id)
 	return open_events(device, -1, id);
 }
 
+int vdb_watch_fd(const struct vdb_device *device, int dmabuf_fd)
+{
+	return open_events(device, dmabuf_fd, 0);
+}
+
 int vdb_slice_watch(const struct vdb_device *device, struct vdb_slice *slice)
 {
-	int fd = open_events(device, slice->fd, 0);
+	int fd = vdb_watch_fd(device, slice->fd);
 
 	if (fd < 0)
 		return -1;

@@ -60,21 +60,24 @@ static bool can_be_asked_for(unsigned int bar, size_t nr_ranges, unsigned int fl
 	return false;
 }
 
-int vdb_device_export(const struct vdb_device *device, unsigned int bar,
-		      const struct vdb_range *ranges, size_t nr_ranges,
-		      unsigned int flags, struct vdb_buffer *buffer)
+int vdb_device_export_sized(const struct vdb_device *device, unsigned int bar,
+			    const struct vdb_range *ranges, size_t nr_ranges,
+			    unsigned int flags, struct vdb_buffer *buffer, size_t size)
 {
+	struct vdb_buffer found;
 	int fd;
 
-	if (!can_be_asked_for(bar, nr_ranges, flags))
+	if (!vdb_is_size(size, VDB_FIRST_BUFFER) || !can_be_asked_for(bar, nr_ranges, flags))
 		return -1;
 	fd = export(device, bar, ranges, nr_ranges, flags);
 	if (fd < 0)
 		return -1;
 	/* NC is what buffers begin with. */
 	if ((!(flags & VDB_FLAG_WC) || !set_memattr(device, fd, VFIO_DMABUF_MEMATTR_WC)) &&
-	    !vdb_describe_fd(device, fd, buffer))
+	    !vdb_describe_fd(device, fd, &found)) {
+		vdb_fill(buffer, size, &found, sizeof(found));
 		return fd;
+	}
 	/* With core_export it is none of the driver's own buffers, which is EINVAL. */
 	if (errno == EINVAL)
 		errno = EOPNOTSUPP;

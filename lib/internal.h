@@ -4,6 +4,7 @@
 #define VDB_INTERNAL_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 #include <vfio-dmabuf.h>
@@ -28,8 +29,27 @@ struct vdb_slice {
 	uint64_t changes;
 };
 
+/*
+ * Bytes of the structs of version 0.1, up to their last member then.  No program has
+ * smaller ones, so these sizes stay when the structs grow.
+ */
+#define VDB_UP_TO(type, member)	(offsetof(struct type, member) + sizeof(((struct type *)NULL)->member))
+#define VDB_FIRST_BAR		VDB_UP_TO(vdb_bar, is_64bit)
+#define VDB_FIRST_BUFFER	VDB_UP_TO(vdb_buffer, dma_maps)
+#define VDB_FIRST_LEASE		VDB_UP_TO(vdb_lease, slice)
+#define VDB_FIRST_EVENT		VDB_UP_TO(vdb_event, slice)
+#define VDB_FIRST_STATUS	VDB_UP_TO(vdb_status, problem)
+
+/* Whether the caller's struct can be filled in; otherwise errno is EINVAL. */
+bool vdb_is_size(size_t size, size_t first);
+/* Fills in the caller's struct of @size bytes from ours of @known bytes. */
+void vdb_fill(void *to, size_t size, const void *from, size_t known);
+
 /* Closes an fd, unless it is -1, and keeps errno. */
 void vdb_close(int fd);
+
+/* An event fd of a buffer, by its DMABUF fd; or -1. */
+int vdb_watch_fd(const struct vdb_device *device, int dmabuf_fd);
 
 /* The buffer behind a DMABUF fd; 0 or -1. */
 int vdb_describe_fd(const struct vdb_device *device, int fd, struct vdb_buffer *buffer);

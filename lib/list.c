@@ -107,9 +107,15 @@ static ssize_t info(const struct vdb_device *device, int fd, uint64_t id, struct
 	return request.info.nr_ranges;
 }
 
-int vdb_device_buffer(const struct vdb_device *device, uint64_t id, struct vdb_buffer *buffer)
+int vdb_device_buffer_sized(const struct vdb_device *device, uint64_t id,
+			    struct vdb_buffer *buffer, size_t size)
 {
-	return info(device, -1, id, buffer, 0, NULL, 0) < 0 ? -1 : 0;
+	struct vdb_buffer found;
+
+	if (!vdb_is_size(size, VDB_FIRST_BUFFER) || info(device, -1, id, &found, 0, NULL, 0) < 0)
+		return -1;
+	vdb_fill(buffer, size, &found, sizeof(found));
+	return 0;
 }
 
 /* One struct serves for both: the kernel fills in the caller's array. */

@@ -40,20 +40,30 @@ static void *find_address(uint64_t place, size_t length, uint64_t align)
 	return space + (place - (uintptr_t)space) % align;
 }
 
-void *vdb_slice_map(const struct vdb_slice *slice, uint64_t offset,
-		    size_t length, int prot)
+/* The length that is meant, or 0 with EINVAL if that is no part of the slice. */
+static size_t part(const struct vdb_slice *slice, uint64_t offset, size_t length)
 {
-	uint64_t page = sysconf(_SC_PAGESIZE), align;
-	void *wish, *address;
+	uint64_t page = sysconf(_SC_PAGESIZE);
 
 	if (!length && offset < slice->length)
 		length = slice->length - offset;
 	if (!length || offset % page || length % page ||
 	    offset > slice->length || length > slice->length - offset) {
 		errno = EINVAL;
-		return NULL;
+		return 0;
 	}
+	return length;
+}
 
+void *vdb_slice_map(const struct vdb_slice *slice, uint64_t offset,
+		    size_t length, int prot)
+{
+	void *wish, *address;
+	uint64_t align;
+
+	length = part(slice, offset, length);
+	if (!length)
+		return NULL;
 	align = alignment(length);
 	do {
 		wish = align ? find_address(slice->offset + offset, length, align) : NULL;
@@ -64,7 +74,9 @@ void *vdb_slice_map(const struct vdb_slice *slice, uint64_t offset,
 	return address == MAP_FAILED ? NULL : address;
 }
 
-int vdb_slice_unmap(void *address, size_t length)
+int vdb_slice_unmap(const struct vdb_slice *slice, void *address, uint64_t offset,
+		    size_t length)
 {
-	return munmap(address, length);
+	length = part(slice, offset, length);
+	return length ? munmap(address, length) : -1;
 }

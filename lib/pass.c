@@ -142,7 +142,7 @@ ssize_t vdb_receive_fds(int socket, void *data, size_t size, int *fds,
 	return got;
 }
 
-int vdb_slice_send(int socket, const struct vdb_slice *slice)
+int vdb_slice_send(int socket, const struct vdb_device *device, const struct vdb_slice *slice)
 {
 	struct slice_message message = {
 		.magic = MAGIC,
@@ -155,10 +155,21 @@ int vdb_slice_send(int socket, const struct vdb_slice *slice)
 		.length = slice->length,
 		.changes = slice->changes,
 	};
-	int fds[] = { slice->fd, slice->event_fd };
+	int fds[] = { slice->fd, slice->event_fd }, own = -1, ret;
 
 	memcpy(message.bdf, slice->bdf, sizeof(message.bdf));
-	return vdb_send_fds(socket, &message, sizeof(message), fds, 1 + message.watched);
+	if (message.watched && device) {
+		own = vdb_watch_fd(device, slice->fd);
+		if (own < 0)
+			return -1;
+		/* It says at its first read what the slice is. */
+		fds[1] = own;
+		message.state = VDB_STATE_LIVE;
+		message.changes = 0;
+	}
+	ret = vdb_send_fds(socket, &message, sizeof(message), fds, 1 + message.watched);
+	vdb_close(own);
+	return ret;
 }
 
 /* The slice that a message describes; the fds are the slice's if there is one. */

@@ -177,7 +177,7 @@ static bool find_device(struct held *held, struct job *job)
 	if (held->stored >= 0)
 		held->device = vdb_device_from_fd(held->stored);
 	else
-		held->device = vdb_device_open_token(job->bdf, *job->vf_token ? job->vf_token : NULL);
+		held->device = vdb_device_open(job->bdf, *job->vf_token ? job->vf_token : NULL, NULL);
 	if (!held->device)
 		return not_open(job, errno);
 	if ((vdb_device_capabilities(held->device) & needed) != needed)

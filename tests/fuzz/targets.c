@@ -195,9 +195,9 @@ int fuzz_client(const uint8_t *data, size_t size)
 		if (!fetch)
 			vdb_client_renew(client, 5, 0);
 		while (fetch && vdb_client_next(client, &event) == 1) {
-			must(event.type != VDB_EVENT_GRANTED || (event.granted.slice && event.granted.id));
-			must(event.type != VDB_EVENT_REFUSED || (event.error && event.request && !event.granted.slice));
-			vdb_slice_free(event.granted.slice);
+			must(event.type != VDB_EVENT_GRANTED || (event.slice && event.lease));
+			must(event.type != VDB_EVENT_REFUSED || (event.error && event.request && !event.slice));
+			vdb_slice_free(event.slice);
 		}
 	}
 	vdb_client_acquire_cancel(client, request);

@@ -297,18 +297,23 @@ static int count_fds(void)
 static void connect_to(script *fn)
 {
 	start(fn, true);
-	client = vdb_client_connect(path, LONG_MS);
+	client = vdb_client_connect(path, LONG_MS, NULL);
 	ck_assert_msg(client, "connect: %s", strerrorname_np(errno));
 }
 
-static void connect_fails(int error)
+/* Returns why, in words. */
+static const char *connect_fails(int error)
 {
+	static char text[VDB_ERROR_SIZE];
 	int fds = count_fds();
 
+	memset(text, 0, sizeof(text));
 	errno = 0;
-	ck_assert_ptr_null(vdb_client_connect(path, broker ? LONG_MS : SHORT_MS));
+	ck_assert_ptr_null(vdb_client_connect(path, broker ? LONG_MS : SHORT_MS, text));
 	ck_assert_str_eq(strerrorname_np(errno), strerrorname_np(error));
 	ck_assert_int_eq(count_fds(), fds);
+	ck_assert_str_ne(text, "");
+	return text;
 }
 
 static int acquire(uint32_t wait_ms, struct vdb_lease *lease)
@@ -370,7 +375,7 @@ static void other_version_script(int fd)
 START_TEST(other_version)
 {
 	start(other_version_script, false);
-	connect_fails(EPROTONOSUPPORT);
+	ck_assert_str_eq(connect_fails(EPROTONOSUPPORT), "because");
 	done();
 }
 END_TEST
@@ -425,8 +430,8 @@ END_TEST
 START_TEST(nobody_there)
 {
 	close(listening);
-	connect_fails(ECONNREFUSED);
-	ck_assert_ptr_null(vdb_client_connect("/nowhere/at/all", SHORT_MS));
+	ck_assert_str_eq(connect_fails(ECONNREFUSED), strerror(ECONNREFUSED));
+	ck_assert_ptr_null(vdb_client_connect("/nowhere/at/all", SHORT_MS, NULL));
 	ck_assert_int_eq(errno, ENOENT);
 }
 END_TEST
@@ -680,10 +685,11 @@ END_TEST
 
 /* ---- late ---- */
 
-static void ignore_slice(const struct vdb_slice_info *info, void *data)
+static bool ignore_slice(const struct vdb_slice_info *info, void *data)
 {
 	(void)info;
 	++*(int *)data;
+	return true;
 }
 
 static void late_script(int fd)
@@ -852,7 +858,7 @@ START_TEST(signals_do_not_prolong)
 	ck_assert_works(setitimer(ITIMER_REAL, &often, NULL));
 	vdb_client_set_timeout(client, SHORT_MS);
 	ck_assert_fails(vdb_client_renew(client, 1, 0), ETIMEDOUT);
-	ck_assert_ptr_null(vdb_client_connect(path, SHORT_MS));
+	ck_assert_ptr_null(vdb_client_connect(path, SHORT_MS, NULL));
 	ck_assert_int_eq(errno, ETIMEDOUT);
 	ck_assert_works(setitimer(ITIMER_REAL, &(struct itimerval){ 0 }, NULL));
 	done();
@@ -974,13 +980,12 @@ START_TEST(answers_out_of_order)
 	ck_assert_int_eq(event.type, VDB_EVENT_GRANTED);
 	ck_assert_uint_eq(event.request, requests[0]);
 	ck_assert_uint_eq(event.lease, 5);
-	ck_assert_uint_eq(event.granted.id, 5);
-	vdb_slice_free(event.granted.slice);
+	vdb_slice_free(event.slice);
 	event = next_event();
 	ck_assert_int_eq(event.type, VDB_EVENT_GRANTED);
 	ck_assert_uint_eq(event.request, requests[1]);
-	ck_assert_uint_eq(event.granted.id, 6);
-	vdb_slice_free(event.granted.slice);
+	ck_assert_uint_eq(event.lease, 6);
+	vdb_slice_free(event.slice);
 	/* Only now does the caller know the lease. */
 	event = next_event();
 	ck_assert_int_eq(event.type, VDB_EVENT_STATE);
@@ -1221,7 +1226,7 @@ START_TEST(what_was_fetched_is_not_cancelled)
 	event = next_event();
 	ck_assert_fails(vdb_client_acquire_cancel(client, request), ENOENT);
 	ck_assert_fails(vdb_client_acquire_cancel(client, 0), ENOENT);
-	vdb_slice_free(event.granted.slice);
+	vdb_slice_free(event.slice);
 	done();
 }
 END_TEST
@@ -1370,12 +1375,13 @@ static void list_script(int fd)
 	say_plain(fd, serial, VDP_LIST_SLICES | VDP_ANSWER);
 }
 
-static void check_new(const struct vdb_slice_info *info, void *data)
+static bool check_new(const struct vdb_slice_info *info, void *data)
 {
 	char name[16];
 
 	snprintf(name, sizeof(name), "new/%d", (*(int *)data)++);
 	ck_assert_str_eq(info->name, name);
+	return true;
 }
 
 /* The broker was restarted in the middle: nothing is listed twice. */
@@ -1386,6 +1392,95 @@ START_TEST(list_that_begins_again)
 	connect_to(list_script);
 	ck_assert_works(vdb_client_slices(client, check_new, &slices));
 	ck_assert_int_eq(slices, 3);
+	done();
+}
+END_TEST
+
+static bool stop_at_second(const struct vdb_slice_info *info, void *data)
+{
+	return check_new(info, data) && *(int *)data < 2;
+}
+
+START_TEST(list_can_be_stopped)
+{
+	int slices = 0;
+
+	connect_to(list_script);
+	ck_assert_int_eq(vdb_client_slices(client, stop_at_second, &slices), 1);
+	ck_assert_int_eq(slices, 2);
+	done();
+}
+END_TEST
+
+/* ---- structs of programs that were compiled with another version ---- */
+
+#define LATER	24	/* bytes that a later version has at the end */
+
+static void sizes_script(int fd)
+{
+	struct vdp_status_answer status = {
+		.header = { .type = VDP_STATUS | VDP_ANSWER }, .leases_per_client = 5, .problem = "too bad",
+	};
+
+	for (int i = 0; i < 2; i++) {
+		say_grant(fd, ask(fd, VDP_ACQUIRE).header.serial, 5 + i);
+		say_state(fd, 0, 5 + i, VDP_STATE_SUSPENDED);
+		status.header.serial = ask(fd, VDP_STATUS).header.serial;
+		say(fd, &status, sizeof(status), 0);
+	}
+}
+
+/* Zero from what this version has to @size, and what stood there behind. */
+static void check_rest(const void *filled, size_t known, size_t size, size_t room)
+{
+	const unsigned char *bytes = filled;
+
+	for (size_t i = known; i < size; i++)
+		ck_assert_uint_eq(bytes[i], 0);
+	for (size_t i = size; i < room; i++)
+		ck_assert_uint_eq(bytes[i], 0xaa);
+}
+
+START_TEST(structs_can_be_longer)
+{
+	struct { struct vdb_lease it; char later[LATER + 8]; } lease;
+	struct { struct vdb_event it; char later[LATER + 8]; } event;
+	struct { struct vdb_status it; char later[LATER + 8]; } status;
+
+	connect_to(sizes_script);
+	for (size_t more = 0; more <= LATER; more += LATER) {
+		memset(&lease, 0xaa, sizeof(lease));
+		memset(&event, 0xaa, sizeof(event));
+		memset(&status, 0xaa, sizeof(status));
+		ck_assert_works(vdb_client_acquire_sized(client, "a/b", 0, 0, 0, 0, &lease.it, sizeof(lease.it) + more));
+		ck_assert_works(vdb_client_status_sized(client, &status.it, sizeof(status.it) + more));
+		ck_assert_int_eq(vdb_client_next_sized(client, &event.it, sizeof(event.it) + more), 1);
+		ck_assert_ptr_nonnull(lease.it.slice);
+		ck_assert_uint_eq(event.it.lease, lease.it.id);
+		ck_assert_uint_eq(status.it.leases_per_client, 5);
+		ck_assert_str_eq(status.it.problem, "too bad");
+		check_rest(&lease, sizeof(lease.it), sizeof(lease.it) + more, sizeof(lease));
+		check_rest(&event, sizeof(event.it), sizeof(event.it) + more, sizeof(event));
+		check_rest(&status, sizeof(status.it), sizeof(status.it) + more, sizeof(status));
+		vdb_slice_free(lease.it.slice);
+	}
+	done();
+}
+END_TEST
+
+/* No program has them, and a slice would be lost: nothing is asked for. */
+START_TEST(structs_are_not_smaller_than_the_first)
+{
+	struct vdb_status status;
+	struct vdb_event event;
+	struct vdb_lease lease;
+
+	connect_to(answer_renew);
+	ck_assert_fails(vdb_client_acquire_sized(client, "a/b", 0, 0, 0, 0, &lease, sizeof(lease) - 1), EINVAL);
+	ck_assert_str_ne(vdb_client_error(client), "");
+	ck_assert_fails(vdb_client_next_sized(client, &event, sizeof(uint64_t)), EINVAL);
+	ck_assert_fails(vdb_client_status_sized(client, &status, sizeof(uint64_t)), EINVAL);
+	connection_works();
 	done();
 }
 END_TEST
@@ -1504,6 +1599,9 @@ Suite *suite(void)
 	tcase_set_timeout(tc, 40);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, list_that_begins_again);
+	tcase_add_test(tc, list_can_be_stopped);
+	tcase_add_test(tc, structs_can_be_longer);
+	tcase_add_test(tc, structs_are_not_smaller_than_the_first);
 	tcase_add_loop_test(tc, wrong_lists_end_it, 0, 3);
 	tcase_add_test(tc, broker_that_dies);
 	return s;

@@ -300,7 +300,7 @@ static struct vdb_client *connect_as(uid_t uid)
 	struct vdb_client *client;
 
 	shell_uid = uid;
-	client = vdb_client_connect(path, MS);
+	client = vdb_client_connect(path, MS, NULL);
 	ck_assert_msg(client, "connect: %s", strerrorname_np(errno));
 	return client;
 }
@@ -446,9 +446,8 @@ START_TEST(waiting)
 	event = next_event(other);
 	ck_assert_int_eq(event.type, VDB_EVENT_GRANTED);
 	ck_assert_uint_eq(event.request, granted);
-	ck_assert_uint_eq(event.granted.id, event.lease);
 	vdb_slice_free(page.slice);
-	vdb_slice_free(event.granted.slice);
+	vdb_slice_free(event.slice);
 	vdb_client_close(client);
 	vdb_client_close(other);
 }
@@ -549,7 +548,7 @@ static void read_events(struct belief *b)
 		if (event.type != VDB_EVENT_STATE)
 			forget_request(b, event.request);
 		if (event.type == VDB_EVENT_GRANTED)
-			take(b, &event.granted);
+			take(b, &(struct vdb_lease){ .id = event.lease, .slice = event.slice });
 		else if (event.type == VDB_EVENT_STATE && event.state == VDB_STATE_REVOKED)
 			lose(b, event.lease);
 	}
@@ -610,7 +609,7 @@ struct granted {
 	int matched, others;
 };
 
-static void match(const struct vdb_lease_info *info, void *data)
+static bool match(const struct vdb_lease_info *info, void *data)
 {
 	struct granted *granted = data;
 	bool found = false;
@@ -620,6 +619,7 @@ static void match(const struct vdb_lease_info *info, void *data)
 			found |= granted->beliefs[c].held[i].id == info->id && info->phase == VDB_LEASE_GRANTED;
 	granted->matched += found;
 	granted->others += !found;
+	return true;
 }
 
 /*
@@ -668,7 +668,7 @@ struct seen {
 	uint64_t lease;
 };
 
-static void see_slice(const struct vdb_slice_info *info, void *data)
+static bool see_slice(const struct vdb_slice_info *info, void *data)
 {
 	struct seen *seen = data;
 
@@ -693,9 +693,10 @@ static void see_slice(const struct vdb_slice_info *info, void *data)
 		ck_assert_int_eq(info->device, VDB_DEVICE_ABSENT);
 		ck_assert_uint_eq(info->free, 0);
 	}
+	return true;
 }
 
-static void see_lease(const struct vdb_lease_info *info, void *data)
+static bool see_lease(const struct vdb_lease_info *info, void *data)
 {
 	struct seen *seen = data;
 
@@ -722,9 +723,10 @@ static void see_lease(const struct vdb_lease_info *info, void *data)
 		ck_assert_int_eq(info->phase, VDB_LEASE_WAITING);
 		ck_assert_uint_gt(info->seconds, 0);
 	}
+	return true;
 }
 
-static void see_device(const struct vdb_device_info *info, void *data)
+static bool see_device(const struct vdb_device_info *info, void *data)
 {
 	struct seen *seen = data;
 
@@ -740,9 +742,10 @@ static void see_device(const struct vdb_device_info *info, void *data)
 		ck_assert_int_eq(info->phase, VDB_DEVICE_ABSENT);
 		ck_assert_str_eq(info->reason, "it cannot be opened");
 	}
+	return true;
 }
 
-static void see_account(const struct vdb_account_info *info, void *data)
+static bool see_account(const struct vdb_account_info *info, void *data)
 {
 	struct seen *seen = data;
 
@@ -761,6 +764,7 @@ static void see_account(const struct vdb_account_info *info, void *data)
 		ck_assert_uint_eq(info->leases.limit, 12);
 		ck_assert_uint_eq(info->leases.used, 0);
 	}
+	return true;
 }
 
 START_TEST(lists_and_status)

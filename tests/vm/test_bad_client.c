@@ -63,7 +63,7 @@ END_TEST
 
 static void live(void)
 {
-	struct vdb_client *client = vdb_client_connect(MANAGER_SOCKET, BROKER_MS);
+	struct vdb_client *client = vdb_client_connect(MANAGER_SOCKET, BROKER_MS, NULL);
 	struct vdb_lease lease;
 	char *map;
 

@@ -68,20 +68,23 @@ END_TEST
 
 START_TEST(what_cannot_be_opened)
 {
+	char text[VDB_ERROR_SIZE] = "";
+
 	errno = 0;
-	ck_assert_ptr_null(vdb_device_open("nonsense"));
+	ck_assert_ptr_null(vdb_device_open("nonsense", NULL, text));
 	ck_assert_int_eq(errno, EINVAL);
-	ck_assert_ptr_null(vdb_device_open("0000:7f:00.0"));
+	ck_assert_ptr_nonnull(strstr(text, "\"nonsense\""));
+	ck_assert_ptr_null(vdb_device_open("0000:7f:00.0", NULL, NULL));
 	ck_assert_int_eq(errno, ENOENT);
 	for (int i = 0; i < 5; i++) {
 		static const char *const tokens[] = { "", "8b3a1e60", "8b3a1e60-5a0c-4c6c-9d5e-0a6d1f2c7e1",
 			"8b3a1e60-5a0c-4c6c-9d5e-0a6d1f2c7e111", "8b3a1e60-5a0c-4c6c-9d5e-0a6d1f2c7e1g" };
 
-		ck_assert_ptr_null(vdb_device_open_token(lab_bdf("EDU"), tokens[i]));
+		ck_assert_ptr_null(vdb_device_open(lab_bdf("EDU"), tokens[i], NULL));
 		ck_assert_int_eq(errno, EINVAL);
 	}
 	owner_open_edu();
-	ck_assert_ptr_null(vdb_device_open(lab_bdf("EDU")));
+	ck_assert_ptr_null(vdb_device_open(lab_bdf("EDU"), NULL, NULL));
 	ck_assert_int_eq(errno, EBUSY);
 	ck_assert_ptr_null(vdb_device_from_fd(-1));
 	ck_assert_int_eq(errno, EBADF);
@@ -111,10 +114,82 @@ START_TEST(opened_through_the_group)
 	owner_open("HOT0");
 	for (int i = 0; i < 2; i++) {
 		errno = 0;
-		ck_assert_ptr_null(vdb_device_open(lab_bdf(i ? "HOT1" : "HOT0")));
+		ck_assert_ptr_null(vdb_device_open(lab_bdf(i ? "HOT1" : "HOT0"), NULL, NULL));
 		ck_assert_int_eq(errno, EBUSY);
 	}
 	owner_map(owner_export(2, 0, PAGE, 0), PROT_READ);
+}
+END_TEST
+
+/* Opens the edu as an ordinary user, who may open these nodes; 0 or errno, and why. */
+static int open_as_user(const char *const *may, char text[VDB_ERROR_SIZE])
+{
+	struct { int error; char text[VDB_ERROR_SIZE]; } report = { 0 };
+	int ends[2], status;
+	pid_t pid;
+
+	ck_assert_works(pipe(ends));
+	pid = fork();
+	ck_assert_works(pid);
+	if (!pid) {
+		for (int i = 0; may[i]; i++)
+			if (chown(may[i], 1000, 1000))
+				_exit(1);
+		if (setgid(1000) || setuid(1000))
+			_exit(1);
+		owner = vdb_device_open(lab_bdf("EDU"), NULL, report.text);
+		report.error = owner ? 0 : errno;
+		/* It has to be whole. */
+		if (owner && !vdb_slice_export(owner, 0, &(struct vdb_range){ 0, PAGE }, 1, 0))
+			report.error = -1;
+		_exit(write(ends[1], &report, sizeof(report)) != sizeof(report));
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	for (int i = 0; may[i]; i++)
+		ck_assert_works(chown(may[i], 0, 0));
+	ck_assert_int_eq(status, 0);
+	ck_assert_int_eq(read(ends[0], &report, sizeof(report)), sizeof(report));
+	strcpy(text, report.text);
+	return report.error;
+}
+
+/* The nodes of the edu: its cdev and its group. */
+static void find_nodes(char cdev[64], char group[64])
+{
+	char link[300], path[64];
+	ssize_t length;
+
+	owner_open_edu();
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", vdb_device_fd(owner));
+	length = readlink(path, link, sizeof(link) - 1);
+	ck_assert_works(length);
+	link[length] = '\0';
+	snprintf(cdev, 64, "%.60s", link);
+	vdb_device_close(owner);
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/iommu_group", lab_bdf("EDU"));
+	length = readlink(path, link, sizeof(link) - 1);
+	ck_assert_works(length);
+	link[length] = '\0';
+	snprintf(group, 64, "/dev/vfio/%.40s", strrchr(link, '/') + 1);
+}
+
+START_TEST(user_opens_what_he_may)
+{
+	char cdev[64], group[64], text[VDB_ERROR_SIZE];
+	struct stat container;
+
+	find_nodes(cdev, group);
+	ck_assert_works(stat("/dev/vfio/vfio", &container));
+	ck_assert_uint_eq(container.st_mode & 0666, 0666);
+	ck_assert_int_eq(open_as_user((const char *[]){ cdev, "/dev/iommu", NULL }, text), 0);
+	ck_assert_int_eq(open_as_user((const char *[]){ group, NULL }, text), 0);
+	/* The cdev is of no use without an iommufd. */
+	ck_assert_int_eq(open_as_user((const char *[]){ group, cdev, NULL }, text), 0);
+
+	ck_assert_int_eq(open_as_user((const char *[]){ NULL }, text), EACCES);
+	ck_assert_msg(strstr(text, cdev) && strstr(text, group), "%s", text);
+	ck_assert_int_eq(open_as_user((const char *[]){ cdev, NULL }, text), EACCES);
+	ck_assert_msg(strstr(text, "/dev/iommu") && strstr(text, group), "%s", text);
 }
 END_TEST
 
@@ -127,7 +202,7 @@ START_TEST(group_that_is_not_viable)
 	for (int i = 0; i < 2; i++) {
 		no_iommufd = i;
 		errno = 0;
-		owner = vdb_device_open(lab_bdf("HOT0"));
+		owner = vdb_device_open(lab_bdf("HOT0"), NULL, NULL);
 		errors[i] = owner ? 0 : errno;
 		vdb_device_close(owner);
 	}
@@ -336,6 +411,11 @@ START_TEST(bad_mappings)
 }
 END_TEST
 
+static bool is_mapped(void *page)
+{
+	return !msync(page, PAGE, MS_ASYNC);
+}
+
 START_TEST(part_of_a_slice)
 {
 	struct vdb_slice *slice = owner_export(0, 0, 2 * PAGE, 0);
@@ -344,10 +424,23 @@ START_TEST(part_of_a_slice)
 
 	ck_assert(first && second);
 	ck_assert_uint_eq(vdb_read32(first), EDU_ID_VALUE);
+	ck_assert_works(vdb_slice_unmap(slice, first, 0, PAGE));
+	ck_assert(!is_mapped(first));
+	ck_assert_fails(vdb_slice_unmap(slice, second, 2 * PAGE, 0), EINVAL);
+	ck_assert_fails(vdb_slice_unmap(slice, second, PAGE, 2 * PAGE), EINVAL);
+	ck_assert(is_mapped(second));
+	/* All that follows, as when it was mapped. */
+	ck_assert_works(vdb_slice_unmap(slice, second, PAGE, 0));
+	ck_assert(!is_mapped(second));
+	first = vdb_slice_map(slice, 0, 0, RW);
+	ck_assert(is_mapped(first) && is_mapped(first + PAGE));
+	ck_assert_works(vdb_slice_unmap(slice, first, 0, 0));
+	ck_assert(!is_mapped(first) && !is_mapped(first + PAGE));
+	/* A mapping outlives its slice. */
+	first = vdb_slice_map(slice, 0, 0, RW);
 	vdb_slice_free(slice);
 	ck_assert_uint_eq(vdb_read32(first), EDU_ID_VALUE);
-	ck_assert_works(vdb_slice_unmap(first, PAGE));
-	ck_assert_works(vdb_slice_unmap(second, PAGE));
+	ck_assert_works(munmap(first, 2 * PAGE));
 }
 END_TEST
 
@@ -698,6 +791,37 @@ static bool find_buffer(const struct vdb_buffer *buffer, void *data)
 	return false;
 }
 
+/* Up to the last member: padding does not matter. */
+#define BUFFER_SIZE	(offsetof(struct vdb_buffer, dma_maps) + sizeof(unsigned int))
+
+/* A program that was compiled with a later version, and one that nobody can have. */
+START_TEST(structs_of_other_versions)
+{
+	const struct vdb_range range = { 0, PAGE };
+	struct { struct vdb_buffer it; unsigned char later[16]; } buffer;
+	struct { struct vdb_bar it; unsigned char later[16]; } bar;
+	int fd;
+
+	for (int i = 0; i < 2; i++) {
+		memset(&buffer, 0xaa, sizeof(buffer));
+		fd = vdb_device_export_sized(owner, MEM, &range, 1, 0, &buffer.it, sizeof(buffer.it) + 8);
+		ck_assert_works(fd);
+		ck_assert_uint_eq(buffer.it.length, PAGE);
+		ck_assert(!buffer.later[0] && !buffer.later[7] && buffer.later[8] == 0xaa);
+		memset(buffer.later, 0xaa, sizeof(buffer.later));
+		ck_assert_works(vdb_device_buffer_sized(owner, buffer.it.id, &buffer.it, sizeof(buffer.it) + 8));
+		ck_assert(!buffer.later[0] && !buffer.later[7] && buffer.later[8] == 0xaa);
+		close(fd);
+	}
+	memset(&bar, 0xaa, sizeof(bar));
+	ck_assert_works(vdb_device_bar_sized(owner, MEM, &bar.it, sizeof(bar.it) + 8));
+	ck_assert(bar.it.mappable && !bar.later[0] && !bar.later[7] && bar.later[8] == 0xaa);
+	ck_assert_fails(vdb_device_bar_sized(owner, MEM, &bar.it, 8), EINVAL);
+	ck_assert_fails(vdb_device_buffer_sized(owner, 1, &buffer.it, 8), EINVAL);
+	ck_assert_fails(vdb_device_export_sized(owner, MEM, &range, 1, 0, &buffer.it, 8), EINVAL);
+}
+END_TEST
+
 START_TEST(buffers_are_described)
 {
 	const struct vdb_range ranges[] = {
@@ -724,7 +848,7 @@ START_TEST(buffers_are_described)
 	ck_assert_int_eq(listed.state, VDB_STATE_LIVE);
 	memset(&buffer, 0xff, sizeof(buffer));
 	ck_assert_works(vdb_device_buffer(owner, listed.id, &buffer));
-	ck_assert_mem_eq(&buffer, &listed, sizeof(buffer));
+	ck_assert_mem_eq(&buffer, &listed, BUFFER_SIZE);
 
 	ck_assert_int_eq(vdb_device_buffer_ranges(owner, listed.id, 0, found, 8), 2);
 	ck_assert_uint_eq(found[0].offset, 3 * PAGE);
@@ -843,6 +967,7 @@ Suite *suite(void)
 	tcase_add_test(tc, fd_of_the_caller);
 	add_test_or_skip(tc, cdev_and_iommufd, no_cdev);
 	tcase_add_test(tc, opened_through_the_group);
+	add_test_or_skip(tc, user_opens_what_he_may, no_cdev);
 	add_test_or_skip(tc, group_that_is_not_viable, no_uio);
 	tcase_add_test(tc, stock_driver_offers_nothing);
 	add_test_or_skip(tc, core_export_offers_nothing, kernel_is(7, 0) ? NULL :
@@ -870,6 +995,7 @@ Suite *suite(void)
 
 	tc = add_group(s, "buffers");
 	tcase_add_checked_fixture(tc, owner_open_ivshmem, NULL);
+	tcase_add_test(tc, structs_of_other_versions);
 	tcase_add_test(tc, buffers_are_described);
 	tcase_add_test(tc, list_can_be_revoked_as_it_comes);
 	tcase_add_test(tc, slice_of_another_device);

@@ -65,22 +65,24 @@ struct look {
 	char reason[256];
 };
 
-static void see_device(const struct vdb_device_info *info, void *data)
+static bool see_device(const struct vdb_device_info *info, void *data)
 {
 	struct look *look = data;
 
 	if (strcmp(info->bdf, look->bdf))
-		return;
+		return true;
 	look->phase = info->phase;
 	snprintf(look->reason, sizeof(look->reason), "%s", info->reason);
+	return true;
 }
 
-static void see_slice(const struct vdb_slice_info *info, void *data)
+static bool see_slice(const struct vdb_slice_info *info, void *data)
 {
 	struct look *look = data;
 
 	if (!strcmp(info->bdf, look->bdf))
 		look->free += info->free;
+	return true;
 }
 
 static struct look look_at(struct vdb_client *client, const char *name)

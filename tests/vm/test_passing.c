@@ -74,8 +74,8 @@ START_TEST(slice_goes_through_a_socket)
 	struct vdb_slice *slice = owner_export(0, 0, PAGE, VDB_FLAG_READ_ONLY);
 
 	/* Two at once: messages must stay apart in a stream. */
-	ck_assert_works(vdb_slice_send(ours, slice));
-	ck_assert_works(vdb_slice_send(ours, slice));
+	ck_assert_works(vdb_slice_send(ours, owner, slice));
+	ck_assert_works(vdb_slice_send(ours, owner, slice));
 	vdb_slice_free(slice);
 	step.arg[0] = theirs;
 	step.arg[2] = VDB_FLAG_READ_ONLY;
@@ -105,9 +105,7 @@ START_TEST(client_is_told_of_revocation)
 	pthread_t thread;
 
 	ck_assert_works(vdb_slice_watch(owner, slice));
-	ck_assert_works(vdb_slice_send(ours, slice));
-	/* One of the owner's own. */
-	ck_assert_works(vdb_slice_watch(owner, slice));
+	ck_assert_works(vdb_slice_send(ours, owner, slice));
 	ck_assert_int_eq(pthread_create(&thread, NULL, revoke_on_message, data), 0);
 	step.arg[0] = theirs;
 	ck_assert_int_eq(client_call(c, receive_and_use, &step), EDU_ID_VALUE);
@@ -118,13 +116,13 @@ START_TEST(client_is_told_of_revocation)
 END_TEST
 
 /* A slice of this process, sent and received within it. */
-static struct vdb_slice *sent(const struct vdb_slice *slice)
+static struct vdb_slice *sent(const struct vdb_device *device, const struct vdb_slice *slice)
 {
 	struct vdb_slice *received;
 	int ends[2];
 
 	ck_assert_works(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends));
-	ck_assert_works(vdb_slice_send(ends[0], slice));
+	ck_assert_works(vdb_slice_send(ends[0], device, slice));
 	received = vdb_slice_receive(ends[1]);
 	ck_assert_msg(received, "receive: %s", strerrorname_np(errno));
 	close(ends[0]);
@@ -136,7 +134,7 @@ START_TEST(description_arrives)
 {
 	static const unsigned int flags[] = { 0, VDB_FLAG_READ_ONLY, VDB_FLAG_WC, VDB_FLAG_READ_ONLY | VDB_FLAG_WC };
 	struct vdb_slice *slice = owner_export(2, 5 * PAGE, 3 * PAGE, flags[_i]);
-	struct vdb_slice *received = sent(slice);
+	struct vdb_slice *received = sent(owner, slice);
 
 	vdb_write32(owner_map(owner_export(2, 5 * PAGE, PAGE, 0), RW), 0x5a5a0005);
 	ck_assert_uint_eq(vdb_slice_bar(received), 2);
@@ -164,7 +162,7 @@ static struct wire wire_of(const struct vdb_slice *slice)
 	int ends[2];
 
 	ck_assert_works(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends));
-	ck_assert_works(vdb_slice_send(ends[0], slice));
+	ck_assert_works(vdb_slice_send(ends[0], owner, slice));
 	ck_assert_int_eq(recv(ends[1], &wire, sizeof(wire), MSG_TRUNC), sizeof(wire));
 	close(ends[0]);
 	close(ends[1]);
@@ -273,7 +271,48 @@ START_TEST(fd_that_came_another_way)
 }
 END_TEST
 
-/* What the sender has read of the shared fd, the receiver cannot read any more. */
+/* Whoever reads first, the other is notified as well. */
+START_TEST(receiver_has_an_event_fd_of_its_own)
+{
+	struct vdb_slice *slice = owner_export_watched(), *received = sent(owner, slice);
+	struct device raw = { .fd = vdb_device_fd(owner) };
+	struct vdb_slice *first = _i ? received : slice, *second = _i ? slice : received;
+	uint64_t changes[2];
+	int revents;
+
+	ck_assert_int_eq(vdb_slice_state(received, NULL), VDB_STATE_LIVE);
+	ck_assert(!event_readable(received, &revents));
+	device_set_memory(&raw, false);
+	ck_assert_int_eq(vdb_slice_state(first, &changes[0]), VDB_STATE_SUSPENDED);
+	ck_assert(event_readable(second, &revents));
+	ck_assert_int_eq(vdb_slice_state(second, &changes[1]), VDB_STATE_SUSPENDED);
+	ck_assert_uint_eq(changes[0], changes[1]);
+	device_set_memory(&raw, true);
+	ck_assert_works(vdb_slice_revoke(owner, slice));
+	ck_assert_int_eq(vdb_slice_state(first, NULL), VDB_STATE_REVOKED);
+	ck_assert_int_eq(vdb_slice_state(second, NULL), VDB_STATE_REVOKED);
+	/* It is sent as what it is. */
+	ck_assert_int_eq(vdb_slice_state(sent(owner, slice), NULL), VDB_STATE_REVOKED);
+}
+END_TEST
+
+/* Nothing is sent, and the sender's event fd stays its own. */
+START_TEST(device_of_another_slice)
+{
+	struct vdb_slice *slice = owner_export_watched();
+	struct vdb_device *edu = owner;
+	int ends[2];
+
+	owner_open_ivshmem();
+	ck_assert_works(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends));
+	ck_assert_fails(vdb_slice_send(ends[0], owner, slice), ENODEV);
+	ck_assert_fails(recv(ends[1], &(char){ 0 }, 1, MSG_DONTWAIT), EAGAIN);
+	ck_assert_works(vdb_slice_revoke(edu, slice));
+	ck_assert_int_eq(vdb_slice_state(slice, NULL), VDB_STATE_REVOKED);
+}
+END_TEST
+
+/* Without the device: what the sender has read of the shared fd, the receiver cannot read any more. */
 START_TEST(received_slice_knows_its_state)
 {
 	struct vdb_slice *slice = owner_export_watched(), *received;
@@ -283,7 +322,7 @@ START_TEST(received_slice_knows_its_state)
 
 	device_set_memory(&raw, false);
 	ck_assert_int_eq(vdb_slice_state(slice, &known), VDB_STATE_SUSPENDED);
-	received = sent(slice);
+	received = sent(NULL, slice);
 	ck_assert(!event_readable(received, &revents));
 	ck_assert_int_eq(vdb_slice_state(received, &changes), VDB_STATE_SUSPENDED);
 	ck_assert_uint_eq(changes, known);
@@ -295,13 +334,13 @@ START_TEST(received_slice_knows_its_state)
 
 	/* What it has not read is still to be had. */
 	device_set_memory(&raw, false);
-	received = sent(slice);
+	received = sent(NULL, slice);
 	ck_assert(event_readable(received, &revents));
 	ck_assert_int_eq(vdb_slice_state(received, NULL), VDB_STATE_SUSPENDED);
 
 	ck_assert_works(vdb_slice_revoke(owner, slice));
 	ck_assert_int_eq(vdb_slice_state(slice, NULL), VDB_STATE_REVOKED);
-	ck_assert_int_eq(vdb_slice_state(sent(slice), NULL), VDB_STATE_REVOKED);
+	ck_assert_int_eq(vdb_slice_state(sent(NULL, slice), NULL), VDB_STATE_REVOKED);
 }
 END_TEST
 
@@ -313,6 +352,8 @@ Suite *suite(void)
 	tcase_add_checked_fixture(tc, owner_open_edu, NULL);
 	tcase_add_loop_test(tc, slice_goes_through_a_socket, 0, 2);
 	tcase_add_test(tc, client_is_told_of_revocation);
+	tcase_add_loop_test(tc, receiver_has_an_event_fd_of_its_own, 0, 2);
+	tcase_add_test(tc, device_of_another_slice);
 	tcase_add_test(tc, received_slice_knows_its_state);
 
 	tc = add_group(s, "descriptions");

@@ -184,22 +184,25 @@ START_TEST(long_cgroups)
 }
 END_TEST
 
-static void count(const struct vdb_lease_info *info, void *data)
+static bool count(const struct vdb_lease_info *info, void *data)
 {
 	(void)info;
 	++*(int *)data;
+	return true;
 }
 
-static void count_slices(const struct vdb_slice_info *info, void *data)
+static bool count_slices(const struct vdb_slice_info *info, void *data)
 {
 	(void)info;
 	++*(int *)data;
+	return true;
 }
 
-static void count_devices(const struct vdb_device_info *info, void *data)
+static bool count_devices(const struct vdb_device_info *info, void *data)
 {
 	(void)info;
 	++*(int *)data;
+	return true;
 }
 
 static void list_as_ordinary(void)
@@ -242,7 +245,7 @@ static void list_as_crowded_admin(void)
 		_exit(1);
 }
 
-static void check_lease(const struct vdb_lease_info *info, void *data)
+static bool check_lease(const struct vdb_lease_info *info, void *data)
 {
 	const struct vdb_lease *lease = data;
 
@@ -255,6 +258,7 @@ static void check_lease(const struct vdb_lease_info *info, void *data)
 	ck_assert_int_eq(info->state, VDB_STATE_LIVE);
 	ck_assert_str_eq(info->bdf, lab_bdf("EDU"));
 	ck_assert_str_eq(info->client, program_invocation_short_name);
+	return true;
 }
 
 START_TEST(lists_show_what_one_may_know)
@@ -277,7 +281,7 @@ static void as_one_with_many(void)
 	/* One more of the same user.  That it is refused comes at any time. */
 	for (int i = 0; i < 100; i++) {
 		errno = 0;
-		ck_assert_ptr_null(vdb_client_connect(MANAGER_SOCKET, BROKER_MS));
+		ck_assert_ptr_null(vdb_client_connect(MANAGER_SOCKET, BROKER_MS, NULL));
 		ck_assert_int_eq(errno, ENOTCONN);
 	}
 	for (int i = 0; i < 4; i++)
@@ -288,7 +292,7 @@ static void as_one_with_many(void)
 	ck_assert_int_eq(broker_acquire_error(clients[1], "edu/array", VDB_ANY_INDEX, 0, 0), EDQUOT);
 	vdb_client_close(clients[4]);
 	/* The place is free as soon as the broker has seen that. */
-	while (!(clients[4] = vdb_client_connect(MANAGER_SOCKET, BROKER_MS)))
+	while (!(clients[4] = vdb_client_connect(MANAGER_SOCKET, BROKER_MS, NULL)))
 		ck_assert_int_eq(errno, ENOTCONN);
 }
 
@@ -336,7 +340,7 @@ static void end_child(pid_t pid)
 
 static void as_one_too_many(void)
 {
-	if (vdb_client_connect(MANAGER_SOCKET, BROKER_MS))
+	if (vdb_client_connect(MANAGER_SOCKET, BROKER_MS, NULL))
 		_exit(1);
 }
 
@@ -352,7 +356,7 @@ START_TEST(connections_are_kept_for_administrators)
 		ck_assert_works(vdb_client_leases(broker_connect(), count, &leases));
 	ck_assert_int_eq(leases, 4 * 8);
 	/* These are counted, too. */
-	ck_assert_ptr_null(vdb_client_connect(MANAGER_SOCKET, BROKER_MS));
+	ck_assert_ptr_null(vdb_client_connect(MANAGER_SOCKET, BROKER_MS, NULL));
 	end_child(first);
 	end_child(second);
 }

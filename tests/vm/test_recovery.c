@@ -71,7 +71,7 @@ static long step_own(const struct client_step *step)
 	struct vdb_slice *slices[SLICES];
 	long id;
 
-	owner = vdb_device_open(lab_bdf("IVSHMEM"));
+	owner = vdb_device_open(lab_bdf("IVSHMEM"), NULL, NULL);
 	if (!owner || !send_fd(step->fd, vdb_device_fd(owner)))
 		return -1;
 	for (int i = 0; i < SLICES; i++) {
@@ -79,7 +79,7 @@ static long step_own(const struct client_step *step)
 
 		slices[i] = vdb_slice_export(owner, MEM, &range, 1,
 					     i == UNMAPPED ? VDB_FLAG_READ_ONLY : 0);
-		if (!slices[i] || vdb_slice_send(step->fd, slices[i]))
+		if (!slices[i] || vdb_slice_send(step->fd, NULL, slices[i]))
 			return -1;
 	}
 	id = vdb_slice_id(owner, slices[KNOWN]);

@@ -214,7 +214,9 @@ static struct vdb_lease wait_for(struct vdb_client *client, uint64_t request)
 	ck_assert_int_eq(ret, 1);
 	ck_assert_int_eq(event.type, VDB_EVENT_GRANTED);
 	ck_assert_uint_eq(event.request, request);
-	return event.granted;
+	return (struct vdb_lease){
+		.id = event.lease, .index = event.index, .seconds = event.seconds, .slice = event.slice,
+	};
 }
 
 /* What clients send while there is no broker is for the next one. */
@@ -558,12 +560,13 @@ struct seen {
 };
 
 /* Administrators see those of others, too. */
-static void see_lease(const struct vdb_lease_info *info, void *data)
+static bool see_lease(const struct vdb_lease_info *info, void *data)
 {
 	struct seen *seen = data;
 
 	seen->other |= (pid_t)info->pid == getpid() && info->phase == VDB_LEASE_GRANTED &&
 		       info->id != seen->lease;
+	return true;
 }
 
 /*
@@ -586,7 +589,7 @@ static int live(void)
 
 		if (errors > 20)
 			return 1;
-		if (!client && !(client = vdb_client_connect(MANAGER_SOCKET, BROKER_MS))) {
+		if (!client && !(client = vdb_client_connect(MANAGER_SOCKET, BROKER_MS, NULL))) {
 			errors++;
 			continue;
 		}
@@ -608,7 +611,7 @@ static int live(void)
 			return 5;
 		if (!vdb_try_read32(map, &value))
 			return 6;
-		vdb_slice_unmap(map, PAGE);
+		vdb_slice_unmap(lease.slice, map, 0, PAGE);
 		vdb_slice_free(lease.slice);
 		round++;
 	}
@@ -655,7 +658,7 @@ static bool killed_at(const char *call, int nth)
 	broker_acquire(client, "edu/array", 3);
 	broker_acquire(client, "edu/page", 0);
 	vdb_client_close(client);
-	vdb_slice_unmap(map, PAGE);
+	vdb_slice_unmap(lease.slice, map, 0, PAGE);
 	vdb_slice_free(lease.slice);
 	manager_wait_count("client-", 0);
 	broker_stop(broker, SIGTERM);

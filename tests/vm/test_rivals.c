@@ -22,9 +22,10 @@ static const char config[] =
 
 static pid_t broker;
 
-static void ignore(const struct vdb_lease_info *info, void *data)
+static bool ignore(const struct vdb_lease_info *info, void *data)
 {
 	(void)info, (void)data;
+	return true;
 }
 
 /*
@@ -42,7 +43,7 @@ static int compete(uint32_t number, const volatile bool *stop, uint32_t rounds)
 		uint32_t value;
 		char *map;
 
-		if (!client && !(client = vdb_client_connect(MANAGER_SOCKET, BROKER_MS)))
+		if (!client && !(client = vdb_client_connect(MANAGER_SOCKET, BROKER_MS, NULL)))
 			continue;
 		if (vdb_client_acquire(client, "edu/page", 0, 0, 0, 0, &lease)) {
 			if (errno != EBUSY && errno != EAGAIN)
@@ -64,7 +65,7 @@ static int compete(uint32_t number, const volatile bool *stop, uint32_t rounds)
 		if (vdb_client_release(client, lease.id) && errno != ENOENT)
 			return 6;
 		if (map)
-			vdb_slice_unmap(map, PAGE);
+			vdb_slice_unmap(lease.slice, map, 0, 0);
 		vdb_slice_free(lease.slice);
 		rounds--;
 	}

@@ -102,9 +102,10 @@ START_TEST(few_file_descriptors)
 }
 END_TEST
 
-static void count_waiting(const struct vdb_slice_info *info, void *data)
+static bool count_waiting(const struct vdb_slice_info *info, void *data)
 {
 	*(uint32_t *)data += info->waiting;
+	return true;
 }
 
 /* As long as it is said, and no longer; when others release it, the program runs. */

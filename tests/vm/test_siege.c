@@ -307,10 +307,11 @@ END_TEST
 
 /* ---- a device that hangs ---- */
 
-static void find_nvme(const struct vdb_device_info *info, void *data)
+static bool find_nvme(const struct vdb_device_info *info, void *data)
 {
 	if (!strcmp(info->bdf, lab_bdf("NVME")))
 		*(enum vdb_device_phase *)data = info->phase;
+	return true;
 }
 
 static enum vdb_device_phase phase_of_nvme(struct vdb_client *admin)

@@ -174,9 +174,10 @@ const char *broker_name_of_device(const char *name)
 
 struct vdb_client *broker_connect(void)
 {
-	struct vdb_client *client = vdb_client_connect(MANAGER_SOCKET, BROKER_MS);
+	char error[VDB_ERROR_SIZE];
+	struct vdb_client *client = vdb_client_connect(MANAGER_SOCKET, BROKER_MS, error);
 
-	ck_assert_msg(client, "connect: %s", strerrorname_np(errno));
+	ck_assert_msg(client, "connect: %s", error);
 	return client;
 }
 
@@ -190,9 +191,10 @@ void broker_wait_open(struct vdb_client *client)
 	} while (status.devices_open < status.devices);
 }
 
-static void ignore(const struct vdb_lease_info *info, void *data)
+static bool ignore(const struct vdb_lease_info *info, void *data)
 {
 	(void)info, (void)data;
+	return true;
 }
 
 struct vdb_lease broker_acquire(struct vdb_client *client, const char *name, uint32_t index)

@@ -62,7 +62,7 @@ static void use(struct honest *honest, struct vdb_client *client, const char *sl
 		give_up(honest, "%#x was written, %#x read", number, value);
 	if (vdb_client_release(client, lease.id))
 		give_up(honest, "release: %s: %s", strerrorname_np(errno), vdb_client_error(client));
-	vdb_slice_unmap(map, PAGE);
+	vdb_slice_unmap(lease.slice, map, 0, 0);
 	vdb_slice_free(lease.slice);
 }
 
@@ -76,7 +76,7 @@ static void live(struct honest *honest, uid_t uid, const char *slice)
 	vdb_guard_enable();
 	if (setgroups(0, NULL) || setgid(uid) || setuid(uid))
 		give_up(honest, "user %u: %s", uid, strerrorname_np(errno));
-	client = vdb_client_connect(MANAGER_SOCKET, BROKER_MS);
+	client = vdb_client_connect(MANAGER_SOCKET, BROKER_MS, NULL);
 	if (!client)
 		give_up(honest, "connect: %s", strerrorname_np(errno));
 	while (!honest->ending) {

@@ -35,8 +35,10 @@ void *owner_map(const struct vdb_slice *slice, int prot)
 
 void owner_open(const char *name)
 {
-	owner = vdb_device_open(lab_bdf(name));
-	ck_assert_msg(owner, "%s: %s", name, strerrorname_np(errno));
+	char error[VDB_ERROR_SIZE];
+
+	owner = vdb_device_open(lab_bdf(name), NULL, error);
+	ck_assert_msg(owner, "%s: %s", name, error);
 }
 
 void owner_open_edu(void)
