@@ -46,7 +46,9 @@ extern "C" {
  * function with the suffix _sized, which fills in as much as fits, and 0 where the
  * program's struct is the longer one.  A program in another language calls that
  * function with the size of its own definition of the struct.  A size less than
- * that of version 0.1 fails with EINVAL.
+ * that of version 0.1 fails with EINVAL.  (The kernel's openat2() and clone3() do
+ * the same.  A size member in the struct could be forgotten, and accessors would
+ * need a function for each member.)
  *
  * The library provides the memory of what it passes to a callback.  A program that
  * reads a member which is newer than version 0.1 compares vdb_version() first.

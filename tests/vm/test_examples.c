@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: MIT
+/* The examples that are installed for people to read do what they say. */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "edu.h"
+#include "suite.h"
+#include "sysfs.h"
+
+#define SOCKET	"/run/minimal"
+
+struct program {
+	pid_t pid;
+	int input;
+	FILE *output;
+};
+
+/* One of /lab/programs, as this user. */
+static struct program run(uid_t uid, const char *name, const char *arg1, const char *arg2)
+{
+	struct program program;
+	char path[64];
+	int in[2], out[2];
+
+	snprintf(path, sizeof(path), "/lab/programs/%s", name);
+	ck_assert_works(pipe2(in, O_CLOEXEC));
+	ck_assert_works(pipe2(out, O_CLOEXEC));
+	program.pid = fork();
+	ck_assert_works(program.pid);
+	if (!program.pid) {
+		dup2(in[0], STDIN_FILENO);
+		dup2(out[1], STDOUT_FILENO);
+		dup2(out[1], STDERR_FILENO);
+		/* So that another user can connect. */
+		umask(0);
+		if (!setgid(uid) && !setuid(uid))
+			execl(path, name, arg1, arg2, NULL);
+		_exit(127);
+	}
+	close(in[0]);
+	close(out[1]);
+	program.input = in[1];
+	program.output = fdopen(out[0], "r");
+	ck_assert_ptr_nonnull(program.output);
+	return program;
+}
+
+static void says(struct program *program, const char *expected)
+{
+	char line[300] = "nothing";
+
+	if (fgets(line, sizeof(line), program->output))
+		line[strcspn(line, "\n")] = '\0';
+	ck_assert_str_eq(line, expected);
+}
+
+/* Its exit status, when it has said no more. */
+static int end(struct program *program)
+{
+	char line[300];
+	int status;
+
+	ck_assert_msg(!fgets(line, sizeof(line), program->output), "it also says: %s", line);
+	fclose(program->output);
+	close(program->input);
+	ck_assert_int_eq(waitpid(program->pid, &status, 0), program->pid);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void remove_socket(void)
+{
+	unlink(SOCKET);
+}
+
+START_TEST(owner_and_client)
+{
+	struct program owner = run(0, "minimal-owner", lab_bdf("EDU"), SOCKET), client;
+	char line[100];
+
+	says(&owner, "waiting for a client at " SOCKET);
+	client = run(65534, "minimal-client", SOCKET, NULL);
+	snprintf(line, sizeof(line), "%s BAR 0: the register is 0x%08x", lab_bdf("EDU"), EDU_ID_VALUE);
+	says(&client, line);
+	says(&owner, "the client has the slice; press Enter to revoke it");
+	ck_assert_int_eq(write(owner.input, "\n", 1), 1);
+	says(&client, "the slice is revoked");
+	ck_assert_int_eq(end(&client), 0);
+	ck_assert_int_eq(end(&owner), 0);
+}
+END_TEST
+
+/* A slice is lost with its owner. */
+START_TEST(owner_that_dies)
+{
+	struct program owner = run(0, "minimal-owner", lab_bdf("EDU"), SOCKET), client;
+	char line[300];
+
+	says(&owner, "waiting for a client at " SOCKET);
+	client = run(65534, "minimal-client", SOCKET, NULL);
+	ck_assert_ptr_nonnull(fgets(line, sizeof(line), client.output));
+	ck_assert_works(kill(owner.pid, SIGKILL));
+	says(&client, "the slice is revoked");
+	ck_assert_int_eq(end(&client), 0);
+	ck_assert_int_eq(waitpid(owner.pid, NULL, 0), owner.pid);
+}
+END_TEST
+
+START_TEST(they_say_what_fails)
+{
+	struct program owner = run(0, "minimal-owner", "nonsense", SOCKET);
+	struct program client = run(65534, "minimal-client", SOCKET, NULL);
+
+	says(&owner, "minimal-owner: nonsense: \"nonsense\" is not the name of a PCI function");
+	ck_assert_int_eq(end(&owner), 1);
+	says(&client, "minimal-client: " SOCKET ": No such file or directory");
+	ck_assert_int_eq(end(&client), 1);
+}
+END_TEST
+
+Suite *suite(void)
+{
+	Suite *s = suite_create("examples");
+	TCase *tc = add_group(s, "minimal");
+
+	tcase_add_checked_fixture(tc, remove_socket, remove_socket);
+	tcase_add_test(tc, owner_and_client);
+	tcase_add_test(tc, owner_that_dies);
+	tcase_add_test(tc, they_say_what_fails);
+	return s;
+}
