@@ -18,16 +18,19 @@ static struct {
 	uint64_t offset, value;
 	const char *name;
 	int nr;
+	bool reset;
 } args = { .width = 32, .count = 1 };
 
 static const struct argp_option read_options[] = {
 	{ "width", 'w', "BITS", 0, "8, 16, 32 (default) or 64", 0 },
-	{ "count", 'n', "N", 0, "so many, one behind the other", 0 },
+	{ "count", 'n', "N", 0, "this number of consecutive registers", 0 },
+	{ "reset", 'r', NULL, 0, "allow the reset of a function that is opened for this", 0 },
 	{ 0 }
 };
 
 static const struct argp_option write_options[] = {
 	{ "width", 'w', "BITS", 0, "8, 16, 32 (default) or 64", 0 },
+	{ "reset", 'r', NULL, 0, "allow the reset of a function that is opened for this", 0 },
 	{ 0 }
 };
 
@@ -68,6 +71,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case 'n':
 		if (!parse_number(arg, &args.count) || !args.count || args.count > 4096)
 			argp_error(state, "the count is a number from 1 to 4096, not \"%s\"", arg);
+		return 0;
+	case 'r':
+		args.reset = true;
 		return 0;
 	case ARGP_KEY_ARG:
 		parse_position(arg, state);
@@ -125,7 +131,7 @@ static int try_write(char *address, uint64_t value)
 static char *map(const struct opened *opened, int prot)
 {
 	uint64_t bytes = args.width / 8, size = args.count * bytes;
-	uint64_t length = vdb_slice_length(opened->slice);
+	uint64_t length = opened->length;
 	char *address;
 
 	if (args.offset % bytes) {
@@ -133,7 +139,8 @@ static char *map(const struct opened *opened, int prot)
 		return NULL;
 	}
 	if (args.offset >= length || size > length - args.offset) {
-		fail("%s ends at 0x%" PRIx64 ", before offset 0x%" PRIx64, args.name, length, args.offset + size);
+		fail("%s has 0x%" PRIx64 " bytes; 0x%" PRIx64 " bytes at offset 0x%" PRIx64 " are not inside",
+		     args.name, length, size, args.offset);
 		return NULL;
 	}
 	address = vdb_slice_map(opened->slice, 0, 0, prot);
@@ -204,7 +211,7 @@ static int run(unsigned int flags, int (*access)(const struct opened *))
 
 	if (vdb_guard_enable())
 		return fail("no handler for SIGBUS: %s", strerror(errno));
-	if (target_open(&args.target, flags, &opened))
+	if (target_open(&args.target, flags, args.reset, &opened))
 		return STATUS_FAILED;
 	ret = access(&opened);
 	target_close(&opened);
@@ -216,7 +223,9 @@ int cmd_read(int argc, char **argv)
 	static const struct argp argp = {
 		.options = read_options, .parser = parse, .args_doc = "SLICE OFFSET", .children = common_options,
 		.doc = "Reads registers through a slice of the broker (device/slice, device/slice[3]) "
-		       "or a BAR of a function that nobody has open (0000:01:00.0/2).",
+		       "or a BAR of a function that nobody has open (0000:01:00.0/2)."
+		       "\vVFIO resets a function when it is opened and when it is closed. So a BAR needs"
+		       " --reset. A slice of the broker does not: the broker has the function open.",
 	};
 
 	argp_parse(&argp, argc, argv, 0, NULL, &(int){ 2 });
@@ -227,7 +236,9 @@ int cmd_write(int argc, char **argv)
 {
 	static const struct argp argp = {
 		.options = write_options, .parser = parse, .args_doc = "SLICE OFFSET VALUE", .children = common_options,
-		.doc = "Writes a register, which is reached as by read.",
+		.doc = "Writes a register through a slice of the broker or a BAR, as read reads one."
+		       "\vVFIO resets a function when it is opened and when it is closed. So a BAR needs"
+		       " --reset, and what was written is lost when the command ends.",
 	};
 
 	argp_parse(&argp, argc, argv, 0, NULL, &(int){ 3 });

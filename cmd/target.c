@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "command.h"
+#include "in_use.h"
 #include "sysfs.h"
 #include "target.h"
 
@@ -57,13 +58,20 @@ static int open_failed(const char *bdf, int number, const char *error)
 	}
 }
 
-static int open_direct(const struct target *target, unsigned int flags, struct opened *opened)
+static int open_direct(const struct target *target, unsigned int flags, bool reset, struct opened *opened)
 {
 	struct vdb_range range = { 0 };
 	char error[VDB_ERROR_SIZE];
 	struct vdb_bar bar;
+	char why[512];
 
-	opened->device = vdb_device_open(target->bdf, NULL, error);
+	/* An ordinary user does not see the processes of others: the kernel refuses them. */
+	if (vfio_in_use(target->bdf, why, sizeof(why)))
+		return fail("%s: %s; if it is the broker, name a slice", target->bdf, why);
+	if (!reset)
+		return fail("%s: opening the function resets it, and closing it resets it again; use --reset if nobody needs its state, or name a slice of the broker",
+			    target->bdf);
+	opened->device = vdb_device_open(target->bdf);
 	if (!opened->device)
 		return open_failed(target->bdf, errno, error);
 	if (vdb_device_bar(opened->device, target->bar, &bar))
@@ -71,6 +79,7 @@ static int open_direct(const struct target *target, unsigned int flags, struct o
 	if (!bar.mappable)
 		return fail("%s: it has no BAR %u that can be mapped; vfio-dmabuf list %s shows its BARs",
 			    target->bdf, target->bar, target->bdf);
+	opened->length = bar.size;
 	/* A BAR smaller than a page has a page of its own. */
 	range.length = (bar.size + 4095) & ~4095ULL;
 	opened->slice = vdb_slice_export(opened->device, target->bar, &range, 1, flags);
@@ -90,15 +99,16 @@ static int open_lent(const struct target *target, unsigned int flags, struct ope
 	if (vdb_client_acquire(opened->client, target->slice, target->index, flags, 0, 0, &lease))
 		return fail("%s: %s", target->slice, vdb_client_error(opened->client));
 	opened->slice = lease.slice;
+	opened->length = vdb_slice_length(lease.slice);
 	return 0;
 }
 
-int target_open(const struct target *target, unsigned int flags, struct opened *opened)
+int target_open(const struct target *target, unsigned int flags, bool reset, struct opened *opened)
 {
 	int ret;
 
 	*opened = (struct opened){ 0 };
-	ret = target->direct ? open_direct(target, flags, opened) : open_lent(target, flags, opened);
+	ret = target->direct ? open_direct(target, flags, reset, opened) : open_lent(target, flags, opened);
 	if (ret)
 		target_close(opened);
 	return ret;

@@ -11,6 +11,7 @@ struct opened {
 	struct vdb_device *device;	/* or */
 	struct vdb_client *client;
 	struct vdb_slice *slice;
+	uint64_t length;		/* of the slice or the BAR, which can be smaller than a page */
 };
 
 #define BROKER_MS	30000	/* that the broker may take to answer */
@@ -19,8 +20,11 @@ struct opened {
 const char *broker_advice(int error);
 /* The broker; NULL, and said why. */
 struct vdb_client *connect_broker(void);
-/* 0, or STATUS_FAILED and said why. */
-int target_open(const struct target *target, unsigned int flags, struct opened *opened);
+/*
+ * 0, or STATUS_FAILED and said why.  VFIO resets a function that is opened here, so
+ * that needs @reset.
+ */
+int target_open(const struct target *target, unsigned int flags, bool reset, struct opened *opened);
 void target_close(struct opened *opened);
 
 #endif

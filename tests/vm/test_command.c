@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* The command as a whole, and those of its parts that are small. */
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -136,30 +138,85 @@ START_TEST(registers_of_a_bar)
 	json_int_t offset;
 	json_t *list;
 
-	ck_assert_runs("read %s/0 0", edu);
+	ck_assert_runs("read --reset %s/0 0", edu);
 	check_says("0x010000ed");
-	ck_assert_runs("write %s/0 4 0x12345678", edu);
-	ck_assert_runs("read %s/0 4", edu);
+	ck_assert_runs("write --reset %s/0 4 0x12345678", edu);
+	ck_assert_runs("read --reset %s/0 4", edu);
 	check_says("0xedcba987");
-	list = vfio_dmabuf_json("read --json -n 2 %s/0 0", edu);
+	list = vfio_dmabuf_json("read --json --reset -n 2 %s/0 0", edu);
 	ck_assert_uint_eq(json_array_size(list), 2);
 	ck_assert_int_eq(json_unpack(json_array_get(list, 0), "{s:I,s:s!}", "offset", &offset, "value", &value), 0);
 	ck_assert_int_eq(offset, 0);
 	ck_assert_str_eq(value, "0x010000ed");
-	ck_assert_runs("write -w 64 %s/2 8 0x1122334455667788", lab_bdf("IVSHMEM"));
-	ck_assert_runs("read -w 8 %s/2 15", lab_bdf("IVSHMEM"));
+	ck_assert_runs("write --reset -w 64 %s/2 8 0x1122334455667788", lab_bdf("IVSHMEM"));
+	ck_assert_runs("read --reset -w 8 %s/2 15", lab_bdf("IVSHMEM"));
 	check_says("0x11");
-	ck_assert_runs("read -w 16 %s/2 0xa", lab_bdf("IVSHMEM"));
+	ck_assert_runs("read --reset -w 16 %s/2 0xa", lab_bdf("IVSHMEM"));
 	check_says("0x5566");
 
-	ck_assert_int_eq(vfio_dmabuf("read %s/0 2", edu), 1);
+	ck_assert_int_eq(vfio_dmabuf("read --reset %s/0 2", edu), 1);
 	check_says("not aligned to 32 bits");
-	ck_assert_int_eq(vfio_dmabuf("read %s/0 0x100000", edu), 1);
-	check_says("ends at 0x100000");
-	ck_assert_int_eq(vfio_dmabuf("write -w 8 %s/0 0 256", edu), 1);
+	ck_assert_int_eq(vfio_dmabuf("read --reset %s/0 0x100000", edu), 1);
+	check_says("0x100000 bytes; 0x4 bytes at offset 0x100000 are not inside");
+	ck_assert_int_eq(vfio_dmabuf("write --reset -w 8 %s/0 0 256", edu), 1);
 	check_says("more than 8 bits");
-	ck_assert_int_eq(vfio_dmabuf("read %s/3 0", edu), 1);
+	ck_assert_int_eq(vfio_dmabuf("read --reset %s/3 0", edu), 1);
 	check_says("it has no BAR 3");
+}
+END_TEST
+
+/* A BAR that is smaller than its page. */
+START_TEST(registers_beyond_a_small_bar)
+{
+	const char *ivshmem = lab_bdf("IVSHMEM");
+
+	ck_assert_runs("read --reset %s/0 0xfc", ivshmem);
+	ck_assert_int_eq(vfio_dmabuf("read --reset %s/0 0x100", ivshmem), 1);
+	check_says("/0 has 0x100 bytes; 0x4 bytes at offset 0x100 are not inside");
+	ck_assert_int_eq(vfio_dmabuf("read --reset -n 2 %s/0 0xfc", ivshmem), 1);
+	check_says("0x8 bytes at offset 0xfc are not inside");
+	ck_assert_int_eq(vfio_dmabuf("read --reset %s/0 0xfffffffffffffffc", ivshmem), 1);
+	check_says("are not inside");
+	ck_assert_int_eq(vfio_dmabuf("write --reset %s/0 0x100 1", ivshmem), 1);
+	check_says("are not inside");
+}
+END_TEST
+
+/* NVMe's controller configuration, which a reset clears. */
+#define CC		0x14
+#define CC_SET		0x00460000
+
+/* The function is not open, and what it is set to stays until somebody opens it. */
+START_TEST(functions_are_not_reset_unasked)
+{
+	const char *nvme = lab_bdf("NVME");
+	char path[128];
+	volatile uint32_t *registers;
+	int fd;
+
+	ck_assert_works(sysfs_write(nvme, "power/control", "on"));
+	ck_assert_int_eq(shell("setpci -s %s COMMAND=2:2", nvme), 0);
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/resource0", nvme);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	ck_assert_works(fd);
+	registers = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	ck_assert_ptr_ne((void *)registers, MAP_FAILED);
+	/* The firmware has enabled it, perhaps. */
+	registers[CC / 4] = 0;
+	registers[CC / 4] = CC_SET;
+	ck_assert_uint_eq(registers[CC / 4], CC_SET);
+
+	ck_assert_int_eq(vfio_dmabuf("read %s/0 0x14", nvme), 1);
+	check_says("opening the function resets it, and closing it resets it again; use --reset");
+	ck_assert_int_eq(vfio_dmabuf("write %s/0 0x14 0", nvme), 1);
+	check_says("use --reset");
+	ck_assert_int_eq(shell("setpci -s %s COMMAND=2:2", nvme), 0);
+	ck_assert_uint_eq(registers[CC / 4], CC_SET);
+
+	ck_assert_runs("read --reset %s/0 0x14", nvme);
+	check_says("0x00000000");
+	ck_assert_works(sysfs_write(nvme, "power/control", "auto"));
+	close(fd);
 }
 END_TEST
 
@@ -167,18 +224,20 @@ END_TEST
 START_TEST(registers_that_are_out_of_reach)
 {
 	struct device edu;
+	char text[64];
 
-	ck_assert_int_eq(vfio_dmabuf("read 0000:7f:00.0/0 0"), 1);
+	ck_assert_int_eq(vfio_dmabuf("read --reset 0000:7f:00.0/0 0"), 1);
 	check_says("there is no such function; vfio-dmabuf list shows which there are");
 	ck_assert_works(driver_unbind(lab_bdf("EDU")));
-	ck_assert_int_eq(vfio_dmabuf("read %s/0 0", lab_bdf("EDU")), 1);
+	ck_assert_int_eq(vfio_dmabuf("read --reset %s/0 0", lab_bdf("EDU")), 1);
 	check_says("it has no VFIO driver; bind it first: vfio-dmabuf bind");
 	driver_rebind(lab_bdf("EDU"));
 	device_open(&edu, "EDU");
 	ck_assert_int_eq(vfio_dmabuf("read %s/0 0", lab_bdf("EDU")), 1);
-	check_says("somebody has it open (if the broker, name a slice), or others of its IOMMU group have drivers of their own");
+	snprintf(text, sizeof(text), "process %d (%.15s) has it, or its group, open", getpid(), program_invocation_short_name);
+	check_says(text);
 	device_close(&edu);
-	ck_assert_int_eq(shell(AS_CLIENT "read %s/0 0", lab_bdf("EDU")), 1);
+	ck_assert_int_eq(shell(AS_CLIENT "read --reset %s/0 0", lab_bdf("EDU")), 1);
 	check_says("Permission denied; vfio-dmabuf doctor says what you may open");
 }
 END_TEST
@@ -401,6 +460,8 @@ Suite *suite(void)
 
 	tc = add_group(s, "registers");
 	tcase_add_test(tc, registers_of_a_bar);
+	tcase_add_test(tc, registers_beyond_a_small_bar);
+	tcase_add_test(tc, functions_are_not_reset_unasked);
 	tcase_add_test(tc, registers_that_are_out_of_reach);
 
 	tc = add_group(s, "broker");
