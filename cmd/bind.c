@@ -16,8 +16,8 @@
 #include "command.h"
 #include "in_use.h"
 #include "modprobe.h"
+#include "nodes.h"
 #include "output.h"
-#include "parse.h"
 #include "sysfs.h"
 
 #define MEMORY	"/run/vfio-dmabuf/bind"
@@ -66,8 +66,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case ARGP_KEY_ARG:
 		if (args.nr == MAX)
 			argp_error(state, "%d functions at most", MAX);
-		if (!vdb_parse_bdf(arg, args.bdf[args.nr++]))
-			argp_error(state, "\"%s\" is no PCI function; write it as in 0000:01:00.0", arg);
+		if (!function_find("", arg, args.bdf[args.nr++]))
+			argp_error(state, "\"%s\" is not a PCI function (0000:01:00.0), nor a network interface (eth1) or a device node (/dev/nvme0) of one",
+				   arg);
 		return 0;
 	case ARGP_KEY_NO_ARGS:
 		argp_error(state, "which function? vfio-dmabuf list shows them");
@@ -287,9 +288,10 @@ static int report(int ret)
 int cmd_bind(int argc, char **argv)
 {
 	static const struct argp argp = {
-		.options = bind_options, .parser = parse, .args_doc = "BDF...", .children = common_options,
-		.doc = "Gives functions to " DRIVER ", which unbind undoes."
-		       "\vRefuses a function that is in use, and changes nothing then.",
+		.options = bind_options, .parser = parse, .args_doc = "FUNCTION...", .children = common_options,
+		.doc = "Binds functions to " DRIVER ", which unbind undoes."
+		       "\vFUNCTION is an address (0000:01:00.0), a network interface (eth1), or a device node"
+		       " (/dev/nvme0). If one is in use, the command says by whom, and changes nothing.",
 	};
 
 	argp_parse(&argp, argc, argv, 0, NULL, NULL);
@@ -336,8 +338,8 @@ static int unbind_one(const char *bdf)
 int cmd_unbind(int argc, char **argv)
 {
 	static const struct argp argp = {
-		.options = unbind_options, .parser = parse, .args_doc = "BDF...", .children = common_options,
-		.doc = "Gives functions back to the driver that they had before bind.",
+		.options = unbind_options, .parser = parse, .args_doc = "FUNCTION...", .children = common_options,
+		.doc = "Returns functions to the driver that they had before bind.",
 	};
 
 	argp_parse(&argp, argc, argv, 0, NULL, NULL);

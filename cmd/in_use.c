@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Whether somebody would miss a PCI function. */
+/* Whether somebody uses a PCI function. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "buffers.h"
@@ -74,8 +75,38 @@ bool vfio_in_use(const char *bdf, char *why, size_t size)
 	return used;
 }
 
+struct virtual_search {
+	char *why;
+	size_t size;
+};
+
+/* A physical function without its driver loses its virtual ones. */
+static bool virtual_in_use(const char *bdf, void *data)
+{
+	struct virtual_search *search = data;
+	char why[512];
+
+	if (!in_use(bdf, why, sizeof(why)))
+		return false;
+	snprintf(search->why, search->size, "its virtual function %s: %s", bdf, why);
+	return true;
+}
+
 bool in_use(const char *bdf, char *why, size_t size)
 {
-	return disk_in_use(bdf, why, size) || network_in_use(bdf, why, size) ||
-	       vfio_in_use(bdf, why, size);
+	struct virtual_search virtuals = { .why = why, .size = size };
+	struct nodes nodes;
+	bool used;
+
+	if (vfio_in_use(bdf, why, size))
+		return true;
+	used = nodes_find("", bdf, &nodes) < 0;
+	if (used)
+		snprintf(why, size, "its nodes in /sys/dev cannot be read: %s", strerror(errno));
+	used = used || disk_in_use("", &nodes, why, size) || network_in_use(bdf, why, size) ||
+	       console_in_use("", &nodes, why, size) || framebuffer_in_use("", bdf, why, size) ||
+	       opened_in_use("", &nodes, why, size) || disk_is_taken(&nodes, why, size) ||
+	       function_any_virtual("", bdf, virtual_in_use, &virtuals);
+	nodes_free(&nodes);
+	return used;
 }

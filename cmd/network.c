@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Whether somebody would miss a function's network interfaces.
+ * Whether a function's network interfaces are in use.
  *
  * /sys shows those of one network namespace.  They may have gone into another,
  * as those of containers do, so the kernel is asked in each.
  */
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <libmnl/libmnl.h>
 #include <limits.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
@@ -14,7 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -22,119 +23,193 @@
 #include "output.h"
 #include "process.h"
 
+#define MAX_OWN	64
+
 struct search {
 	const char *bdf;
 	char *why;
 	size_t size;
+	bool used;
 	int own;		/* our namespace */
 	ino_t *seen;		/* those that have been asked */
 	size_t nr_seen;
+	const char *namespace;	/* the one that is asked, NULL for our own */
+	/* The function's interfaces in it, and whether what is on top of them is looked for. */
+	bool uppers;
+	struct {
+		unsigned int index;
+		char name[IF_NAMESIZE];
+	} links[MAX_OWN];
+	size_t nr_links;
+};
+
+struct link {
+	unsigned int index, flags, master, lower;
+	bool foreign;		/* the lower one is of another namespace, whose numbers are others */
+	const char *name, *bus, *device;
 };
 
 /* Whether the device that an interface is of, "0000:01:00.0" of "pci" for instance, is the function or below it. */
-static bool is_below(const char *bus, const char *name, const char *bdf)
+static bool is_below(const struct link *link, const char *bdf)
 {
 	char path[256], real[PATH_MAX + 1], part[32];
 
-	snprintf(path, sizeof(path), "/sys/bus/%.64s/devices/%.128s", bus, name);
+	if (!link->device[0])
+		return false;
+	snprintf(path, sizeof(path), "/sys/bus/%.64s/devices/%.128s", link->bus, link->device);
 	snprintf(part, sizeof(part), "/%s/", bdf);
 	return realpath(path, real) && strstr(strcat(real, "/"), part);
 }
 
-static bool is_used(const struct search *search, const struct nlmsghdr *message, const char *namespace)
+static int parse_attribute(const struct nlattr *attribute, void *data)
 {
-	const struct ifinfomsg *info = NLMSG_DATA(message);
-	const char *name = "?", *bus = "", *device = "";
-	char where[PATH_MAX + 8] = "", master[IF_NAMESIZE];
-	unsigned int master_index = 0;
-	int left = IFLA_PAYLOAD(message);
+	struct link *link = data;
 
-	for (const struct rtattr *a = IFLA_RTA(info); RTA_OK(a, left); a = RTA_NEXT(a, left)) {
-		switch (a->rta_type) {
-		case IFLA_IFNAME:
-			name = RTA_DATA(a);
-			break;
-		case IFLA_PARENT_DEV_BUS_NAME:
-			bus = RTA_DATA(a);
-			break;
-		case IFLA_PARENT_DEV_NAME:
-			device = RTA_DATA(a);
-			break;
-		case IFLA_MASTER:
-			memcpy(&master_index, RTA_DATA(a), sizeof(master_index));
-			break;
-		}
+	switch (mnl_attr_get_type(attribute)) {
+	case IFLA_IFNAME:
+		link->name = mnl_attr_get_str(attribute);
+		break;
+	case IFLA_PARENT_DEV_BUS_NAME:
+		link->bus = mnl_attr_get_str(attribute);
+		break;
+	case IFLA_PARENT_DEV_NAME:
+		link->device = mnl_attr_get_str(attribute);
+		break;
+	case IFLA_MASTER:
+		link->master = mnl_attr_get_u32(attribute);
+		break;
+	case IFLA_LINK:
+		link->lower = mnl_attr_get_u32(attribute);
+		break;
+	case IFLA_LINK_NETNSID:
+		link->foreign = true;
+		break;
 	}
-	if (!device[0] || !is_below(bus, device, search->bdf))
-		return false;
-	if (namespace)
-		snprintf(where, sizeof(where), " (in %s)", namespace);
-	if (master_index)
-		snprintf(search->why, search->size, "its network interface %s%s is part of %s; take it out first", name,
-			 where, if_indextoname(master_index, master) ?: "another");
-	else if (info->ifi_flags & IFF_UP)
-		snprintf(search->why, search->size, "its network interface %s%s is up; take it down first", name, where);
-	else
-		return false;
-	make_printable(search->why);
-	return true;
+	return MNL_CB_OK;
 }
 
-/* Asks for all interfaces of the namespace that we are in. */
-static bool ask(const struct search *search, const char *namespace)
+__attribute__((format(printf, 2, 3)))
+static int refuse(struct search *search, const char *format, ...)
 {
-	const struct {
-		struct nlmsghdr header;
-		struct ifinfomsg info;
-	} request = {
-		.header = {
-			.nlmsg_len = sizeof(request), .nlmsg_type = RTM_GETLINK,
-			.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP,
-		},
-	};
-	/* As large as the kernel makes its answers. */
-	static _Alignas(struct nlmsghdr) char answer[32768];
-	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-	bool used = false, done = fd < 0 || send(fd, &request, sizeof(request), 0) < 0;
+	va_list args;
 
-	while (!done && !used) {
-		ssize_t length = recv(fd, answer, sizeof(answer), 0);
+	va_start(args, format);
+	vsnprintf(search->why, search->size, format, args);
+	va_end(args);
+	make_printable(search->why);
+	search->used = true;
+	return MNL_CB_STOP;
+}
 
-		done = length <= 0;
-		for (const struct nlmsghdr *m = (void *)answer; !used && NLMSG_OK(m, length); m = NLMSG_NEXT(m, length)) {
-			done |= m->nlmsg_type != RTM_NEWLINK;
-			used = !done && is_used(search, m, namespace);
-		}
+static int try_link(const struct nlmsghdr *message, void *data)
+{
+	const struct ifinfomsg *info = mnl_nlmsg_get_payload(message);
+	struct link link = { .index = info->ifi_index, .flags = info->ifi_flags, .name = "?", .bus = "", .device = "" };
+	char where[PATH_MAX + 8] = "", master[IF_NAMESIZE];
+	struct search *search = data;
+
+	mnl_attr_parse(message, sizeof(*info), parse_attribute, &link);
+	if (search->namespace)
+		snprintf(where, sizeof(where), " (in %s)", search->namespace);
+	if (search->uppers) {
+		for (size_t i = 0; i < search->nr_links; i++)
+			if (link.lower == search->links[i].index && link.index != link.lower && !link.foreign)
+				return refuse(search, "network interface %s%s is on top of its interface %s; delete it first",
+					      link.name, where, search->links[i].name);
+		return MNL_CB_OK;
 	}
-	if (fd >= 0)
-		close(fd);
-	return used;
+	if (!is_below(&link, search->bdf))
+		return MNL_CB_OK;
+	if (link.master)
+		return refuse(search, "its network interface %s%s is part of %s; take it out first", link.name, where,
+			      if_indextoname(link.master, master) ?: "another");
+	if (link.flags & IFF_UP)
+		return refuse(search, "its network interface %s%s is up; take it down first", link.name, where);
+	if (search->nr_links == MAX_OWN)
+		return refuse(search, "it has more than %d network interfaces", MAX_OWN);
+	search->links[search->nr_links].index = link.index;
+	snprintf(search->links[search->nr_links++].name, IF_NAMESIZE, "%s", link.name);
+	return MNL_CB_OK;
+}
+
+/* Asks for all interfaces of the namespace that we are in; -1 with errno. */
+static int ask_socket(struct search *search, struct mnl_socket *socket)
+{
+	static _Alignas(struct nlmsghdr) char buffer[MNL_SOCKET_DUMP_SIZE];
+	struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
+	int ret = MNL_CB_OK;
+
+	request->nlmsg_type = RTM_GETLINK;
+	request->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+	mnl_nlmsg_put_extra_header(request, sizeof(struct ifinfomsg));
+	if (mnl_socket_sendto(socket, request, request->nlmsg_len) < 0)
+		return -1;
+	while (ret > MNL_CB_STOP) {
+		ssize_t length = mnl_socket_recvfrom(socket, buffer, sizeof(buffer));
+
+		if (length < 0)
+			return -1;
+		ret = mnl_cb_run(buffer, length, 0, mnl_socket_get_portid(socket), try_link, search);
+	}
+	return ret;
+}
+
+static void ask(struct search *search)
+{
+	bool again;
+
+	/* The kernel says if interfaces have come or gone meanwhile. */
+	do {
+		struct mnl_socket *socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+		int ret = -1;
+
+		search->nr_links = 0;
+		search->uppers = false;
+		if (socket && !mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID))
+			ret = ask_socket(search, socket);
+		search->uppers = true;
+		if (!ret && !search->used && search->nr_links)
+			ret = ask_socket(search, socket);
+		again = ret < 0 && errno == EINTR;
+		if (ret < 0 && !again)
+			refuse(search, "network interfaces%s%s cannot be listed: %s", search->namespace ? " in " : "",
+			       search->namespace ?: "", strerror(errno));
+		if (socket)
+			mnl_socket_close(socket);
+	} while (again);
 }
 
 static bool ask_in(struct search *search, const char *path)
 {
 	struct stat file;
-	bool used = false;
 	int fd;
 
-	if (stat(path, &file))
-		return false;
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &file)) {
+		/* That of a process that has ended is gone; a name can be left of none. */
+		if (errno != ENOENT && errno != ESRCH)
+			refuse(search, "%s cannot be opened: %s", path, strerror(errno));
+		goto out;
+	}
 	for (size_t i = 0; i < search->nr_seen; i++)
 		if (search->seen[i] == file.st_ino)
-			return false;
+			goto out;
 	search->seen = reallocarray(search->seen, search->nr_seen + 1, sizeof(ino_t));
 	if (!search->seen)
 		abort();
 	search->seen[search->nr_seen++] = file.st_ino;
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd >= 0 && !setns(fd, CLONE_NEWNET)) {
-		used = ask(search, search->nr_seen > 1 ? path : NULL);
+	if (!setns(fd, CLONE_NEWNET)) {
+		search->namespace = search->nr_seen > 1 ? path : NULL;
+		ask(search);
 		if (setns(search->own, CLONE_NEWNET))
 			abort();
+	} else if (errno != EINVAL) {	/* EINVAL: a file that only stands where namespaces are named */
+		refuse(search, "%s cannot be entered: %s", path, strerror(errno));
 	}
+out:
 	if (fd >= 0)
 		close(fd);
-	return used;
+	return search->used;
 }
 
 static bool ask_in_process(const char *pid, void *data)
@@ -169,12 +244,14 @@ bool network_in_use(const char *bdf, char *why, size_t size)
 		.bdf = bdf, .why = why, .size = size,
 		.own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC),
 	};
-	bool used;
 
-	if (search.own < 0)
-		return false;
-	used = ask_in(&search, "/proc/self/ns/net") || ask_in_named(&search) || process_any(ask_in_process, &search);
+	if (search.own < 0) {
+		snprintf(why, size, "/proc/self/ns/net cannot be opened: %s", strerror(errno));
+		return true;
+	}
+	if (!ask_in(&search, "/proc/self/ns/net") && !ask_in_named(&search))
+		process_any(ask_in_process, &search);
 	free(search.seen);
 	close(search.own);
-	return used;
+	return search.used;
 }

@@ -120,17 +120,3 @@ bool parse_mapping(const char *line, struct mapping *mapping)
 		mapping->bdf[0] = '\0';
 	return true;
 }
-
-bool mounts_block_device(const char *line, const char *name, const char *numbers)
-{
-	char found[32], source[256];
-	const char *dash = strstr(line, " - ");
-
-	if (sscanf(line, "%*d %*d %31s", found) != 1)
-		return false;
-	if (!strcmp(found, numbers))
-		return true;
-	/* Some file systems have numbers of their own, but say where they are from. */
-	return dash && sscanf(dash, " - %*s %255s", source) == 1 &&
-	       !strncmp(source, "/dev/", 5) && !strcmp(source + 5, name);
-}

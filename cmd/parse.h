@@ -54,7 +54,4 @@ struct mapping {
 
 bool parse_mapping(const char *line, struct mapping *mapping);
 
-/* Whether a line of /proc/self/mountinfo mounts the block device "sda1", "8:1". */
-bool mounts_block_device(const char *line, const char *name, const char *numbers);
-
 #endif

@@ -107,20 +107,6 @@ START_TEST(maps_without_a_name)
 }
 END_TEST
 
-START_TEST(mounts)
-{
-	const char *plain = "36 35 8:1 / /mnt rw,noatime - ext4 /dev/sda1 rw\n";
-	const char *btrfs = "36 35 0:31 /@ / rw - btrfs /dev/nvme0n1p2 rw,subvol=/@\n";
-
-	ck_assert(mounts_block_device(plain, "sda1", "8:1"));
-	ck_assert(!mounts_block_device(plain, "sda2", "8:2"));
-	ck_assert(!mounts_block_device(plain, "sda", "8:0"));
-	ck_assert(mounts_block_device(btrfs, "nvme0n1p2", "259:2"));
-	ck_assert(!mounts_block_device(btrfs, "nvme0n1", "259:0"));
-	ck_assert(!mounts_block_device("", "sda1", "8:1"));
-}
-END_TEST
-
 Suite *suite(void)
 {
 	Suite *s = suite_create("parse");
@@ -132,6 +118,5 @@ Suite *suite(void)
 	tcase_add_test(tc, buffers);
 	tcase_add_test(tc, maps);
 	tcase_add_test(tc, maps_without_a_name);
-	tcase_add_test(tc, mounts);
 	return s;
 }

@@ -2,6 +2,9 @@
 /* Functions are given to the driver and back, and not taken from somebody who uses them. */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <fnmatch.h>
+#include <glob.h>
+#include <limits.h>
 #include <linux/dm-ioctl.h>
 #include <poll.h>
 #include <sched.h>
@@ -36,16 +39,22 @@ static bool has_driver(const char *name, const char *driver)
 }
 
 /* As after a boot of a machine that has the function's own driver. */
-static void give_to(const char *name, const char *module)
+static void give_to_driver(const char *name, const char *module, const char *driver)
 {
 	char command[64];
 
-	snprintf(command, sizeof(command), "modprobe %s", module);
-	ck_assert_int_eq(system(command), 0);
+	/* NULL: it is built in. */
+	snprintf(command, sizeof(command), "modprobe %s", module ?: "");
+	ck_assert(!module || !system(command));
 	driver_unbind(lab_bdf(name));
 	ck_assert_works(sysfs_write(lab_bdf(name), "driver_override", "\n"));
 	ck_assert_works(file_write("/sys/bus/pci/drivers_probe", lab_bdf(name)));
-	ck_assert(has_driver(name, module));
+	ck_assert(has_driver(name, driver));
+}
+
+static void give_to(const char *name, const char *module)
+{
+	give_to_driver(name, module, module);
 }
 
 /* A process of its own, which begins with @begin and ends with us or by end_child(). */
@@ -241,11 +250,11 @@ START_TEST(disk_that_is_mounted)
 {
 	make_file_system();
 	mount_disk();
-	check_refused("NVME", "its disk nvme0n1 is mounted at /tmp/disk; unmount it first");
+	check_refused("NVME", "/dev/nvme0n1 is mounted at /tmp/disk; unmount it first");
 	ck_assert_works(umount("/tmp/disk"));
 
 	ck_assert_int_eq(system("mkswap " DISK " >/dev/null && swapon " DISK), 0);
-	check_refused("NVME", "its disk nvme0n1 is swap");
+	check_refused("NVME", "/dev/nvme0n1 is swap");
 	ck_assert_int_eq(system("swapoff " DISK), 0);
 
 	ck_assert_runs("bind %s", lab_bdf("NVME"));
@@ -266,7 +275,7 @@ START_TEST(disk_that_is_mounted_elsewhere)
 
 	make_file_system();
 	pid = start_child(mount_for_itself);
-	check_refused("NVME", "its disk nvme0n1 is in use");
+	check_refused("NVME", "/dev/nvme0n1 is in use");
 	end_child(pid);
 	ck_assert_runs("bind %s", lab_bdf("NVME"));
 	ck_assert_runs("unbind %s", lab_bdf("NVME"));
@@ -279,12 +288,118 @@ START_TEST(disk_that_a_process_has_open)
 	char text[64];
 
 	ck_assert_works(fd);
-	snprintf(text, sizeof(text), "process %d (%.15s) has its disk nvme0n1 open", getpid(),
+	snprintf(text, sizeof(text), "process %d (%.15s) has /dev/nvme0n1 open", getpid(),
 		 program_invocation_short_name);
 	check_refused("NVME", text);
 	close(fd);
 	ck_assert_runs("bind %s", lab_bdf("NVME"));
 	ck_assert_runs("unbind %s", lab_bdf("NVME"));
+}
+END_TEST
+
+/* ---- whatever else has a node ---- */
+
+/* The path of a function's node whose name matches @pattern, if there is one. */
+static bool find_node(const char *bdf, const char *pattern, char path[128])
+{
+	bool found = false;
+	glob_t nodes;
+
+	ck_assert_int_eq(glob("/sys/dev/*/*", 0, NULL, &nodes), 0);
+	for (size_t i = 0; i < nodes.gl_pathc && !found; i++) {
+		char real[PATH_MAX], uevent[512], *name;
+
+		if (!realpath(nodes.gl_pathv[i], real) || !strstr(real, bdf))
+			continue;
+		strcat(real, "/uevent");
+		if (file_read(real, uevent, sizeof(uevent)) < 0)
+			continue;
+		name = strstr(uevent, "DEVNAME=");
+		if (!name)
+			continue;
+		snprintf(path, 128, "/dev/%.100s", name + 8);
+		path[strcspn(path, "\n")] = '\0';
+		found = !fnmatch(pattern, path + 5, 0);
+	}
+	globfree(&nodes);
+	return found;
+}
+
+/* Waits until the driver has made it. */
+static const char *node_of(const char *name, const char *pattern)
+{
+	static char path[128];
+
+	for (int i = 0; i < 200; i++) {
+		if (find_node(lab_bdf(name), pattern, path) && !access(path, F_OK))
+			return path;
+		usleep(50000);
+	}
+	ck_abort_msg("%s has no node /dev/%s", name, pattern);
+}
+
+static const struct {
+	const char *name, *module, *driver, *pattern;
+} owners[] = {
+	{ "NVME", "nvme", "nvme", "nvme0" },
+	{ "NVME", "nvme", "nvme", "ng0n1" },
+	{ "XHCI", "xhci-pci", "xhci_hcd", "bus/usb/*" },
+	{ "TABLET", "virtio_input && modprobe evdev", "virtio-pci", "input/event*" },
+	{ "DISPLAY", "bochs", "bochs-drm", "dri/card*" },
+	{ "SERIAL", NULL, "serial", "ttyS*" },
+};
+
+START_TEST(node_that_a_process_has_open)
+{
+	const char *name = owners[_i].name, *node;
+	char text[192];
+	int fd;
+
+	give_to_driver(name, owners[_i].module, owners[_i].driver);
+	node = node_of(name, owners[_i].pattern);
+	fd = open(node, O_RDWR | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	ck_assert_msg(fd >= 0, "%s: %s", node, strerror(errno));
+	snprintf(text, sizeof(text), "process %d (%.15s) has %s open; end that first", getpid(),
+		 program_invocation_short_name, node);
+	check_refused(name, text);
+	ck_assert_int_eq(vfio_dmabuf("bind %s", node), 1);
+	check_says(text);
+	close(fd);
+	/* A node is a name of its function. */
+	ck_assert_runs("bind %s", node);
+	ck_assert(has_driver(name, DRIVER));
+	ck_assert_runs("unbind %s", lab_bdf(name));
+	ck_assert(has_driver(name, owners[_i].driver));
+	driver_rebind(lab_bdf(name));
+}
+END_TEST
+
+/* A thread can have files of its own. */
+static int open_alone(void *path)
+{
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+
+	eventfd_write(*(int *)((char *)path + 64), fd >= 0 ? 1 : 2);
+	pause();
+	return 0;
+}
+
+START_TEST(node_that_a_thread_has_open)
+{
+	static char stack[65536], path[128] = "/dev/nvme0";
+	eventfd_t value;
+	char text[64];
+	int ready = eventfd(0, EFD_CLOEXEC);
+	int tid;
+
+	take_disk();
+	memcpy(path + 64, &ready, sizeof(ready));
+	tid = clone(open_alone, stack + sizeof(stack), CLONE_VM | CLONE_SIGHAND | CLONE_THREAD, path);
+	ck_assert_works(tid);
+	ck_assert_works(eventfd_read(ready, &value));
+	ck_assert_uint_eq(value, 1);
+	snprintf(text, sizeof(text), "process %d (%.15s) has /dev/nvme0 open", getpid(), program_invocation_short_name);
+	check_refused("NVME", text);
 }
 END_TEST
 
@@ -316,7 +431,7 @@ START_TEST(disk_that_is_part_of_another)
 	ck_assert_works(control);
 	ck_assert_works(dm(control, DM_DEV_CREATE, NULL));
 	ck_assert_works(dm(control, DM_TABLE_LOAD, DISK " 0"));
-	check_refused("NVME", "its disk nvme0n1 is part of dm-0; take that down first");
+	check_refused("NVME", "/dev/nvme0n1 is part of dm-0; take that down first");
 	ck_assert_works(dm(control, DM_DEV_REMOVE, NULL));
 	close(control);
 	ck_assert_runs("bind %s", lab_bdf("NVME"));
@@ -341,7 +456,7 @@ START_TEST(disk_with_several_paths)
 	ck_assert_msg(strstr(real, "/nvme-subsystem/"), "%s", real);
 	make_file_system();
 	mount_disk();
-	check_refused("NVME", "its disk nvme0n1 is mounted at /tmp/disk; unmount it first");
+	check_refused("NVME", "/dev/nvme0n1 is mounted at /tmp/disk; unmount it first");
 	ck_assert_works(umount("/tmp/disk"));
 	ck_assert_runs("bind %s", lab_bdf("NVME"));
 	ck_assert_runs("unbind %s", lab_bdf("NVME"));
@@ -389,6 +504,19 @@ static void leave_network(void)
 {
 	ck_assert_works(unshare(CLONE_NEWNET));
 }
+
+START_TEST(network_below_another)
+{
+	ck_assert_int_eq(system("modprobe 8021q && ip link add link eth0 name vlan5 type vlan id 5"), 0);
+	check_refused("E1000E", "network interface vlan5 is on top of its interface eth0; delete it first");
+	ck_assert_int_eq(system("ip link del vlan5"), 0);
+	ck_assert_runs("bind eth0");
+	ck_assert(has_driver("E1000E", DRIVER));
+	ck_assert_runs("unbind %s", lab_bdf("E1000E"));
+	ck_assert_int_eq(vfio_dmabuf("bind lo"), 2);
+	check_says("\"lo\" is not a PCI function");
+}
+END_TEST
 
 START_TEST(network_in_another_namespace)
 {
@@ -552,6 +680,12 @@ Suite *suite(void)
 	add_test_or_skip(tc, groups_go_together, debug);
 	tcase_add_test(tc, what_is_never_bound);
 
+	tc = add_group(s, "nodes");
+	if (!debug) {
+		tcase_add_loop_test(tc, node_that_a_process_has_open, 0, sizeof(owners) / sizeof(owners[0]));
+		tcase_add_test(tc, node_that_a_thread_has_open);
+	}
+
 	tc = add_group(s, "disks");
 	if (!debug)
 		tcase_add_checked_fixture(tc, take_disk, give_disk_back);
@@ -567,6 +701,7 @@ Suite *suite(void)
 		tcase_add_checked_fixture(tc, take_network, give_network_back);
 	add_test_or_skip(tc, network_that_is_up, debug);
 	add_test_or_skip(tc, network_in_a_bridge, debug);
+	add_test_or_skip(tc, network_below_another, debug);
 	add_test_or_skip(tc, network_in_another_namespace, debug);
 
 	tc = add_group(s, "VFIO");

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Whether the kernel itself uses a function: one of its consoles is on a device of the
+ * function's, or the screen that the firmware has set up is in a BAR.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+
+#include "in_use.h"
+
+#define BARS		6
+#define RESOURCE_MEM	0x200	/* of <linux/ioport.h> */
+
+bool console_in_use(const char *root, const struct nodes *nodes, char *why, size_t size)
+{
+	char path[256], line[256];
+	bool used = false;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%.200s/proc/consoles", root);
+	file = fopen(path, "re");
+	if (!file && errno != ENOENT) {
+		snprintf(why, size, "%s cannot be read: %s", path, strerror(errno));
+		return true;
+	}
+	while (file && !used && fgets(line, sizeof(line), file)) {
+		const char *numbers = strrchr(line, ' ');
+		unsigned int major, minor;
+
+		/* One without a node of its own has no numbers. */
+		if (!numbers || sscanf(numbers, "%u:%u", &major, &minor) != 2)
+			continue;
+		for (size_t i = 0; i < nodes->nr && !used; i++) {
+			const struct node *node = &nodes->list[i];
+
+			used = !node->block && node->number == makedev(major, minor);
+			if (used)
+				snprintf(why, size, "/dev/%s is a console of the kernel; boot without it (console=)", node->name);
+		}
+	}
+	if (file)
+		fclose(file);
+	return used;
+}
+
+struct bars {
+	struct {
+		uint64_t start, end;
+	} list[BARS];
+};
+
+static bool read_bars(const char *root, const char *bdf, struct bars *bars)
+{
+	char path[PATH_MAX];
+	FILE *file;
+
+	*bars = (struct bars){ 0 };
+	snprintf(path, sizeof(path), "%s/sys/bus/pci/devices/%s/resource", root, bdf);
+	file = fopen(path, "re");
+	if (!file)
+		return false;
+	for (int i = 0; i < BARS; i++) {
+		uint64_t start, end, flags;
+
+		if (fscanf(file, "%" SCNx64 " %" SCNx64 " %" SCNx64, &start, &end, &flags) != 3)
+			break;
+		if (flags & RESOURCE_MEM) {
+			bars->list[i].start = start;
+			bars->list[i].end = end;
+		}
+	}
+	fclose(file);
+	return true;
+}
+
+/* By the names of the kernel's drivers for it. */
+static bool is_framebuffer(const char *name)
+{
+	static const char *const names[] = {
+		"BOOTFB", "simple-framebuffer", "simplefb", "simpledrm", "efifb", "efidrm", "vesafb", "vesadrm",
+	};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (!strncmp(name, names[i], strlen(names[i])))
+			return true;
+	return false;
+}
+
+bool framebuffer_in_use(const char *root, const char *bdf, char *why, size_t size)
+{
+	char path[256], line[256], name[128];
+	bool used = false, told = false, any = false;
+	struct bars bars;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%.200s/proc/iomem", root);
+	file = fopen(path, "re");
+	while (file && !used && fgets(line, sizeof(line), file)) {
+		uint64_t start, end;
+
+		any = true;
+		if (sscanf(line, "%" SCNx64 "-%" SCNx64 " : %127[^\n]", &start, &end, name) != 3)
+			continue;
+		/* All are 0 for those who may not know. */
+		told |= end;
+		if (!is_framebuffer(name) || !read_bars(root, bdf, &bars))
+			continue;
+		for (int i = 0; i < BARS && !used; i++) {
+			used = end && start <= bars.list[i].end && end >= bars.list[i].start;
+			if (used)
+				snprintf(why, size, "the screen that the firmware has set up is in its BAR %d (%s in /proc/iomem); boot with video=efifb:off or initcall_blacklist=sysfb_init",
+					 i, name);
+		}
+	}
+	if (file)
+		fclose(file);
+	if (!used && !told && (!file || any)) {
+		snprintf(why, size, "%s does not say where the screen of the firmware is", path);
+		used = true;
+	}
+	return used;
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What belongs to a PCI function: device nodes, and other functions that go with it.
+ *
+ * Everything is read below @root, which is "" but for tests.
+ */
+#ifndef CMD_NODES_H
+#define CMD_NODES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+struct node {
+	bool block;
+	dev_t number;
+	char name[64];		/* below /dev, as the kernel calls it: "nvme0n1", "dri/card0" */
+};
+
+struct nodes {
+	struct node *list;
+	size_t nr;
+};
+
+/*
+ * The nodes of /sys/dev whose path goes through the function, however deep, and those
+ * of an NVMe subsystem that the function is a controller of.  -1 with errno if that
+ * cannot be read.  Either way @nodes is to be freed.
+ */
+int nodes_find(const char *root, const char *bdf, struct nodes *nodes);
+void nodes_free(struct nodes *nodes);
+
+/*
+ * The function that somebody means with a BDF, a network interface or a device node:
+ * "0000:01:00.0", "eth1", "/dev/nvme0".  False if there is none, or not exactly one.
+ */
+bool function_find(const char *root, const char *name, char bdf[16]);
+
+/* The virtual functions of a physical one, which go with it: @each stops with true. */
+bool function_any_virtual(const char *root, const char *bdf, bool (*each)(const char *bdf, void *data), void *data);
+
+#endif
