@@ -1,32 +1,29 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * vfio-dmabuf bind, unbind: give functions to the driver and back.
- *
- * Through driver_override, which says what one function is to have and leaves
- * all others alone.  What it had before is written down in /run, as it is worth
- * nothing after a reboot.
- */
+/* vfio-dmabuf bind, unbind: give functions to the driver and back. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "binding.h"
 #include "command.h"
 #include "in_use.h"
 #include "modprobe.h"
 #include "nodes.h"
 #include "output.h"
+#include "persist.h"
 #include "sysfs.h"
 
-#define MEMORY	"/run/vfio-dmabuf/bind"
 #define MAX	64
+
+enum { OPTION_RESTORE = 0x100 };
 
 static struct {
 	const char *driver;
 	bool group;
 	bool force;
+	bool persist, list, restore;
 	char bdf[MAX][16];
 	int nr;
 } args = { .driver = DRIVER };
@@ -34,11 +31,15 @@ static struct {
 static const struct argp_option bind_options[] = {
 	{ "driver", 'd', "NAME", 0, "another VFIO driver than " DRIVER, 0 },
 	{ "group", 'g', NULL, 0, "the other functions of its IOMMU group as well", 0 },
+	{ "persist", 'p', NULL, 0, "bind them again at each boot", 0 },
+	{ "list", 'l', NULL, 0, "list the functions that are bound at each boot", 0 },
+	{ "restore", OPTION_RESTORE, NULL, 0, "bind what --persist has written down; done at boot", 0 },
 	{ 0 }
 };
 
 static const struct argp_option unbind_options[] = {
 	{ "force", 'f', NULL, 0, "also if a process has it open through VFIO: it is asked to let go, and waited for", 0 },
+	{ "persist", 'p', NULL, 0, "do not bind them at the next boot either", 0 },
 	{ 0 }
 };
 
@@ -49,11 +50,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		state->child_inputs[0] = NULL;
 		return 0;
 	case 'd':
-		/*
-		 * Forced upon a function that is not its own, a driver can crash the
-		 * kernel.  pci-stub, a driver of the kernel's, touches none.
-		 */
-		if (!strstr(arg, "vfio") && strcmp(arg, "pci-stub"))
+		if (!binding_allows(arg))
 			argp_error(state, "\"%s\" is no VFIO driver: it would take functions for its own that are not", arg);
 		args.driver = arg;
 		return 0;
@@ -63,6 +60,15 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case 'f':
 		args.force = true;
 		return 0;
+	case 'p':
+		args.persist = true;
+		return 0;
+	case 'l':
+		args.list = true;
+		return 0;
+	case OPTION_RESTORE:
+		args.restore = true;
+		return 0;
 	case ARGP_KEY_ARG:
 		if (args.nr == MAX)
 			argp_error(state, "%d functions at most", MAX);
@@ -71,110 +77,18 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 				   arg);
 		return 0;
 	case ARGP_KEY_NO_ARGS:
-		argp_error(state, "which function? vfio-dmabuf list shows them");
+		if (!args.list && !args.restore)
+			argp_error(state, "which function? vfio-dmabuf list shows them");
+		return 0;
+	case ARGP_KEY_END:
+		if (args.list && (args.nr || args.restore || args.persist))
+			argp_error(state, "--list goes alone");
+		if (args.restore && args.persist)
+			argp_error(state, "--restore does not go with --persist");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
-}
-
-static void memory_path(const char *bdf, char *path, size_t size)
-{
-	snprintf(path, size, MEMORY "/%s", bdf);
-}
-
-/* What it had; "" for none. */
-static bool recall(const char *bdf, char driver[64], char override[64])
-{
-	char path[64];
-	FILE *file;
-	bool ok;
-
-	memory_path(bdf, path, sizeof(path));
-	file = fopen(path, "re");
-	if (!file)
-		return false;
-	ok = fscanf(file, "%63s %63s", driver, override) == 2;
-	fclose(file);
-	if (!ok)
-		return false;
-	if (!strcmp(driver, "-"))
-		driver[0] = '\0';
-	if (!strcmp(override, "-"))
-		override[0] = '\0';
-	return true;
-}
-
-static void forget(const char *bdf)
-{
-	char path[64];
-
-	memory_path(bdf, path, sizeof(path));
-	unlink(path);
-}
-
-/*
- * Writes down what a function has, unless that is our own doing: 1 if it has,
- * 0 if it did not need to, -1 with errno.
- */
-static int remember(const struct function *function)
-{
-	char path[64], driver[64], override[64] = "";
-	FILE *file;
-	int ret;
-
-	if (recall(function->bdf, driver, override))
-		return 0;
-	mkdir("/run/vfio-dmabuf", 0755);
-	mkdir(MEMORY, 0755);
-	function_get(function->bdf, "driver_override", override, sizeof(override));
-	if (!strcmp(override, "(null)"))
-		override[0] = '\0';
-	memory_path(function->bdf, path, sizeof(path));
-	file = fopen(path, "we");
-	if (!file)
-		return -1;
-	fprintf(file, "%s\n%s\n", function->driver[0] ? function->driver : "-", override[0] ? override : "-");
-	ret = fclose(file);
-	if (ret) {
-		int error = errno;
-
-		forget(function->bdf);
-		errno = error;
-	}
-	return ret ? -1 : 1;
-}
-
-static bool driver_loaded(const char *driver)
-{
-	char path[128];
-
-	snprintf(path, sizeof(path), "/sys/bus/pci/drivers/%s", driver);
-	return !access(path, F_OK);
-}
-
-/* Takes it from its driver, and has the kernel choose anew by @override. */
-static int rebind(const char *bdf, const char *override)
-{
-	char driver[64], path[256];
-
-	/* A lone newline clears it. */
-	if (function_put(bdf, "driver_override", override[0] ? override : "\n"))
-		return -1;
-	if (function_link(bdf, "driver", driver, sizeof(driver))) {
-		snprintf(path, sizeof(path), "/sys/bus/pci/drivers/%s/unbind", driver);
-		if (file_put(path, bdf))
-			return -1;
-	}
-	return file_put("/sys/bus/pci/drivers_probe", bdf);
-}
-
-static bool has_driver(const char *bdf, const char *driver)
-{
-	char name[64] = "";
-
-	function_link(bdf, "driver", name, sizeof(name));
-	return !strcmp(name, driver);
 }
 
 /* Others of the group that keep VFIO from using it, or none: "". */
@@ -244,35 +158,53 @@ static int check_bind(const char *bdf)
 
 static int bind_one(const char *bdf)
 {
-	char override[64] = "", why[64] = "";
+	char override[64], why[64] = "";
 	struct function function;
 	int remembered;
 
 	function_read(bdf, &function);
 	if (!strcmp(function.driver, args.driver))
 		return 0;
-	function_get(bdf, "driver_override", override, sizeof(override));
-	remembered = remember(&function);
+	binding_override(bdf, override, sizeof(override));
+	remembered = binding_remember(bdf, function.driver, override);
 	if (remembered < 0)
-		return fail("%s: " MEMORY "/%s cannot be written: %s", bdf, bdf, strerror(errno));
-	if (rebind(bdf, args.driver))
+		return fail("%s: " BINDING_MEMORY "/%s cannot be written: %s", bdf, bdf, strerror(errno));
+	if (binding_change(bdf, args.driver))
 		snprintf(why, sizeof(why), "%s; ", strerror(errno));
-	else if (has_driver(bdf, args.driver))
+	else if (binding_has(bdf, args.driver))
 		return 0;
-	rebind(bdf, strcmp(override, "(null)") ? override : "");
+	binding_change(bdf, override);
 	if (remembered)
-		forget(bdf);
+		binding_forget(bdf);
 	return fail("%s: %s does not take it (%sthe kernel's log may say why); %s", bdf, args.driver, why,
-		    has_driver(bdf, function.driver) ? "it has the driver again that it had" :
+		    binding_has(bdf, function.driver) ? "it has the driver again that it had" :
 		    "nor does its former driver");
 }
 
-static int report(int ret)
+static int persist_one(const char *bdf)
+{
+	struct persistent binding = { 0 };
+	struct function function;
+	char override[64];
+
+	function_read(bdf, &function);
+	strcpy(binding.bdf, function.bdf);
+	snprintf(binding.driver, sizeof(binding.driver), "%s", args.driver);
+	binding.vendor = function.vendor;
+	binding.device = function.device;
+	binding_recall(bdf, binding.former, override);
+	if (persist_write(&binding))
+		return fail("%s: it is bound until the next boot, but " PERSIST_DIR "/%s cannot be written: %s", bdf, bdf,
+			    strerror(errno));
+	return 0;
+}
+
+static int report(void)
 {
 	json_t *list;
 
-	if (!common.json || ret)
-		return ret;
+	if (!common.json)
+		return 0;
 	list = json_array();
 	for (int i = 0; i < args.nr; i++) {
 		char driver[64] = "";
@@ -288,51 +220,81 @@ static int report(int ret)
 int cmd_bind(int argc, char **argv)
 {
 	static const struct argp argp = {
-		.options = bind_options, .parser = parse, .args_doc = "FUNCTION...", .children = common_options,
+		.options = bind_options, .parser = parse, .args_doc = "FUNCTION...\n--list\n--restore [FUNCTION...]",
+		.children = common_options,
 		.doc = "Binds functions to " DRIVER ", which unbind undoes."
 		       "\vFUNCTION is an address (0000:01:00.0), a network interface (eth1), or a device node"
 		       " (/dev/nvme0). If one is in use, the command says by whom, and changes nothing.",
 	};
 
 	argp_parse(&argp, argc, argv, 0, NULL, NULL);
+	if (args.list)
+		return persist_list();
 	if (geteuid())
 		return fail("only root binds drivers; use sudo");
+	if (args.restore)
+		return persist_restore(args.bdf, args.nr);
 	if (args.group)
 		add_groups();
 	for (int i = 0; i < args.nr; i++)
 		if (check_bind(args.bdf[i]))
 			return STATUS_FAILED;
-	if (!driver_loaded(args.driver) && module_load(args.driver))
+	if (binding_load(args.driver))
 		return fail("module %s cannot be loaded; see vfio-dmabuf doctor", args.driver);
-	/* Needed to open it without an iommufd; builtin in some kernels. */
-	module_load("vfio_iommu_type1");
 	for (int i = 0; i < args.nr; i++)
 		if (bind_one(args.bdf[i]))
 			return STATUS_FAILED;
-	return report(0);
+	for (int i = 0; args.persist && i < args.nr; i++)
+		if (persist_one(args.bdf[i]))
+			return STATUS_FAILED;
+	return report();
+}
+
+/* Also if its file has a mistake. */
+static bool is_persistent(const char *bdf)
+{
+	struct persistent binding;
+	int line;
+
+	return !persist_read(bdf, &binding, &line) || errno != ENOENT;
+}
+
+/* The file goes last: a function that is still bound is bound at the next boot, too. */
+static int unpersist(const char *bdf)
+{
+	bool exists = is_persistent(bdf);
+
+	if (args.persist && exists && persist_remove(bdf))
+		return fail("%s: " PERSIST_DIR "/%s cannot be removed: %s", bdf, bdf, strerror(errno));
+	if (!args.persist && exists)
+		fprintf(stderr, "vfio-dmabuf: %s: it is bound again at the next boot, unless you use unbind --persist\n", bdf);
+	return 0;
 }
 
 static int unbind_one(const char *bdf)
 {
 	char driver[64], override[64], why[512];
+	bool persistent = args.persist && is_persistent(bdf);
 	struct function function;
 
 	if (!function_read(bdf, &function))
-		return fail("%s: there is no such function; vfio-dmabuf list shows which there are", bdf);
-	if (!recall(bdf, driver, override))
-		return fail("%s: it was not bound by vfio-dmabuf bind, so there is nothing to go back to", bdf);
+		return persistent ? unpersist(bdf) :
+		       fail("%s: there is no such function; vfio-dmabuf list shows which there are", bdf);
+	if (!binding_recall(bdf, driver, override))
+		return persistent ? unpersist(bdf) :
+		       fail("%s: it was not bound by vfio-dmabuf bind, so there is nothing to go back to", bdf);
 	if (!args.force && in_use(bdf, why, sizeof(why)))
 		return fail("%s: %s, or use --force", bdf, why);
-	if (rebind(bdf, override))
+	if (binding_change(bdf, override))
 		return fail("%s: giving it back failed: %s", bdf, strerror(errno));
-	if (driver[0] && !has_driver(bdf, driver)) {
+	if (driver[0] && !binding_has(bdf, driver)) {
 		module_load(driver);
 		file_put("/sys/bus/pci/drivers_probe", bdf);
 	}
-	if (driver[0] && !has_driver(bdf, driver))
+	if (driver[0] && !binding_has(bdf, driver))
 		return fail("%s: %s, which it had, does not take it back; the kernel's log may say why", bdf, driver);
-	forget(bdf);
-	return 0;
+	binding_forget(bdf);
+	return unpersist(bdf);
 }
 
 int cmd_unbind(int argc, char **argv)
@@ -348,5 +310,5 @@ int cmd_unbind(int argc, char **argv)
 	for (int i = 0; i < args.nr; i++)
 		if (unbind_one(args.bdf[i]))
 			return STATUS_FAILED;
-	return report(0);
+	return report();
 }

@@ -15,10 +15,17 @@ _vfio_dmabuf()
 		list=$(vfio-dmabuf "$command" --help 2>/dev/null | grep -oE -- '--[a-z-]+')
 	else
 		case $command in
-		list|show|bind)
+		list|show)
 			list=$(vfio-dmabuf list 2>/dev/null | grep -oE '^[0-9a-f]{4,}:[^ ]*') ;;
+		bind)
+			if [[ $cur == /* ]]; then
+				list=$(compgen -f -- "$cur")
+			else
+				list=$(vfio-dmabuf list 2>/dev/null | grep -oE '^[0-9a-f]{4,}:[^ ]*'; cd /sys/class/net && compgen -G '*')
+			fi ;;
 		unbind)
-			list=$(vfio-dmabuf list --bound 2>/dev/null | grep -oE '^[0-9a-f]{4,}:[^ ]*') ;;
+			list=$(vfio-dmabuf list --bound 2>/dev/null | grep -oE '^[0-9a-f]{4,}:[^ ]*'
+				vfio-dmabuf bind --list 2>/dev/null | grep -oE '^[0-9a-f]{4,}:[^ ]*') ;;
 		revoke)
 			list=$(vfio-dmabuf leases 2>/dev/null | grep -oE '^[0-9]+') ;;
 		read|write|run)

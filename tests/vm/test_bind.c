@@ -212,6 +212,137 @@ START_TEST(groups_go_together)
 }
 END_TEST
 
+/* ---- at each boot ---- */
+
+#define PERSIST	"/etc/vfio-dmabuf/bind.d"
+
+/* What is left of bindings after a boot: files in /etc. */
+static void boot_with(const char *name, const char *module)
+{
+	if (module)
+		give_to(name, module);
+	else
+		driver_unbind(lab_bdf(name));
+	ck_assert_works(sysfs_write(lab_bdf(name), "driver_override", "\n"));
+	ck_assert_int_eq(system("rm -rf " MEMORY), 0);
+}
+
+static void forget_all(void)
+{
+	ck_assert_int_eq(system("rm -rf " PERSIST " " MEMORY), 0);
+	driver_rebind(lab_bdf("NVME"));
+	driver_rebind(lab_bdf("EDU"));
+}
+
+START_TEST(binding_that_survives)
+{
+	const char *bdf, *driver, *state, *former;
+	json_t *list;
+
+	ck_assert_runs("bind --list");
+	ck_assert_str_eq(command_out, "");
+	give_to("NVME", "nvme");
+	ck_assert_runs("bind --persist %s", lab_bdf("NVME"));
+	ck_assert(has_driver("NVME", DRIVER));
+	list = vfio_dmabuf_json("bind --list --json");
+	ck_assert_int_eq(json_array_size(list), 1);
+	ck_assert_int_eq(json_unpack(json_array_get(list, 0), "{s:s,s:s,s:s,s:s!}", "bdf", &bdf, "driver", &driver,
+				     "state", &state, "former_driver", &former), 0);
+	ck_assert_str_eq(bdf, lab_bdf("NVME"));
+	ck_assert_str_eq(driver, DRIVER);
+	ck_assert_str_eq(state, "bound");
+	ck_assert_str_eq(former, "nvme");
+
+	/* The initramfs has loaded the disk's driver. */
+	boot_with("NVME", "nvme");
+	ck_assert_runs("bind --list");
+	check_says("not bound");
+	ck_assert_runs("bind --restore");
+	ck_assert(has_driver("NVME", DRIVER));
+	/* Or none. */
+	boot_with("NVME", NULL);
+	ck_assert_runs("bind --restore");
+	ck_assert(has_driver("NVME", DRIVER));
+	ck_assert_runs("bind --restore %s", lab_bdf("NVME"));
+
+	/* What it had before the boot. */
+	ck_assert_runs("unbind %s", lab_bdf("NVME"));
+	check_says("it is bound again at the next boot, unless you use unbind --persist");
+	ck_assert(has_driver("NVME", "nvme"));
+	ck_assert_runs("bind --restore");
+	ck_assert(has_driver("NVME", DRIVER));
+	ck_assert_runs("unbind --persist %s", lab_bdf("NVME"));
+	check_says_not("next boot");
+	ck_assert(has_driver("NVME", "nvme"));
+	ck_assert_runs("bind --list");
+	ck_assert_str_eq(command_out, "");
+	ck_assert_runs("bind --restore");
+	ck_assert(has_driver("NVME", "nvme"));
+}
+END_TEST
+
+START_TEST(restore_takes_nothing_that_is_in_use)
+{
+	int fd;
+
+	give_to("NVME", "nvme");
+	ck_assert_runs("bind --persist %s %s", lab_bdf("NVME"), lab_bdf("EDU"));
+	boot_with("NVME", "nvme");
+	boot_with("EDU", NULL);
+	for (int i = 0; i < 100 && access("/dev/nvme0", F_OK); i++)
+		usleep(50000);
+	fd = open("/dev/nvme0", O_RDWR | O_CLOEXEC);
+	ck_assert_works(fd);
+	ck_assert_int_eq(vfio_dmabuf("bind --restore"), 1);
+	check_says("/dev/nvme0 open; end that first; it stays with nvme");
+	ck_assert(has_driver("NVME", "nvme"));
+	/* The others are bound. */
+	ck_assert(has_driver("EDU", DRIVER));
+	close(fd);
+	/* Not bound at the next boot: no function is needed for that. */
+	ck_assert_runs("unbind --persist %s", lab_bdf("NVME"));
+	ck_assert(has_driver("NVME", "nvme"));
+	ck_assert_int_eq(access(PERSIST "/", F_OK), 0);
+	ck_assert_int_eq(vfio_dmabuf("unbind --persist %s", lab_bdf("NVME")), 1);
+	check_says("was not bound by vfio-dmabuf bind");
+}
+END_TEST
+
+START_TEST(restore_of_another_device_or_none)
+{
+	char path[128];
+
+	boot_with("EDU", NULL);
+	ck_assert_int_eq(system("mkdir -p " PERSIST), 0);
+	snprintf(path, sizeof(path), "echo id: 8086:10fb >" PERSIST "/%s", lab_bdf("EDU"));
+	ck_assert_int_eq(system(path), 0);
+	ck_assert_int_eq(system("touch " PERSIST "/0000:7f:00.0 " PERSIST "/0000:7f:00.1.new"), 0);
+	ck_assert_int_eq(vfio_dmabuf("bind --restore"), 1);
+	check_says("it is 1234:11e8, but 8086:10fb was bound there");
+	check_says("0000:7f:00.0: there is no such function yet");
+	check_says_not("0000:7f:00.1");
+	ck_assert(has_driver("EDU", ""));
+	ck_assert_runs("bind --list");
+	check_says("another device");
+	check_says("absent");
+	/* A file made by hand is enough. */
+	snprintf(path, sizeof(path), "echo '# mine' >" PERSIST "/%s", lab_bdf("EDU"));
+	ck_assert_int_eq(system(path), 0);
+	ck_assert_runs("bind --restore");
+	ck_assert(has_driver("EDU", DRIVER));
+	snprintf(path, sizeof(path), "echo driver: nvme >" PERSIST "/%s", lab_bdf("EDU"));
+	ck_assert_int_eq(system(path), 0);
+	ck_assert_int_eq(vfio_dmabuf("bind --restore %s", lab_bdf("EDU")), 1);
+	check_says("\"nvme\" is not a VFIO driver");
+	snprintf(path, sizeof(path), "echo drvier: nvme >" PERSIST "/%s", lab_bdf("EDU"));
+	ck_assert_int_eq(system(path), 0);
+	ck_assert_int_eq(vfio_dmabuf("bind --restore %s", lab_bdf("EDU")), 1);
+	check_says(":1: not understood");
+	ck_assert_runs("unbind --persist 0000:7f:00.0");
+	ck_assert_int_eq(access(PERSIST "/0000:7f:00.0", F_OK), -1);
+}
+END_TEST
+
 /* ---- disks ---- */
 
 static void take_disk(void)
@@ -679,6 +810,13 @@ Suite *suite(void)
 	add_test_or_skip(tc, bind_without_room_to_remember, debug);
 	add_test_or_skip(tc, groups_go_together, debug);
 	tcase_add_test(tc, what_is_never_bound);
+
+	tc = add_group(s, "at each boot");
+	if (!debug)
+		tcase_add_checked_fixture(tc, NULL, forget_all);
+	add_test_or_skip(tc, binding_that_survives, debug);
+	add_test_or_skip(tc, restore_takes_nothing_that_is_in_use, debug);
+	add_test_or_skip(tc, restore_of_another_device_or_none, debug);
 
 	tc = add_group(s, "nodes");
 	if (!debug) {

@@ -126,6 +126,9 @@ START_TEST(completion)
 	snprintf(line, sizeof(line), "vfio-dmabuf show %s ", lab_bdf("NVME"));
 	check_completes(terminal, "vfio-dmabuf show 0000:02:", line);
 	check_completes(terminal, "vfio-dmabuf bind --group 0000:00:03", "vfio-dmabuf bind --group 0000:00:03.0 ");
+	check_completes(terminal, "vfio-dmabuf bind --pe", "vfio-dmabuf bind --persist ");
+	check_completes(terminal, "vfio-dmabuf bind /dev/nul", "vfio-dmabuf bind /dev/null ");
+	check_completes(terminal, "vfio-dmabuf bind l", "vfio-dmabuf bind lo ");
 	kill(pid, SIGKILL);
 }
 END_TEST
