@@ -71,7 +71,7 @@ static int open_direct(const struct target *target, unsigned int flags, bool res
 	if (!reset)
 		return fail("%s: opening the function resets it, and closing it resets it again; use --reset if nobody needs its state, or name a slice of the broker",
 			    target->bdf);
-	opened->device = vdb_device_open(target->bdf);
+	opened->device = vdb_device_open(target->bdf, NULL, error);
 	if (!opened->device)
 		return open_failed(target->bdf, errno, error);
 	if (vdb_device_bar(opened->device, target->bar, &bar))

@@ -187,6 +187,7 @@ int vdb_client_acquire_sized(struct vdb_client *client, const char *name,
 			return client_fail(client, ETIMEDOUT, "the broker did not answer in time");
 		}
 	}
+	asked->awaited = false;
 	got = asked->lease;
 	report(client, asked, &event);
 	if (event.error)

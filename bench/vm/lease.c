@@ -76,7 +76,7 @@ static void lease_cycle(const struct side *side)
 	vdb_read32(map);
 	if (vdb_client_release(client, lease.id))
 		ck_abort_msg("release: %s: %s", strerrorname_np(errno), vdb_client_error(client));
-	vdb_slice_unmap(map, PAGE);
+	vdb_slice_unmap(lease.slice, map, 0, PAGE);
 	vdb_slice_free(lease.slice);
 }
 
@@ -160,7 +160,7 @@ static struct vdb_slice *send_by_library(const struct vdb_device *device, int so
 	const struct vdb_range range = { OFFSET, PAGE };
 	struct vdb_slice *slice = vdb_slice_export(device, BAR, &range, 1, 0);
 
-	if (!slice || vdb_slice_watch(device, slice) || vdb_slice_send(socket, slice))
+	if (!slice || vdb_slice_watch(device, slice) || vdb_slice_send(socket, device, slice))
 		ck_abort_msg("export: %s", strerror(errno));
 	return slice;
 }
@@ -267,7 +267,7 @@ static void library_cycle(const struct side *side)
 	vdb_read32(map);
 	ask(side, LIBRARY_END);
 	wait_done(side);
-	vdb_slice_unmap(map, PAGE);
+	vdb_slice_unmap(slice, map, 0, PAGE);
 	vdb_slice_free(slice);
 }
 

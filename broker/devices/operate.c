@@ -125,7 +125,7 @@ static bool add_buffer(const struct vdb_buffer *buffer, void *data)
 	}
 	list->buffers[list->nr++] = (struct listed){
 		.id = buffer->id,
-		/* That is its state when no importer has it mapped any more, either. */
+		/* The kernel reports this state when no importer has it mapped. */
 		.revoked = buffer->state == VDB_STATE_REVOKED,
 	};
 	return true;
@@ -181,7 +181,7 @@ static bool find_device(struct held *held, struct job *job)
 	if (!held->device)
 		return not_open(job, errno);
 	if ((vdb_device_capabilities(held->device) & needed) != needed)
-		return failed(job, "its driver is not dmabuf-vfio-pci, or an older version; run vfio-dmabuf bind %s", job->bdf);
+		return failed(job, "its driver is not dmabuf-vfio-pci, or an older version of it; run vfio-dmabuf bind %s", job->bdf);
 	return true;
 }
 

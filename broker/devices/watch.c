@@ -101,7 +101,7 @@ static int on_event(sd_event_source *source, int fd, uint32_t events, void *data
 	int state = vdb_event_read(fd, NULL);
 
 	(void)events;
-	/* It was closed, which only its worker does: nobody asks any more. */
+	/* The device was closed, by its worker: the state no longer matters. */
 	if (state == VDB_STATE_REVOKED)
 		sd_event_source_set_enabled(source, SD_EVENT_OFF);
 	else if (state >= 0)

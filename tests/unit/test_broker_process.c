@@ -111,7 +111,7 @@ static void teardown(void)
 
 static struct vdb_client *connect_to_broker(void)
 {
-	struct vdb_client *client = vdb_client_connect(path[SOCKET], WAIT_MS);
+	struct vdb_client *client = vdb_client_connect(path[SOCKET], WAIT_MS, NULL);
 
 	ck_assert_ptr_nonnull(client);
 	return client;
@@ -279,9 +279,10 @@ START_TEST(metrics_in_a_file)
 }
 END_TEST
 
-static void note_reason(const struct vdb_device_info *info, void *reason)
+static bool note_reason(const struct vdb_device_info *info, void *reason)
 {
 	snprintf(reason, 192, "%s", info->reason);
+	return true;
 }
 
 /* It is tried again and again, and that is not news; but it can be asked for. */
