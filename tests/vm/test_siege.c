@@ -500,19 +500,6 @@ static void use_often(struct report *report)
 	}
 }
 
-static unsigned int count_lines(const char *text)
-{
-	unsigned int count = 0;
-	char line[1024];
-	FILE *file = fopen(BROKER_LOG, "r");
-
-	while (file && fgets(line, sizeof(line), file))
-		count += strstr(line, text) != NULL;
-	if (file)
-		fclose(file);
-	return count;
-}
-
 START_TEST(log_is_shared_fairly)
 {
 	struct report report = { 0 };
@@ -522,8 +509,8 @@ START_TEST(log_is_shared_fairly)
 	pid = attack(ATTACKER, use_often, &report);
 	ck_assert_uint_eq(report.granted, 100);
 	/* Ten, and ten more each minute. */
-	ck_assert_uint_ge(count_lines("uid 3000)"), 5);
-	ck_assert_uint_le(count_lines("uid 3000)"), 30);
+	ck_assert_uint_ge(broker_count_lines("uid 3000)"), 5);
+	ck_assert_uint_le(broker_count_lines("uid 3000)"), 30);
 	broker_as_user(LATECOMER, LATECOMER, live_as_other);
 	broker_wait_log("uid 3002)");
 	honest_wait(honest, 5);

@@ -54,19 +54,6 @@ START_TEST(silent_connections_are_closed)
 }
 END_TEST
 
-static unsigned int count_lines(const char *text)
-{
-	unsigned int count = 0;
-	char line[1024];
-	FILE *file = fopen(BROKER_LOG, "r");
-
-	while (file && fgets(line, sizeof(line), file))
-		count += strstr(line, text) != NULL;
-	if (file)
-		fclose(file);
-	return count;
-}
-
 /* Whoever only connects costs the log and the service manager next to nothing. */
 START_TEST(connections_alone_cost_little)
 {
@@ -84,8 +71,8 @@ START_TEST(connections_alone_cost_little)
 	wait_fds(fds);
 	/* One has been given to it, and taken out. */
 	ck_assert_uint_le(manager_messages() - before, 5);
-	ck_assert_uint_ge(count_lines("it has closed the connection"), 5);
-	ck_assert_uint_le(count_lines(" disconnected: "), 10);
+	ck_assert_uint_ge(broker_count_lines("it has closed the connection"), 5);
+	ck_assert_uint_le(broker_count_lines(" disconnected: "), 10);
 }
 END_TEST
 

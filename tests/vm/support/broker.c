@@ -140,6 +140,19 @@ bool broker_logged(const char *text)
 	return found;
 }
 
+unsigned int broker_count_lines(const char *text)
+{
+	unsigned int count = 0;
+	char line[1024];
+	FILE *file = fopen(BROKER_LOG, "r");
+
+	while (file && fgets(line, sizeof(line), file))
+		count += strstr(line, text) != NULL;
+	if (file)
+		fclose(file);
+	return count;
+}
+
 void broker_wait_log(const char *text)
 {
 	int watch = inotify_init1(IN_CLOEXEC);

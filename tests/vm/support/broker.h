@@ -35,6 +35,8 @@ void broker_stop(pid_t pid, int number);
 void broker_check_sanitizers(void);
 /* Whether its log has this text. */
 bool broker_logged(const char *text);
+/* How many lines of its log have @text. */
+unsigned int broker_count_lines(const char *text);
 /* Waits until its log has it, as long as the test may. */
 void broker_wait_log(const char *text);
 /* Empties its log, for tests that wait for something that has been logged before. */
