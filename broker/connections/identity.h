@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Who is at the other end of a socket, as the kernel reports it. */
+/* The process at the other end of a socket.  The kernel reports its ids and control group. */
 #ifndef CONNECTIONS_IDENTITY_H
 #define CONNECTIONS_IDENTITY_H
 

@@ -22,7 +22,7 @@ int listener_open(struct listener *listener, int epoll, int fd);
 void listener_close(struct listener *listener);
 /*
  * Returns a connection, non-blocking; -1: none.  Refuses it if seven of eight fds are in
- * use.  Pauses if there is no fd to refuse it with.
+ * use.  Pauses if no fd is left to refuse it with.
  */
 int listener_accept(struct listener *listener, int epoll, uint64_t now);
 /* Ends a pause.  Returns when to call it again, or UINT64_MAX. */

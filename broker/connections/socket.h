@@ -12,12 +12,12 @@
 
 /*
  * Fds that a peer has sent are not received, but closed with the packet; if that is for the
- * last time, closing may wait for as long as the peer likes (a socket of TCP with SO_LINGER).
- * A signal ends such a wait.  So while packets are thrown away a timer sends SIGALRM, which
- * this sets up: all other threads must block it.
+ * last time, closing can wait for as long as the peer likes (a TCP socket with SO_LINGER).
+ * A signal ends such a wait.  So a timer sends SIGALRM while packets are thrown away.  This
+ * sets up its handler.  All other threads must block SIGALRM.
  */
 void socket_init(void);
-/* From now on, or not any more: nothing waits for long. */
+/* Starts or stops the timer that ends such waits. */
 void socket_hurry(bool on);
 /* Limits its send buffer.  @cookie: the kernel's number of the socket. */
 int socket_prepare(int fd, uint64_t *cookie);
@@ -31,7 +31,7 @@ ssize_t socket_peek(int fd, void *data, size_t room, bool *flawed);
 void socket_take_out(int fd);
 /* -1 with errno. */
 int socket_send(int fd, const void *data, size_t size, const int *fds, unsigned int nr);
-/* Bytes that the peer has not read, as the kernel charges them. */
+/* Bytes that the kernel charges for what the peer has not read. */
 uint32_t socket_unread(int fd);
 /* Closes a socket that was accepted or listens, whatever is still to be received. */
 void socket_close(int fd);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A connection, as the core knows it. */
+/* What the core keeps of a connection. */
 #ifndef CORE_CLIENT_H
 #define CORE_CLIENT_H
 

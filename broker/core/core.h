@@ -36,7 +36,7 @@ struct restored_device {
 
 /* What a former process has left. */
 struct restored {
-	uint64_t start;		/* of EFFECT_SAVE_START; 0: there is no state */
+	uint64_t start;		/* of EFFECT_SAVE_START; 0: no state was left */
 	const struct restored_client *clients;	/* those that are still connected */
 	size_t nr_clients;
 	const struct lease_record *leases;

@@ -11,8 +11,8 @@ struct device *device_numbered(const struct core *core, uint32_t number);
 struct device *device_add(struct core *core, const char *bdf);
 
 /*
- * It is worth trying.  It may take a while until it can be opened, and what comes while it
- * is opened or closed does not come again: the pauses begin anew.
+ * The device has appeared.  It may not be possible to open it at once, and the kernel reports
+ * it only once.  So the pause before the next attempt is the first, short one again.
  */
 void device_came(struct device *device);
 /* Opens a device that is not open.  Its former leases have ended by then. */
