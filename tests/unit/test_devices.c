@@ -27,6 +27,7 @@ static struct played {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	bool hangs, fails;
+	bool hung;		/* a job waits */
 	int opens, closes;
 	int request, events;	/* the test's ends */
 	uint64_t last_buffer;
@@ -46,6 +47,15 @@ static void hang(struct played *p, bool hangs)
 	pthread_mutex_lock(&p->lock);
 	p->hangs = hangs;
 	pthread_cond_broadcast(&p->changed);
+	pthread_mutex_unlock(&p->lock);
+}
+
+/* A job that was given to the worker has come to where it hangs. */
+static void wait_until_hung(struct played *p)
+{
+	pthread_mutex_lock(&p->lock);
+	while (!p->hung)
+		pthread_cond_wait(&p->changed, &p->lock);
 	pthread_mutex_unlock(&p->lock);
 }
 
@@ -74,8 +84,12 @@ void operate(struct held *held, struct job *job)
 	struct played *p = find_played(held->bdf);
 
 	pthread_mutex_lock(&p->lock);
-	while (p->hangs)
+	while (p->hangs) {
+		p->hung = true;
+		pthread_cond_broadcast(&p->changed);
 		pthread_cond_wait(&p->changed, &p->lock);
+	}
+	p->hung = false;
 	job->event.ok = !p->fails && (held->device || job->type == EFFECT_OPEN);
 	if (job->type == EFFECT_CLOSE) {
 		job->event.ok = true;
@@ -322,6 +336,7 @@ START_TEST(device_that_hangs_holds_nobody_up)
 
 	hang(&played[0], true);
 	do_job(EFFECT_OPEN, 0, 0);
+	wait_until_hung(&played[0]);
 	for (int i = 0; i < 3; i++) {
 		open_it(1);
 		do_job(EFFECT_EXPORT, 1, 9 + i);
