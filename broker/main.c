@@ -76,7 +76,7 @@ static void on_signal(struct watch *watch, uint32_t events)
 	if (read(signals, &info, sizeof(info)) != sizeof(info))
 		return;
 	if (info.ssi_signo == SIGHUP)
-		reload_settings(&shell);
+		reload_begin(&shell);
 	else
 		ending = true;
 }
@@ -95,6 +95,12 @@ static void on_news(struct watch *watch, uint32_t events)
 {
 	(void)watch, (void)events;
 	devices_look(shell.devices);
+}
+
+static void on_reading(struct watch *watch, uint32_t events)
+{
+	(void)watch, (void)events;
+	reload_end(&shell);
 }
 
 /* Results are taken before each wait. */
@@ -140,13 +146,15 @@ static int prepare(void)
 	return add(signals, EPOLLIN, &on_signals) || add(shell.timer, EPOLLIN, &on_time) ? -1 : 0;
 }
 
-static int watch_devices(void)
+static int watch_more(void)
 {
+	static struct watch reading = { .on_event = on_reading };
 	static struct watch news = { .on_event = on_news };
 	static struct watch results = { .on_event = on_results };
 
 	return add(devices_fd(shell.devices), EPOLLIN | EPOLLET, &results) ||
-	       add(devices_watch_fd(shell.devices), EPOLLIN, &news) ? -1 : 0;
+	       add(devices_watch_fd(shell.devices), EPOLLIN, &news) ||
+	       add(shell.reload.reading.fd, EPOLLIN, &reading) ? -1 : 0;
 }
 
 /* The loop. */
@@ -229,8 +237,9 @@ static void loop(void)
 }
 
 /*
- * The fds that are in the store stay there.  Workers are not waited for: one may hang, and
- * ends with the process.  They use nothing of what is freed here.
+ * The fds that are in the store stay there.  Workers and a reading of the configuration are
+ * not waited for: one may hang, and ends with the process.  They use nothing of what is freed
+ * here.
  */
 static void end(void)
 {
@@ -241,6 +250,7 @@ static void end(void)
 		core_free(shell.core);
 	state_free(shell.state);
 	settings_free(shell.settings);
+	reload_free(&shell.reload);
 	listings_free(&shell.listings);
 	absences_free(&shell.absences);
 }
@@ -277,8 +287,8 @@ int main(int argc, char **argv)
 		journal_line(LOG_ERR, "no event loop: %m");
 	} else if (start(&shell)) {
 		/* It has said why. */
-	} else if (watch_devices()) {
-		journal_line(LOG_ERR, "devices cannot be watched: %m");
+	} else if (watch_more()) {
+		journal_line(LOG_ERR, "devices and readings of the configuration cannot be watched: %m");
 	} else {
 		shell_show_status(&shell);
 		sd_notify(0, "READY=1");

@@ -514,6 +514,14 @@ bool connections_reply(struct connections *connections, uint64_t client,
 	return false;
 }
 
+void connections_go_on(struct connections *connections, uint64_t client)
+{
+	struct connection *connection = find(connections, client);
+
+	if (connection)
+		flow_has_read(&connections->flows, &connection->flow);
+}
+
 void connections_send(struct connections *connections, uint64_t client, const void *data,
 		      size_t size, const int *fds, unsigned int nr)
 {

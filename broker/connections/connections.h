@@ -26,7 +26,7 @@
 
 enum packet_outcome {
 	PACKET_DONE,		/* handled: it is taken out of the socket */
-	PACKET_LATER,		/* it stays, and comes again when there is room for more answers */
+	PACKET_LATER,		/* it stays; it comes again with connections_go_on(), or earlier */
 	PACKET_DROP,		/* the connection must end */
 };
 
@@ -79,6 +79,8 @@ uint64_t connections_work(struct connections *connections);
 /* EFFECT_REPLY: to the packet that is being handled.  False: no room, or no reader. */
 bool connections_reply(struct connections *connections, uint64_t client,
 		       const void *data, size_t size);
+/* A packet that was to come later can be handled now. */
+void connections_go_on(struct connections *connections, uint64_t client);
 /*
  * EFFECT_SEND.  Takes ownership of @fds, and closes them when they have been sent or cannot
  * be sent.  EVENT_SENT follows, unless the connection ends before.

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "connections/flow.h"
 #include "shell/journal.h"
@@ -8,6 +9,7 @@
 
 #define MINUTE	60000000ULL
 #define SECOND	1000000ULL
+#define FIRST_MS	5000	/* that a start waits for the first reading */
 
 /* The first mistake is kept for the status.  All are logged. */
 static void report(void *data, const char *line)
@@ -17,12 +19,6 @@ static void report(void *data, const char *line)
 	if (!*shell->problem)
 		snprintf(shell->problem, sizeof(shell->problem), "%s", line);
 	journal_line(LOG_ERR, "%s", line);
-}
-
-struct settings *reload_read(struct shell *shell)
-{
-	*shell->problem = '\0';
-	return settings_read(shell->config_file, shell->config_dir, &system_names, report, shell);
 }
 
 void reload_limits(struct flow_limits *limits, const struct settings *settings)
@@ -76,22 +72,142 @@ static bool put_into_force(struct shell *shell, const struct settings *settings)
 	return true;
 }
 
-int reload_settings(struct shell *shell)
+/* Whether the settings are in force.  If not, the caller frees them. */
+static bool accept(struct shell *shell, struct settings *settings)
 {
-	struct settings *settings = reload_read(shell);
-
-	if (settings && fits(shell, settings)) {
-		if (put_into_force(shell, settings)) {
-			settings_free(shell->settings);
-			shell->settings = settings;
-			journal_line(LOG_NOTICE, "the configuration is in force");
-			shell_show_status(shell);
-			return 0;
-		}
+	if (!fits(shell, settings))
+		return false;
+	if (!put_into_force(shell, settings)) {
 		report(shell, "no memory for the configuration; free some and reload");
+		return false;
 	}
-	settings_free(settings);
-	journal_line(LOG_ERR, "the reload is rejected; the former configuration stays in force");
+	settings_free(shell->settings);
+	shell->settings = settings;
+	return true;
+}
+
+static struct settings *take(struct shell *shell)
+{
+	*shell->problem = '\0';
+	shell->reload.ended++;
+	return reading_take(&shell->reload.reading, report, shell);
+}
+
+static void answer_all(struct shell *shell)
+{
+	const struct table *waiting = &shell->reload.waiting;
+
+	for (size_t i = 0; i < waiting->nr; i++)
+		connections_go_on(shell->connections, *(uint64_t *)waiting->items[i]);
+}
+
+void reload_end(struct shell *shell)
+{
+	struct reload *reload = &shell->reload;
+	struct settings *settings = take(shell);
+
+	reload->accepted = settings && accept(shell, settings);
+	if (reload->accepted) {
+		journal_line(LOG_NOTICE, "the configuration is in force");
+	} else {
+		settings_free(settings);
+		journal_line(LOG_ERR, "the reload is rejected; the former configuration stays in force");
+	}
 	shell_show_status(shell);
+	answer_all(shell);
+	if (reload->again)
+		reload_begin(shell);
+}
+
+/* -1: no thread. */
+static int begin(struct shell *shell)
+{
+	struct reload *reload = &shell->reload;
+
+	reload->again = false;
+	reload->begun++;
+	if (!reading_begin(&reload->reading))
+		return 0;
+	reload->ended++;
+	reload->accepted = false;
+	*shell->problem = '\0';
+	report(shell, "no thread to read the configuration; free some memory and reload");
+	shell_show_status(shell);
+	answer_all(shell);
 	return -1;
+}
+
+void reload_begin(struct shell *shell)
+{
+	if (shell->reload.reading.running)
+		shell->reload.again = true;
+	else
+		begin(shell);
+}
+
+int reload_first(struct shell *shell)
+{
+	struct reload *reload = &shell->reload;
+
+	if (reading_init(&reload->reading, shell->config_file, shell->config_dir) || begin(shell))
+		return -1;
+	if (reading_wait(&reload->reading, FIRST_MS)) {
+		shell->settings = take(shell);
+		reload->accepted = shell->settings;
+	} else {
+		report(shell, "the configuration is still being read: a file or a name service does not answer");
+	}
+	if (!shell->settings)
+		journal_line(LOG_ERR, "existing leases go on; nothing new is granted until a reload succeeds");
+	return 0;
+}
+
+/* Clients. */
+
+struct waiting {
+	uint64_t client;		/* first: the table's key */
+	uint64_t reading;		/* the number of the one that it waits for */
+};
+
+static enum reload_answer wait_for_next(struct shell *shell, uint64_t client)
+{
+	struct reload *reload = &shell->reload;
+	struct waiting *waiting;
+
+	if (!table_reserve(&reload->waiting, 1) || !(waiting = calloc(1, sizeof(*waiting))))
+		return RELOAD_NO_MEMORY;
+	*waiting = (struct waiting){ client, reload->begun + 1 };
+	table_add(&reload->waiting, waiting);
+	reload_begin(shell);
+	return RELOAD_LATER;
+}
+
+enum reload_answer reload_ask(struct shell *shell, uint64_t client)
+{
+	struct reload *reload = &shell->reload;
+	const struct waiting *waiting = table_find(&reload->waiting, client);
+
+	if (!waiting)
+		return wait_for_next(shell, client);
+	if (reload->ended < waiting->reading)
+		return RELOAD_LATER;
+	reload_forget(reload, client);
+	return reload->accepted ? RELOAD_DONE : RELOAD_REJECTED;
+}
+
+void reload_forget(struct reload *reload, uint64_t client)
+{
+	struct waiting *waiting = table_find(&reload->waiting, client);
+
+	if (!waiting)
+		return;
+	table_remove(&reload->waiting, waiting);
+	free(waiting);
+}
+
+void reload_free(struct reload *reload)
+{
+	for (size_t i = 0; i < reload->waiting.nr; i++)
+		free(reload->waiting.items[i]);
+	table_free(&reload->waiting);
 }

@@ -1,21 +1,46 @@
 /* SPDX-License-Identifier: MIT */
-/* Reading the configuration. */
+/* Another configuration, while leases go on. */
 #ifndef SHELL_RELOAD_H
 #define SHELL_RELOAD_H
 
 #include "config/settings.h"
+#include "core/table.h"
+#include "shell/reading.h"
 
 struct flow_limits;
 struct shell;
 
+struct reload {
+	struct reading reading;
+	uint64_t begun, ended;		/* readings; one at a time */
+	bool accepted;			/* the last that has ended */
+	bool again;			/* another begins after the one that runs */
+	struct table waiting;		/* clients */
+};
+
+enum reload_answer {
+	RELOAD_LATER,			/* ask again when connections_go_on() was called */
+	RELOAD_DONE,
+	RELOAD_REJECTED,		/* shell.problem says why */
+	RELOAD_NO_MEMORY,
+};
+
 /*
- * Reads the configuration and logs each mistake.  The first is also kept for the status.
- * NULL: it has mistakes.
+ * The first reading.  If it ends soon, and without a mistake, shell.settings has the result.
+ * If it ends later, it is put into force then.  -1: no thread, no memory.
  */
-struct settings *reload_read(struct shell *shell);
+int reload_first(struct shell *shell);
 /* Limits of connections.  @settings: NULL: the defaults. */
 void reload_limits(struct flow_limits *limits, const struct settings *settings);
-/* Reads it again, and puts it into force.  -1: it has mistakes or does not fit; nothing changes. */
-int reload_settings(struct shell *shell);
+/* Has it read again. */
+void reload_begin(struct shell *shell);
+/* The same, for a client: the answer is about a reading that began after its first call. */
+enum reload_answer reload_ask(struct shell *shell, uint64_t client);
+/* The client is not there any more. */
+void reload_forget(struct reload *reload, uint64_t client);
+/* A reading has ended: puts it into force if it fits.  If not, nothing changes. */
+void reload_end(struct shell *shell);
+/* A reading that runs is left alone. */
+void reload_free(struct reload *reload);
 
 #endif

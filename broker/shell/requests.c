@@ -64,8 +64,16 @@ static enum packet_outcome reload(struct shell *shell, const struct request *req
 	if (!core_is_admin(shell->core, request->client))
 		return refuse(shell, request, VDP_ERROR_FORBIDDEN,
 			      "only administrators can reload the configuration; ask one, or have its setting \"admins\" name you");
-	if (reload_settings(shell))
+	switch (reload_ask(shell, request->client)) {
+	case RELOAD_LATER:
+		return PACKET_LATER;
+	case RELOAD_NO_MEMORY:
+		return refuse(shell, request, VDP_ERROR_MEMORY, "the broker has no memory left");
+	case RELOAD_REJECTED:
 		return refuse(shell, request, VDP_ERROR_CONFIGURATION, shell->problem);
+	case RELOAD_DONE:
+		break;
+	}
 	encode_reloaded(&packet, request->serial);
 	answer(shell, request->client, &packet);
 	return PACKET_DONE;

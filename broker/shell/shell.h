@@ -15,6 +15,7 @@
 #include "shell/counters.h"
 #include "shell/listings.h"
 #include "shell/metrics.h"
+#include "shell/reload.h"
 #include "state/state.h"
 
 struct shell {
@@ -29,6 +30,7 @@ struct shell {
 	struct state *state;
 	struct settings *settings;	/* in force; NULL: none have been read without mistakes */
 	char problem[VDP_TEXT];		/* the first mistake of the last reading; "" if none */
+	struct reload reload;
 	struct listings listings;
 	struct counters counters;
 	struct absences absences;

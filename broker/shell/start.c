@@ -49,8 +49,10 @@ static void on_event(void *data, const struct event *event)
 {
 	struct shell *shell = data;
 
-	if (event->type == EVENT_DROPPED || event->type == EVENT_GONE)
+	if (event->type == EVENT_DROPPED || event->type == EVENT_GONE) {
 		listings_remove(&shell->listings, event->client);
+		reload_forget(&shell->reload, event->client);
+	}
 	shell_handle(shell, event);
 }
 
@@ -243,9 +245,8 @@ static int make_layers(struct shell *shell)
 	struct flow_limits limits;
 
 	shell->store = (struct devices_store){ .put = put, .remove = take_out };
-	shell->settings = reload_read(shell);
-	if (!shell->settings)
-		journal_line(LOG_ERR, "existing leases go on; nothing new is granted until a reload succeeds");
+	if (reload_first(shell))
+		return -1;
 	reload_limits(&limits, shell->settings);
 	shell->connections = connections_new(shell->epoll, &limits, &calls, shell);
 	shell->devices = devices_new(&shell->store);

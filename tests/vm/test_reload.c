@@ -5,6 +5,7 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <signal.h>
 #include <stdio.h>
@@ -12,6 +13,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "broker.h"
@@ -443,6 +445,138 @@ START_TEST(conf_d_that_cannot_be_read)
 }
 END_TEST
 
+/*
+ * A name service that hangs: we have a lease of the file with the groups, so that who opens
+ * it waits for us.
+ */
+#define GROUPS	"/etc/group"
+#define BREAK_TIME	"/proc/sys/fs/lease-break-time"
+
+static int groups = -1;
+
+static void set_break_time(const char *seconds)
+{
+	int fd = open(BREAK_TIME, O_WRONLY | O_CLOEXEC);
+
+	ck_assert_int_eq(write(fd, seconds, strlen(seconds)), strlen(seconds));
+	close(fd);
+}
+
+static void setup_groups(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGIO);
+	/* Before there are threads, which inherit it. */
+	ck_assert_works(sigprocmask(SIG_BLOCK, &set, NULL));
+	setup();
+	groups = open(GROUPS, O_RDWR | O_CLOEXEC);
+	ck_assert_works(groups);
+	set_break_time("600");
+}
+
+static void hang_groups(void)
+{
+	ck_assert_works(fcntl(groups, F_SETLEASE, F_WRLCK));
+	broker_configure(MEM "a: {bar: 2, length: 4K, allow: {groups: [root]}},\n " B_APART END);
+}
+
+/* Returns when somebody looks a group up. */
+static void wait_for_lookup(void)
+{
+	sigset_t set;
+	int number;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGIO);
+	ck_assert_int_eq(sigwait(&set, &number), 0);
+}
+
+static void let_groups_go(void)
+{
+	ck_assert_works(fcntl(groups, F_SETLEASE, F_UNLCK));
+}
+
+static pid_t reload_by_client(void)
+{
+	pid_t pid = fork();
+
+	ck_assert_works(pid);
+	if (pid)
+		return pid;
+	_exit(vdb_client_reload(broker_connect()) ? 1 : 0);
+}
+
+START_TEST(name_service_that_hangs_stops_nobody)
+{
+	struct vdb_client *client;
+	int status;
+	pid_t other;
+
+	start_with("length: 4K");
+	client = broker_connect();
+	hang_groups();
+	broker_forget_log();
+	kill(broker, SIGHUP);
+	wait_for_lookup();
+	ck_assert_works(vdb_client_release(client, broker_acquire(client, "mem/a", 0).id));
+	/* Its answer is about what is read after it has asked. */
+	configure("length: 3K");
+	other = reload_by_client();
+	for (int i = 0; i < 10; i++)
+		ck_assert_works(vdb_client_release(client, broker_acquire(client, "mem/b", 0).id));
+	ck_assert_int_eq(waitpid(other, &status, WNOHANG), 0);
+	ck_assert(!broker_logged("the configuration is in force"));
+
+	let_groups_go();
+	ck_assert_int_eq(waitpid(other, &status, 0), other);
+	ck_assert_int_eq(status, 1 << 8);
+	ck_assert(broker_logged("the configuration is in force"));
+	ck_assert(broker_logged("the reload is rejected"));
+	/* That only root's group may have, which we are in. */
+	broker_acquire(client, "mem/a", 0);
+}
+END_TEST
+
+START_TEST(name_service_that_hangs_at_a_start)
+{
+	struct vdb_client *client;
+	struct vdb_lease lease;
+
+	start_with("length: 4K");
+	client = broker_connect();
+	lease = broker_acquire(client, "mem/b", 0);
+	broker_stop(broker, SIGTERM);
+	hang_groups();
+	broker = broker_start();
+	wait_for_lookup();
+	manager_wait_status("Nothing new is granted: the configuration is still being read");
+	ck_assert_int_eq(broker_acquire_error(client, "mem/a", 0, 0, 0), EIO);
+	ck_assert_int_eq(vdb_slice_state(lease.slice, NULL), VDB_STATE_LIVE);
+
+	let_groups_go();
+	broker_wait_log("the configuration is in force");
+	manager_wait_status("1 of 1 devices are open");
+	ck_assert_int_eq(vdb_slice_state(lease.slice, NULL), VDB_STATE_LIVE);
+	ck_assert_works(vdb_client_release(client, broker_acquire(client, "mem/a", 0).id));
+	ck_assert_works(vdb_client_release(client, lease.id));
+}
+END_TEST
+
+/* The broker does not wait for what it reads. */
+START_TEST(end_while_a_name_service_hangs)
+{
+	start_with("length: 4K");
+	hang_groups();
+	kill(broker, SIGHUP);
+	wait_for_lookup();
+	broker_stop(broker, SIGTERM);
+	let_groups_go();
+	start_with("length: 4K");
+}
+END_TEST
+
 Suite *suite(void)
 {
 	Suite *s = suite_create("reload");
@@ -470,6 +604,12 @@ Suite *suite(void)
 	tcase_add_test(tc, rejected_reload_says_so);
 	tcase_add_loop_test(tc, broken_start_serves_what_there_is, 0, 2);
 	tcase_add_loop_test(tc, broken_first_start_waits_for_a_reload, 0, 2);
+
+	tc = add_group(s, "name services");
+	tcase_add_checked_fixture(tc, setup_groups, teardown);
+	tcase_add_test(tc, name_service_that_hangs_stops_nobody);
+	tcase_add_test(tc, name_service_that_hangs_at_a_start);
+	tcase_add_test(tc, end_while_a_name_service_hangs);
 
 	tc = add_group(s, "conf.d");
 	tcase_add_unchecked_fixture(tc, NULL, remove_conf_d);
