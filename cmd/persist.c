@@ -10,7 +10,8 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <vfio-dmabuf.h>
+
+#include "common/bdf.h"
 
 #define DEFAULT_DRIVER	"dmabuf-vfio-pci"
 
@@ -139,9 +140,9 @@ int persist_remove(const char *bdf)
 
 static int is_binding(const struct dirent *entry)
 {
-	char bdf[VDB_BDF_SIZE];
+	char bdf[BDF_SIZE];
 
-	return vdb_parse_bdf(entry->d_name, bdf) && !strcmp(bdf, entry->d_name);
+	return bdf_parse(entry->d_name, bdf) && !strcmp(bdf, entry->d_name);
 }
 
 size_t persist_all(char (**list)[16])

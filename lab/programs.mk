@@ -6,6 +6,7 @@
 #			test_stress with tests/vm/stress as well
 # bench/vm/*.c		likewise, with bench/support as well, in build/user/bench
 # examples/*.c		one program each, in build/user/programs
+# common/*.c		what library, command and broker share; these programs as well
 # lab/guest/runner.c	what runs them
 #
 # tests/vm/test_library.c, test_passing.c	once more, with sanitizers in them and in
@@ -14,10 +15,11 @@
 # with sanitizers, and with the unit tests of tests/unit, in build/unit.
 
 CFLAGS := -std=gnu17 -O2 -g -Wall -Wextra -Werror -MMD -MP
-GUEST_CPPFLAGS := -Iinclude -Iinclude/uapi -Itests/vm/support -Itests/vm/modules -Imodule
+GUEST_CPPFLAGS := -I. -Iinclude -Iinclude/uapi -Itests/vm/support -Itests/vm/modules -Imodule
 TEST_LIBS := $(shell pkgconf --libs --static check) $(shell pkgconf --libs jansson)
 
-support := $(patsubst tests/vm/support/%.c,build/user/support/%.o,$(wildcard tests/vm/support/*.c))
+support := $(patsubst tests/vm/support/%.c,build/user/support/%.o,$(wildcard tests/vm/support/*.c)) \
+	$(patsubst %.c,build/user/%.o,$(wildcard common/*.c))
 # What test_stress consists of.
 stress := $(patsubst tests/vm/stress/%.c,build/user/stress/%.o,$(wildcard tests/vm/stress/*.c))
 # What test_workers drives: a layer of the broker.
@@ -43,10 +45,10 @@ $(library): FORCE
 	$(call meson,build/meson)
 # That it builds for arm64 is the test.
 unit: build/unit/vm/test_library build/unit/vm/test_passing build/arm64/libvfio-dmabuf.so
-build/arm64/libvfio-dmabuf.so: $(wildcard lib/*.[ch] lib/*.map include/*.h include/uapi/linux/*.h)
+build/arm64/libvfio-dmabuf.so: $(wildcard lib/*.[ch] common/*.[ch] lib/*.map include/*.h include/uapi/linux/*.h)
 	@mkdir -p $(@D)
 	aarch64-linux-gnu-gcc $(filter-out -MMD -MP,$(CFLAGS)) -Wmissing-prototypes -D_GNU_SOURCE -fPIC -shared \
-		-Iinclude -Iinclude/uapi -Wl,--version-script=lib/libvfio-dmabuf.map -Wl,--no-undefined \
+		-I. -Iinclude -Iinclude/uapi -Wl,--version-script=lib/libvfio-dmabuf.map -Wl,--no-undefined \
 		-o $@ $(filter %.c,$^)
 build/unit/lib/libvfio-dmabuf.a: FORCE
 	@mkdir -p build
@@ -61,6 +63,10 @@ build/unit/vm/%: tests/vm/%.c $(wildcard tests/vm/support/*.[ch]) build/unit/lib
 build/user/support/%.o: tests/vm/support/%.c
 	@mkdir -p $(@D)
 	$(CC) $(GUEST_CPPFLAGS) $(CFLAGS) -c -o $@ $<
+
+build/user/common/%.o: common/%.c
+	@mkdir -p $(@D)
+	$(CC) $(GUEST_CPPFLAGS) $(CFLAGS) -D_GNU_SOURCE -c -o $@ $<
 
 build/user/stress/%.o: tests/vm/stress/%.c
 	@mkdir -p $(@D)

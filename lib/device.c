@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The device: opened through VFIO or taken over as an fd, and what it has. */
-#include <ctype.h>
+#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -15,6 +15,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "common/bdf.h"
 #include "internal.h"
 
 void vdb_close(int fd)
@@ -26,53 +27,11 @@ void vdb_close(int fd)
 	errno = error;
 }
 
-/* A hexadecimal number of at most @digits digits, and what must follow it. */
-static bool parse_hex(const char **text, int digits, char end, unsigned int *number)
-{
-	const char *at = *text;
+static_assert(VDB_BDF_SIZE == BDF_SIZE, "same size");
 
-	*number = 0;
-	for (; at - *text < digits && isxdigit((unsigned char)*at); at++)
-		*number = *number << 4 | (*at <= '9' ? *at - '0' : (*at & 7) + 9);
-	if (at == *text || *at != end)
-		return false;
-	*text = at + 1;
-	return true;
-}
-
-/* At least @digits. */
-static char *write_hex(char *to, unsigned int number, int digits)
-{
-	while (digits < 8 && number >> (4 * digits))
-		digits++;
-	while (digits--)
-		*to++ = "0123456789abcdef"[number >> (4 * digits) & 15];
-	return to;
-}
-
-/* Each lease that a client gets has one: stdio would be a good part of its cost. */
 bool vdb_parse_bdf(const char *text, char bdf[VDB_BDF_SIZE])
 {
-	unsigned int domain = 0, bus, slot, function;
-	const char *colon = strchr(text, ':');
-
-	if (colon && strchr(colon + 1, ':') && !parse_hex(&text, 8, ':', &domain))
-		return false;
-	if (!parse_hex(&text, 2, ':', &bus) || !parse_hex(&text, 2, '.', &slot) ||
-	    !parse_hex(&text, 1, '\0', &function))
-		return false;
-	/* A longer domain has no room in @bdf. */
-	if (slot > 31 || function > 7 || domain > 0xfffffff)
-		return false;
-	bdf = write_hex(bdf, domain, 4);
-	*bdf++ = ':';
-	bdf = write_hex(bdf, bus, 2);
-	*bdf++ = ':';
-	bdf = write_hex(bdf, slot, 2);
-	*bdf++ = '.';
-	bdf = write_hex(bdf, function, 1);
-	*bdf = '\0';
-	return true;
+	return bdf_parse(text, bdf);
 }
 
 /* Adds what failed to the text, and keeps errno.  -1. */
@@ -316,7 +275,7 @@ static int open_function(struct vdb_device *device, const char *bdf, const char 
 {
 	char driver[64];
 
-	if (!vdb_parse_bdf(bdf, device->bdf)) {
+	if (!bdf_parse(bdf, device->bdf)) {
 		errno = EINVAL;
 		return failed(error, "\"%s\" is not the name of a PCI function", bdf);
 	}
@@ -359,7 +318,7 @@ static void find_bdf(struct vdb_device *device)
 	while (fgets(line, sizeof(line), info)) {
 		line[strcspn(line, "\n")] = '\0';
 		if (!strncmp(line, "vfio-device-syspath:", 20) && strrchr(line, '/') &&
-		    vdb_parse_bdf(strrchr(line, '/') + 1, device->bdf))
+		    bdf_parse(strrchr(line, '/') + 1, device->bdf))
 			break;
 	}
 	fclose(info);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include <fcntl.h>
 
+#include "common/bdf.h"
 #include "internal.h"
 
 /* The file system that every DMABUF is in, whoever exports it. */
@@ -56,7 +57,7 @@ struct vdb_slice *vdb_slice_from_fd(int fd, int event_fd, const char *bdf,
 	slice = calloc(1, sizeof(*slice));
 	if (!slice)
 		return NULL;
-	if (bdf && *bdf && !vdb_parse_bdf(bdf, slice->bdf)) {
+	if (bdf && *bdf && !bdf_parse(bdf, slice->bdf)) {
 		free(slice);
 		errno = EINVAL;
 		return NULL;

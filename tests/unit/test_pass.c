@@ -228,38 +228,6 @@ START_TEST(closed_end)
 }
 END_TEST
 
-START_TEST(names_of_functions)
-{
-	static const struct {
-		const char *text, *bdf;
-	} cases[] = {
-		{ "0000:01:00.0", "0000:01:00.0" },
-		{ "1:2.3", "0000:01:02.3" },
-		{ "ABCD:FF:1F.7", "abcd:ff:1f.7" },
-		{ "10000:e1:00.0", "10000:e1:00.0" },
-		{ "1234567:01:00.0", "1234567:01:00.0" },
-		{ "12345678:01:00.0", NULL },
-		{ "0000:01:20.0", NULL },
-		{ "0000:01:00.8", NULL },
-		{ "0000:01:00", NULL },
-		{ "0000:01:00.0 ", NULL },
-		{ " 0000:01:00.0", NULL },
-		{ "0000:+1:00.0", NULL },
-		{ "0x1:00.0", NULL },
-		{ "../../etc", NULL },
-		{ "", NULL },
-	};
-
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		char bdf[VDB_BDF_SIZE] = "as it was";
-
-		ck_assert_msg(vdb_parse_bdf(cases[i].text, bdf) == !!cases[i].bdf,
-			      "\"%s\"", cases[i].text);
-		ck_assert_str_eq(bdf, cases[i].bdf ?: "as it was");
-	}
-}
-END_TEST
-
 Suite *suite(void)
 {
 	Suite *s = suite_create("pass");
@@ -279,8 +247,5 @@ Suite *suite(void)
 		tcase_add_loop_test(tc, pidfd_is_no_fd_of_the_message, 0, 3);
 	tcase_add_loop_test(tc, no_room_for_the_fds, 0, 2);
 	tcase_add_test(tc, closed_end);
-
-	tc = add_group(s, "names");
-	tcase_add_test(tc, names_of_functions);
 	return s;
 }
