@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "client_internal.h"
+#include "common/fds.h"
 
 static_assert(VDB_ANY_INDEX == VDP_ANY_INDEX, "same number");
 
@@ -84,9 +85,9 @@ void vdb_client_close(struct vdb_client *client)
 
 	if (!client)
 		return;
-	vdb_close(client->epoll);
-	vdb_close(client->pending);
-	vdb_close(client->socket);
+	fd_close(client->epoll);
+	fd_close(client->pending);
+	fd_close(client->socket);
 	while (client->leases)
 		client_forget_lease(client, client->leases);
 	free(client);

@@ -7,11 +7,12 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "client_internal.h"
+#include "common/fds.h"
+#include "common/unix_address.h"
 
 static_assert(__BYTE_ORDER == __LITTLE_ENDIAN, "messages are used as they come");
 
@@ -60,14 +61,11 @@ int client_break_off(struct vdb_client *client, int error, const char *why)
 
 int client_connect_socket(const char *path, uint64_t deadline)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct sockaddr_un address;
 	int fd, ret;
 
-	if (strlen(path) >= sizeof(address.sun_path)) {
-		errno = ENAMETOOLONG;
+	if (unix_address(path, &address))
 		return -1;
-	}
-	strcpy(address.sun_path, path);
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -1;
@@ -83,7 +81,7 @@ int client_connect_socket(const char *path, uint64_t deadline)
 		return fd;
 	if (errno == EAGAIN || errno == EINTR)
 		errno = ETIMEDOUT;
-	vdb_close(fd);
+	fd_close(fd);
 	return -1;
 }
 
@@ -103,10 +101,7 @@ bool client_wait(struct vdb_client *client, short events, uint64_t deadline)
 
 void client_close_fds(struct message *m)
 {
-	for (int i = 0; i < VDP_MAX_FDS; i++) {
-		vdb_close(m->fds[i]);
-		m->fds[i] = -1;
-	}
+	fds_close(m->fds, VDP_MAX_FDS);
 }
 
 bool client_is_text(const char *text, size_t size)
@@ -181,7 +176,7 @@ static int receive_now(struct vdb_client *client, struct message *m)
 	memset(m->bytes, 0, sizeof(m->bytes));
 	/* Reported once if the broker closed without reading all; what it sent comes next. */
 	do {
-		size = vdb_receive_fds(client->socket, m->bytes, sizeof(m->bytes), m->fds,
+		size = fds_receive(client->socket, m->bytes, sizeof(m->bytes), m->fds,
 				       VDP_MAX_FDS, MSG_DONTWAIT, &m->lost);
 	} while (size < 0 && errno == ECONNRESET);
 	if (size < 0 && errno == EAGAIN)

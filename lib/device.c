@@ -16,16 +16,8 @@
 #include <unistd.h>
 
 #include "common/bdf.h"
+#include "common/fds.h"
 #include "internal.h"
-
-void vdb_close(int fd)
-{
-	int error = errno;
-
-	if (fd >= 0)
-		close(fd);
-	errno = error;
-}
 
 static_assert(VDB_BDF_SIZE == BDF_SIZE, "same size");
 
@@ -224,9 +216,9 @@ static bool parse_uuid(const char *text, uint8_t bytes[16])
 
 static void close_all(struct vdb_device *device)
 {
-	vdb_close(device->fd);
-	vdb_close(device->group);
-	vdb_close(device->iommu);
+	fd_close(device->fd);
+	fd_close(device->group);
+	fd_close(device->iommu);
 	device->fd = device->group = device->iommu = -1;
 }
 

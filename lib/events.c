@@ -7,6 +7,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "common/fds.h"
 #include "internal.h"
 
 /* Of a buffer by its fd, or, if that is -1, by its id; of the device if that is 0. */
@@ -54,7 +55,7 @@ int vdb_slice_watch(const struct vdb_device *device, struct vdb_slice *slice)
 
 	if (fd < 0)
 		return -1;
-	vdb_close(slice->event_fd);
+	fd_close(slice->event_fd);
 	slice->event_fd = fd;
 	return 0;
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
+#include "common/fds.h"
 #include "internal.h"
 
 static int set_memattr(const struct vdb_device *device, int fd, uint32_t memattr)
@@ -81,7 +82,7 @@ int vdb_device_export_sized(const struct vdb_device *device, unsigned int bar,
 	/* With core_export it is none of the driver's own buffers, which is EINVAL. */
 	if (errno == EINVAL)
 		errno = EOPNOTSUPP;
-	vdb_close(fd);
+	fd_close(fd);
 	return -1;
 }
 
@@ -109,12 +110,12 @@ struct vdb_slice *vdb_slice_export(const struct vdb_device *device,
 						     VFIO_DMABUF_MEMATTR_NC)) {
 		if (errno == EINVAL)
 			errno = EOPNOTSUPP;
-		vdb_close(fd);
+		fd_close(fd);
 		return NULL;
 	}
 	slice = vdb_slice_from_fd(fd, -1, device->bdf, bar, ranges[0].offset, flags);
 	if (!slice)
-		vdb_close(fd);
+		fd_close(fd);
 	return slice;
 }
 

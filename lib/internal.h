@@ -45,27 +45,10 @@ bool vdb_is_size(size_t size, size_t first);
 /* Fills in the caller's struct of @size bytes from ours of @known bytes. */
 void vdb_fill(void *to, size_t size, const void *from, size_t known);
 
-/* Closes an fd, unless it is -1, and keeps errno. */
-void vdb_close(int fd);
-
 /* An event fd of a buffer, by its DMABUF fd; or -1. */
 int vdb_watch_fd(const struct vdb_device *device, int dmabuf_fd);
 
 /* The buffer behind a DMABUF fd; 0 or -1. */
 int vdb_describe_fd(const struct vdb_device *device, int fd, struct vdb_buffer *buffer);
-
-/*
- * sendmsg() and recvmsg() of one message with fds.  All that are received are
- * in @fds, -1 behind them; more than @max are closed and make it EPROTO, as do
- * fds without a byte of data.  0: the other end is closed.
- *
- * @lost: the data is there, but not all fds could be opened, so none is: this
- * process has as many as it may (or a security module forbids them, which looks
- * the same).
- */
-int vdb_send_fds(int socket, const void *data, size_t size, const int *fds,
-		 unsigned int nr);
-ssize_t vdb_receive_fds(int socket, void *data, size_t size, int *fds,
-			unsigned int max, int flags, bool *lost);
 
 #endif

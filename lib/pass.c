@@ -1,20 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* Passing slices from process to process, and messages with fds in general. */
+/* Passing slices from process to process. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
+#include "common/fds.h"
 #include "internal.h"
 
 #define MAGIC		0x5356	/* "VS" */
 #define VERSION		2
-#define MAX_FDS		8	/* room for those that do not belong */
-
-/* As the kernel has them since Linux 6.5 and 2.6.18; the C library's headers may be older. */
-#define CMSG_PIDFD	4	/* SCM_PIDFD: for a socket with SO_PASSPIDFD */
-#define MAX_LABEL	4096	/* bytes of SCM_SECURITY: for one with SO_PASSSEC */
 
 /* In the machine's byte order, as it does not leave the machine. */
 struct slice_message {
@@ -29,118 +23,6 @@ struct slice_message {
 	uint64_t changes;	/* likewise */
 	char bdf[VDB_BDF_SIZE];
 };
-
-int vdb_send_fds(int socket, const void *data, size_t size, const int *fds,
-		 unsigned int nr)
-{
-	union {
-		struct cmsghdr align;
-		char space[CMSG_SPACE(MAX_FDS * sizeof(int))];
-	} control = { 0 };
-	struct iovec iov = { .iov_base = (void *)data, .iov_len = size };
-	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
-	ssize_t sent;
-
-	if (nr) {
-		struct cmsghdr *header;
-
-		message.msg_control = &control;
-		message.msg_controllen = CMSG_SPACE(nr * sizeof(int));
-		header = CMSG_FIRSTHDR(&message);
-		header->cmsg_level = SOL_SOCKET;
-		header->cmsg_type = SCM_RIGHTS;
-		header->cmsg_len = CMSG_LEN(nr * sizeof(int));
-		memcpy(CMSG_DATA(header), fds, nr * sizeof(int));
-	}
-	do {
-		sent = sendmsg(socket, &message, MSG_NOSIGNAL);
-	} while (sent < 0 && errno == EINTR);
-	if (sent < 0)
-		return -1;
-	if ((size_t)sent != size) {
-		errno = EMSGSIZE;
-		return -1;
-	}
-	return 0;
-}
-
-/*
- * Takes all fds out of a message: the number of those that were sent, of which those
- * that fit are put into @fds.  A pidfd was not sent: the kernel adds it if the caller's
- * socket has SO_PASSPIDFD, and the library has no use for it.
- */
-static unsigned int take_fds(struct msghdr *message, int *fds, unsigned int max)
-{
-	unsigned int nr = 0;
-
-	for (struct cmsghdr *header = CMSG_FIRSTHDR(message); header;
-	     header = CMSG_NXTHDR(message, header)) {
-		size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-		bool rights = header->cmsg_type == SCM_RIGHTS;
-
-		if (header->cmsg_level != SOL_SOCKET || (!rights && header->cmsg_type != CMSG_PIDFD))
-			continue;
-		for (size_t i = 0; i < count; i++) {
-			int fd;
-
-			memcpy(&fd, CMSG_DATA(header) + i * sizeof(int), sizeof(fd));
-			if (rights && nr < max)
-				fds[nr] = fd;
-			else
-				vdb_close(fd);
-			nr += rights;
-		}
-	}
-	return nr;
-}
-
-ssize_t vdb_receive_fds(int socket, void *data, size_t size, int *fds,
-			unsigned int max, int flags, bool *lost)
-{
-	union {
-		struct cmsghdr align;
-		/*
-		 * What the caller's socket is set to get comes beside the fds: credentials,
-		 * a security label and a pidfd.  Without room for them fds would be lost.
-		 */
-		char space[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(MAX_LABEL) +
-			   CMSG_SPACE(MAX_FDS * sizeof(int)) + CMSG_SPACE(sizeof(int))];
-	} control;
-	struct iovec iov = { .iov_base = data, .iov_len = size };
-	struct msghdr message = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = &control,
-		.msg_controllen = sizeof(control),
-	};
-	unsigned int nr;
-	ssize_t got;
-	bool bad;
-
-	for (unsigned int i = 0; i < max; i++)
-		fds[i] = -1;
-	do {
-		got = recvmsg(socket, &message, flags | MSG_CMSG_CLOEXEC);
-	} while (got < 0 && errno == EINTR);
-	if (got < 0)
-		return -1;
-	nr = take_fds(&message, fds, max);
-	/* There was room for more than @max, so it is not that which was missing. */
-	*lost = message.msg_flags & MSG_CTRUNC && nr <= max;
-	/* One without a byte would be taken for the end, and its fds forgotten. */
-	bad = nr > max || message.msg_flags & MSG_TRUNC || (!got && nr);
-	if (bad || *lost) {
-		for (unsigned int i = 0; i < max; i++) {
-			vdb_close(fds[i]);
-			fds[i] = -1;
-		}
-	}
-	if (bad) {
-		errno = EPROTO;
-		return -1;
-	}
-	return got;
-}
 
 int vdb_slice_send(int socket, const struct vdb_device *device, const struct vdb_slice *slice)
 {
@@ -167,8 +49,8 @@ int vdb_slice_send(int socket, const struct vdb_device *device, const struct vdb
 		message.state = VDB_STATE_LIVE;
 		message.changes = 0;
 	}
-	ret = vdb_send_fds(socket, &message, sizeof(message), fds, 1 + message.watched);
-	vdb_close(own);
+	ret = fds_send(socket, &message, sizeof(message), fds, 1 + message.watched, 0);
+	fd_close(own);
 	return ret;
 }
 
@@ -206,7 +88,7 @@ struct vdb_slice *vdb_slice_receive(int socket)
 	struct vdb_slice *slice;
 	bool lost;
 	int fds[2];
-	ssize_t size = vdb_receive_fds(socket, &message, sizeof(message), fds, 2, 0, &lost);
+	ssize_t size = fds_receive(socket, &message, sizeof(message), fds, 2, 0, &lost);
 
 	if (size < 0)
 		return NULL;
@@ -216,8 +98,7 @@ struct vdb_slice *vdb_slice_receive(int socket)
 	}
 	slice = slice_of(&message, size, fds);
 	if (!slice) {
-		vdb_close(fds[0]);
-		vdb_close(fds[1]);
+		fds_close(fds, 2);
 		errno = EPROTO;
 	}
 	return slice;

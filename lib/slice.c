@@ -10,6 +10,7 @@
 #include <fcntl.h>
 
 #include "common/bdf.h"
+#include "common/fds.h"
 #include "internal.h"
 
 /* The file system that every DMABUF is in, whoever exports it. */
@@ -77,8 +78,8 @@ void vdb_slice_free(struct vdb_slice *slice)
 
 	if (!slice)
 		return;
-	vdb_close(slice->fd);
-	vdb_close(slice->event_fd);
+	fd_close(slice->fd);
+	fd_close(slice->event_fd);
 	free(slice);
 	errno = error;
 }

@@ -8,12 +8,14 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <time.h>
-#include <unistd.h>
 
+#include "common/fds.h"
 #include "connections.h"
 #include "identity.h"
 #include "listener.h"
 #include "socket.h"
+
+#define MAX_FDS	2	/* that a message carries */
 
 struct connection {
 	uint64_t id;			/* first: the table's key */
@@ -28,7 +30,7 @@ struct connection {
 	/* In hand, if flow.in_hand. */
 	size_t size;
 	unsigned int nr_fds;
-	int fds[SOCKET_MAX_FDS];
+	int fds[MAX_FDS];
 	unsigned char data[PACKET_MAX];
 };
 
@@ -106,16 +108,13 @@ static void log_drop(struct connection *connection, const char *why)
 
 static void close_fds(struct connection *connection)
 {
-	for (unsigned int i = 0; i < connection->nr_fds; i++)
-		close(connection->fds[i]);
+	fds_close(connection->fds, connection->nr_fds);
 	connection->nr_fds = 0;
 }
 
 static void stop_watching_death(struct connection *connection)
 {
-	if (connection->pidfd >= 0)
-		close(connection->pidfd);
-	connection->pidfd = -1;
+	fds_close(&connection->pidfd, 1);
 }
 
 /* The connection stays in the table and on its account until it is closed. */
@@ -187,8 +186,8 @@ static bool has_no_reader(int error)
 /* The kernel may have too many fds in flight.  The client can be notified of that. */
 static void send_in_hand(struct connection *connection)
 {
-	bool sent = !socket_send(connection->fd, connection->data, connection->size,
-				 connection->fds, connection->nr_fds);
+	bool sent = !fds_send(connection->fd, connection->data, connection->size,
+			      connection->fds, connection->nr_fds, MSG_DONTWAIT);
 	bool lost = !sent && (!connection->nr_fds || has_no_reader(errno));
 
 	flow_sent(&connection->flow, sent);
@@ -506,7 +505,7 @@ bool connections_reply(struct connections *connections, uint64_t client,
 
 	if (!connection || !flow_has_room(&connection->flow))
 		return false;
-	if (!socket_send(connection->fd, data, size, NULL, 0)) {
+	if (!fds_send(connection->fd, data, size, NULL, 0, MSG_DONTWAIT)) {
 		flow_answered(&connection->flow);
 		return true;
 	}
@@ -519,9 +518,9 @@ void connections_send(struct connections *connections, uint64_t client, const vo
 {
 	struct connection *connection = find(connections, client);
 
-	if (!connection || connection->flow.in_hand || size > PACKET_MAX || nr > SOCKET_MAX_FDS) {
+	if (!connection || connection->flow.in_hand || size > PACKET_MAX || nr > MAX_FDS) {
 		for (unsigned int i = 0; i < nr; i++)
-			close(fds[i]);
+			fd_close(fds[i]);
 		return;
 	}
 	memcpy(connection->data, data, size);

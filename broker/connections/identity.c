@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
+#include "common/fds.h"
 #include "identity.h"
 #include "peer_owner.h"
 
@@ -115,9 +115,7 @@ int identity_of_peer(int socket, struct identity *who, int *pidfd, uint64_t *own
 	*pidfd = -1;
 	if (!read_identity(socket, who, pidfd, owner))
 		return 0;
-	if (*pidfd >= 0)
-		close(*pidfd);
-	*pidfd = -1;
+	fds_close(pidfd, 1);
 	identity_free(who);
 	return -1;
 }

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <fcntl.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
+#include "common/fds.h"
+#include "common/unix_address.h"
 #include "listener.h"
 #include "socket.h"
 
@@ -24,14 +24,11 @@ static bool is_socket(const char *path)
 
 int listener_make_socket(const char *path, int type)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct sockaddr_un address;
 	int fd;
 
-	if (strlen(path) >= sizeof(address.sun_path)) {
-		errno = ENAMETOOLONG;
+	if (unix_address(path, &address))
 		return -1;
-	}
-	strcpy(address.sun_path, path);
 	fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -1;
@@ -39,10 +36,7 @@ int listener_make_socket(const char *path, int type)
 	    is_socket(path))
 		unlink(path);
 	if (bind(fd, (void *)&address, sizeof(address)) || listen(fd, SOMAXCONN)) {
-		int error = errno;
-
-		close(fd);
-		errno = error;
+		fd_close(fd);
 		return -1;
 	}
 	return fd;

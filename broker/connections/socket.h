@@ -8,8 +8,6 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define SOCKET_MAX_FDS	2
-
 /*
  * Fds that a peer has sent are not received, but closed with the packet; if that is for the
  * last time, closing can wait for as long as the peer likes (a TCP socket with SO_LINGER).
@@ -29,8 +27,6 @@ int socket_prepare(int fd, uint64_t *cookie);
 ssize_t socket_peek(int fd, void *data, size_t room, bool *flawed);
 /* Takes the next packet out of the socket. */
 void socket_take_out(int fd);
-/* -1 with errno. */
-int socket_send(int fd, const void *data, size_t size, const int *fds, unsigned int nr);
 /* Bytes that the kernel charges for what the peer has not read. */
 uint32_t socket_unread(int fd);
 /* Closes a socket that was accepted or listens, whatever is still to be received. */

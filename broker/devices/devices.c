@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "common/fds.h"
 #include "devices.h"
 #include "unsent.h"
 #include "worker.h"
@@ -134,11 +134,8 @@ static void discard(struct devices *devices, struct job *job)
 	if (job->unsent)
 		unsent_drop(&devices->unsents, job->unsent);
 	job->unsent = NULL;
-	if (job->request >= 0)
-		close(job->request);
-	if (job->events >= 0)
-		close(job->events);
-	job->request = job->events = -1;
+	fds_close(&job->request, 1);
+	fds_close(&job->events, 1);
 }
 
 void devices_free(struct devices *devices)

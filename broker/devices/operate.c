@@ -11,6 +11,7 @@
 #include <vfio-dmabuf.h>
 
 #include "actions.h"
+#include "common/fds.h"
 #include "operate.h"
 #include "unsent.h"
 
@@ -25,18 +26,11 @@ static bool failed(struct job *job, const char *format, ...)
 	return false;
 }
 
-static void close_fd(int *fd)
-{
-	if (*fd >= 0)
-		close(*fd);
-	*fd = -1;
-}
-
 void operate_leave(struct held *held)
 {
 	vdb_device_close(held->device);
 	held->device = NULL;
-	close_fd(&held->stored);
+	fds_close(&held->stored, 1);
 }
 
 static bool revoke_one(const struct vdb_buffer *buffer, void *device)
@@ -80,7 +74,7 @@ static int watch_requests(const struct vdb_device *device)
 	};
 
 	if (request.fd >= 0 && ioctl(vdb_device_fd(device), VFIO_DEVICE_SET_IRQS, &request))
-		close_fd(&request.fd);
+		fds_close(&request.fd, 1);
 	return request.fd;
 }
 
@@ -210,8 +204,8 @@ static bool open_or_close(struct held *held, struct job *job)
 {
 	if (open_device(held, job))
 		return true;
-	close_fd(&job->request);
-	close_fd(&job->events);
+	fds_close(&job->request, 1);
+	fds_close(&job->events, 1);
 	close_device(held);
 	return false;
 }

@@ -15,6 +15,7 @@
 #include <vfio-dmabuf.h>
 
 #include "client_internal.h"
+#include "common/fds.h"
 #include "parse.h"
 #include "protocol/decode.h"
 #include "targets.h"
@@ -157,7 +158,7 @@ static void send_to_client(int socket, const uint8_t *data, size_t size, int fil
 	int fds[] = { file, file, file, file };
 
 	/* As many as there is room for. */
-	if (!nr || vdb_send_fds(socket, data, size, fds, nr))
+	if (!nr || fds_send(socket, data, size, fds, nr, 0))
 		send(socket, data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 

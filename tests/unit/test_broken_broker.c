@@ -24,6 +24,7 @@
 #include <unistd.h>
 #include <vfio-dmabuf-protocol.h>
 
+#include "common/fds.h"
 #include "internal.h"
 #include "suite.h"
 
@@ -104,7 +105,7 @@ static void say(int fd, const void *message, size_t size, unsigned int nr_fds)
 {
 	int fds[] = { file, file, file, file };
 
-	vdb_send_fds(fd, message, size, fds, nr_fds);
+	fds_send(fd, message, size, fds, nr_fds, 0);
 }
 
 static union request ask(int fd, uint32_t type)

@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/fds.h"
 #include "peer.h"
 #include "server.h"
 #include "suite.h"
@@ -434,24 +435,10 @@ END_TEST
 
 static int send_packet(int fd, size_t size, unsigned int nr_fds)
 {
-	union {
-		struct cmsghdr align;
-		char space[CMSG_SPACE(8 * sizeof(int))];
-	} control = { 0 };
+	const int fds[FDS_MAX] = { fd, fd, fd, fd, fd, fd, fd, fd };
 	char data[2000] = "p";
-	struct iovec iov = { data, size };
-	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
 
-	if (nr_fds) {
-		message.msg_control = &control;
-		message.msg_controllen = CMSG_SPACE(nr_fds * sizeof(int));
-		control.align.cmsg_level = SOL_SOCKET;
-		control.align.cmsg_type = SCM_RIGHTS;
-		control.align.cmsg_len = CMSG_LEN(nr_fds * sizeof(int));
-		for (unsigned int i = 0; i < nr_fds; i++)
-			((int *)CMSG_DATA(&control.align))[i] = fd;
-	}
-	return sendmsg(fd, &message, MSG_NOSIGNAL) == (ssize_t)size ? 0 : -1;
+	return fds_send(fd, data, size, fds, nr_fds, 0);
 }
 
 /* Another process of the server's user, that has as many in flight as the server may have. */
@@ -633,22 +620,6 @@ static int lingering(int ends[2])
 	return fd;
 }
 
-static int send_fd(int to, size_t size, int fd)
-{
-	union {
-		struct cmsghdr align;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control = { .align = { CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS } };
-	char data[16] = "";
-	struct iovec iov = { data, size };
-	const struct msghdr message = {
-		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control),
-	};
-
-	memcpy(CMSG_DATA(&control.align), &fd, sizeof(fd));
-	return sendmsg(to, &message, MSG_NOSIGNAL) < 0 ? -1 : 0;
-}
-
 /* What the server does not receive it closes, and closing can take as long as the sender likes. */
 START_TEST(fds_that_close_slowly)
 {
@@ -665,8 +636,8 @@ START_TEST(fds_that_close_slowly)
 	if (_i == 1)
 		ck_assert_int_eq(peer_send(bad, "", 0), 0);
 	if (_i == 2)
-		ck_assert_int_eq(send_fd(bad, 0, fd), 0);
-	ck_assert_int_eq(send_fd(bad, 1, slow), 0);
+		ck_assert_int_eq(fds_send(bad, "", 0, &fd, 1, 0), 0);
+	ck_assert_int_eq(fds_send(bad, "", 1, &slow, 1, 0), 0);
 	close(slow);
 	close(bad);
 	ck_assert_int_eq(kill(server.pid, SIGCONT), 0);

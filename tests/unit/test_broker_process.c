@@ -20,6 +20,7 @@
 #include <unistd.h>
 #include <vfio-dmabuf.h>
 
+#include "common/fds.h"
 #include "suite.h"
 
 #define WAIT_MS		30000
@@ -324,18 +325,9 @@ static unsigned int nr_fds(void)
 
 static void send_with_fd(int to, int fd)
 {
-	union {
-		struct cmsghdr align;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control = { .align = { CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS } };
 	char data[16] = "", answer[512];
-	struct iovec iov = { data, sizeof(data) };
-	const struct msghdr message = {
-		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control),
-	};
 
-	memcpy(CMSG_DATA(&control.align), &fd, sizeof(fd));
-	ck_assert_int_eq(sendmsg(to, &message, 0), sizeof(data));
+	ck_assert_int_eq(fds_send(to, data, sizeof(data), &fd, 1, 0), 0);
 	/* That it is wrong, and then the end. */
 	ck_assert_int_gt(recv(to, answer, sizeof(answer), 0), 0);
 	ck_assert_int_eq(recv(to, answer, sizeof(answer), 0), 0);

@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/fds.h"
 #include "internal.h"
 #include "suite.h"
 
@@ -67,7 +68,7 @@ static void check_refused(const void *message, size_t size, unsigned int nr)
 
 	for (unsigned int i = 0; i < nr; i++)
 		fds[i] = some_file();
-	ck_assert_works(vdb_send_fds(ends[1], message, size, fds, nr));
+	ck_assert_works(fds_send(ends[1], message, size, fds, nr, 0));
 	for (unsigned int i = 0; i < nr; i++)
 		close(fds[i]);
 
@@ -140,8 +141,8 @@ START_TEST(credentials_leave_room_for_fds)
 	bool lost;
 
 	ck_assert_works(setsockopt(ends[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)));
-	ck_assert_works(vdb_send_fds(ends[1], &good, sizeof(good), fds, 2));
-	ck_assert_int_eq(vdb_receive_fds(ends[0], &got, sizeof(got), fds, 2, 0, &lost), sizeof(got));
+	ck_assert_works(fds_send(ends[1], &good, sizeof(good), fds, 2, 0));
+	ck_assert_int_eq(fds_receive(ends[0], &got, sizeof(got), fds, 2, 0, &lost), sizeof(got));
 	ck_assert(!lost);
 	ck_assert_int_ge(fds[0], 0);
 	ck_assert_int_ge(fds[1], 0);
@@ -184,9 +185,9 @@ START_TEST(pidfd_is_no_fd_of_the_message)
 	pass_pidfds();
 	ck_assert_works(setsockopt(ends[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)));
 	ck_assert_works(setsockopt(ends[0], SOL_SOCKET, SO_PASSSEC, &on, sizeof(on)));
-	ck_assert_works(vdb_send_fds(ends[1], &good, sizeof(good), fds, _i));
+	ck_assert_works(fds_send(ends[1], &good, sizeof(good), fds, _i, 0));
 	before = next_fd();
-	ck_assert_int_eq(vdb_receive_fds(ends[0], &got, sizeof(got), fds, 2, 0, &lost), sizeof(got));
+	ck_assert_int_eq(fds_receive(ends[0], &got, sizeof(got), fds, 2, 0, &lost), sizeof(got));
 	ck_assert(!lost);
 	ck_assert_int_eq(fds[0] >= 0, _i >= 1);
 	ck_assert_int_eq(fds[1] >= 0, _i >= 2);
@@ -202,8 +203,8 @@ START_TEST(no_room_for_the_fds)
 	struct rlimit limit, before;
 	int fds[2] = { some_file(), some_file() }, next = next_fd();
 
-	ck_assert_works(vdb_send_fds(ends[1], &good, sizeof(good), fds, 2));
-	ck_assert_works(vdb_send_fds(ends[1], &good, sizeof(good), fds, 2));
+	ck_assert_works(fds_send(ends[1], &good, sizeof(good), fds, 2, 0));
+	ck_assert_works(fds_send(ends[1], &good, sizeof(good), fds, 2, 0));
 	ck_assert_works(getrlimit(RLIMIT_NOFILE, &before));
 	limit = before;
 	limit.rlim_cur = next + _i;

@@ -13,6 +13,7 @@
 #include <vfio-dmabuf.h>
 
 #include "client.h"
+#include "common/fds.h"
 #include "device.h"
 #include "edu.h"
 #include "owner.h"
@@ -172,25 +173,11 @@ static struct wire wire_of(const struct vdb_slice *slice)
 /* Whether the message is taken for a slice, if a real DMABUF comes with it. */
 static bool believed(struct wire wire, int fd)
 {
-	union {
-		struct cmsghdr align;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control = { 0 };
-	struct iovec iov = { &wire, sizeof(wire) };
-	struct msghdr message = {
-		.msg_iov = &iov, .msg_iovlen = 1,
-		.msg_control = &control, .msg_controllen = sizeof(control),
-	};
-	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
 	struct vdb_slice *slice;
 	int ends[2], next;
 
-	header->cmsg_level = SOL_SOCKET;
-	header->cmsg_type = SCM_RIGHTS;
-	header->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(header), &fd, sizeof(fd));
 	ck_assert_works(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends));
-	ck_assert_int_eq(sendmsg(ends[0], &message, 0), sizeof(wire));
+	ck_assert_works(fds_send(ends[0], &wire, sizeof(wire), &fd, 1, 0));
 	next = dup(0);
 	close(next);
 	errno = 0;

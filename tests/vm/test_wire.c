@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "broker.h"
+#include "common/fds.h"
 #include "crash.h"
 #include "lender.h"
 #include "manager.h"
@@ -164,16 +165,6 @@ END_TEST
 START_TEST(fds_in_requests_are_not_taken)
 {
 	struct vdp_plain list = { .header = { .type = VDP_LIST_SLICES, .serial = 5 } };
-	union {
-		struct cmsghdr align;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control = { 0 };
-	struct iovec iov = { &list, sizeof(list) };
-	struct msghdr message = {
-		.msg_iov = &iov, .msg_iovlen = 1,
-		.msg_control = &control, .msg_controllen = sizeof(control),
-	};
-	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
 	int other = raw_connect_greeted(), fd, pipes[2];
 	char answer[VDP_MAX_MESSAGE];
 	unsigned int before;
@@ -183,11 +174,7 @@ START_TEST(fds_in_requests_are_not_taken)
 	before = count_fds(lender);
 	fd = raw_connect_greeted();
 	ck_assert_works(pipe(pipes));
-	header->cmsg_level = SOL_SOCKET;
-	header->cmsg_type = SCM_RIGHTS;
-	header->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(header), &pipes[1], sizeof(int));
-	ck_assert_int_eq(sendmsg(fd, &message, 0), sizeof(list));
+	ck_assert_works(fds_send(fd, &list, sizeof(list), &pipes[1], 1, 0));
 	ck_assert_int_eq(error_of(answer, recv(fd, answer, sizeof(answer), 0)), VDP_ERROR_MALFORMED);
 	check_closed(fd);
 	close(pipes[1]);

@@ -11,10 +11,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/fds.h"
 #include "core/client.h"
 #include "core/core.h"
 #include "core/device.h"
-#include "internal.h"
 #include "protocol/decode.h"
 #include "protocol/encode.h"
 #include "protocol/list.h"
@@ -75,7 +75,7 @@ static void transmit(const struct packet *packet, uint64_t client)
 	int fds[] = { shell.file, shell.file };
 
 	if (connection)
-		vdb_send_fds(connection->fd, packet->bytes, packet->size, fds, packet->nr_fds);
+		fds_send(connection->fd, packet->bytes, packet->size, fds, packet->nr_fds, 0);
 }
 
 static void on_effect(void *unused, const struct effect *effect)
