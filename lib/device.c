@@ -17,6 +17,7 @@
 
 #include "common/bdf.h"
 #include "common/fds.h"
+#include "common/uuid.h"
 #include "internal.h"
 
 static_assert(VDB_BDF_SIZE == BDF_SIZE, "same size");
@@ -195,25 +196,6 @@ static int open_group(struct vdb_device *device, const char *token, char *error)
 	return device->fd < 0 ? failed_at(error, path) : 0;
 }
 
-/* The bytes of a UUID, in the order of its text. */
-static bool parse_uuid(const char *text, uint8_t bytes[16])
-{
-	static const char form[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
-	size_t i, digits = 0;
-
-	for (i = 0; form[i]; i++) {
-		char digit[] = { text[i], '\0' };
-
-		if (form[i] == '-' ? text[i] != '-' : !text[i] || !strchr("0123456789abcdefABCDEF", text[i]))
-			return false;
-		if (form[i] == '-')
-			continue;
-		bytes[digits / 2] = bytes[digits / 2] << 4 | (uint8_t)strtoul(digit, NULL, 16);
-		digits++;
-	}
-	return !text[i];
-}
-
 static void close_all(struct vdb_device *device)
 {
 	fd_close(device->fd);
@@ -230,7 +212,7 @@ static int open_any(struct vdb_device *device, const char *token, char *error)
 	char path[300];
 	int first;
 
-	if (token && !parse_uuid(token, bytes)) {
+	if (token && !uuid_bytes(token, bytes)) {
 		errno = EINVAL;
 		return failed(error, "the token \"%s\" is not a UUID", token);
 	}
