@@ -54,11 +54,6 @@ dev_t device_number(const char *path)
 	return makedev(major, minor);
 }
 
-void function_path(const char *bdf, const char *file, char *path, size_t size)
-{
-	snprintf(path, size, "/sys/bus/pci/devices/%s/%s", bdf, file);
-}
-
 int function_get(const char *bdf, const char *file, char *text, size_t size)
 {
 	char path[256];
@@ -73,24 +68,6 @@ int function_put(const char *bdf, const char *file, const char *text)
 
 	function_path(bdf, file, path, sizeof(path));
 	return file_put(path, text);
-}
-
-bool function_link(const char *bdf, const char *link, char *name, size_t size)
-{
-	char path[256], target[512];
-	const char *base;
-	ssize_t length;
-
-	function_path(bdf, link, path, sizeof(path));
-	length = readlink(path, target, sizeof(target) - 1);
-	if (length < 0)
-		return false;
-	target[length] = '\0';
-	base = strrchr(target, '/') ? strrchr(target, '/') + 1 : target;
-	if (strlen(base) >= size)
-		return false;
-	strcpy(name, base);
-	return true;
 }
 
 static unsigned int get_hex(const char *bdf, const char *file)

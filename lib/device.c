@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The device: opened through VFIO or taken over as an fd, and what it has. */
 #include <assert.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/iommufd.h>
@@ -16,8 +15,11 @@
 #include <unistd.h>
 
 #include "common/bdf.h"
+#include "common/fdinfo.h"
 #include "common/fds.h"
+#include "common/function.h"
 #include "common/uuid.h"
+#include "common/vfio_nodes.h"
 #include "internal.h"
 
 static_assert(VDB_BDF_SIZE == BDF_SIZE, "same size");
@@ -63,53 +65,6 @@ static int open_node(int *fd, const char *path, char *error)
 	if (errno == EPERM)
 		errno = EACCES;
 	return -1;
-}
-
-/* Last part of a link of the device in sysfs. */
-static bool sysfs_link(const char *bdf, const char *name, char *last, size_t size)
-{
-	char path[128], target[512];
-	const char *base;
-	ssize_t length;
-
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/%s", bdf, name);
-	length = readlink(path, target, sizeof(target) - 1);
-	if (length < 0)
-		return false;
-	target[length] = '\0';
-	base = strrchr(target, '/') ? strrchr(target, '/') + 1 : target;
-	if (strlen(base) >= size)
-		return false;
-	strcpy(last, base);
-	return true;
-}
-
-/* It exists, or in a directory that cannot be searched, where it may exist. */
-static bool may_exist(const char *path)
-{
-	return !access(path, F_OK) || errno == EACCES;
-}
-
-/* The node, or false if the kernel has no character devices for VFIO devices. */
-static bool find_cdev(const char *bdf, char *path, size_t size)
-{
-	char name[128];
-	struct dirent *entry;
-	bool found = false;
-	DIR *dir;
-
-	snprintf(name, sizeof(name), "/sys/bus/pci/devices/%s/vfio-dev", bdf);
-	dir = opendir(name);
-	if (!dir)
-		return false;
-	while (!found && (entry = readdir(dir))) {
-		if (entry->d_name[0] == '.')
-			continue;
-		snprintf(path, size, "/dev/vfio/devices/%s", entry->d_name);
-		found = may_exist(path);
-	}
-	closedir(dir);
-	return found && may_exist("/dev/iommu");
 }
 
 /*
@@ -165,16 +120,15 @@ static int open_cdev(struct vdb_device *device, const char *path, const uint8_t 
 	return 0;
 }
 
-static int open_group(struct vdb_device *device, const char *token, char *error)
+static int open_group(struct vdb_device *device, const char *path, const char *token, char *error)
 {
 	struct vfio_group_status status = { .argsz = sizeof(status) };
-	char group[32], path[64], name[80];
+	char name[80];
 
-	if (!sysfs_link(device->bdf, "iommu_group", group, sizeof(group))) {
+	if (!*path) {
 		errno = ENOENT;
 		return failed(error, "%s is in no IOMMU group", device->bdf);
 	}
-	snprintf(path, sizeof(path), "/dev/vfio/%s", group);
 	if (open_node(&device->group, path, error) ||
 	    open_node(&device->iommu, "/dev/vfio/vfio", error))
 		return -1;
@@ -208,17 +162,18 @@ static void close_all(struct vdb_device *device)
 static int open_any(struct vdb_device *device, const char *token, char *error)
 {
 	uint8_t bytes[16] = { 0 };
+	struct vfio_nodes nodes;
 	bool not_open;
-	char path[300];
 	int first;
 
 	if (token && !uuid_bytes(token, bytes)) {
 		errno = EINVAL;
 		return failed(error, "the token \"%s\" is not a UUID", token);
 	}
-	if (!find_cdev(device->bdf, path, sizeof(path)))
-		return open_group(device, token, error);
-	if (!open_cdev(device, path, token ? bytes : NULL, error))
+	vfio_nodes_find(device->bdf, &nodes);
+	if (!vfio_nodes_has_device(&nodes))
+		return open_group(device, nodes.group, token, error);
+	if (!open_cdev(device, nodes.device, token ? bytes : NULL, error))
 		return 0;
 	/*
 	 * This user may be allowed to open the group, if not the cdev or /dev/iommu.
@@ -229,7 +184,7 @@ static int open_any(struct vdb_device *device, const char *token, char *error)
 	if (!not_open && first != EOPNOTSUPP)
 		return -1;
 	close_all(device);
-	if (!open_group(device, token, error))
+	if (!open_group(device, nodes.group, token, error))
 		return 0;
 	if (errno == ENOENT)
 		errno = first;
@@ -253,7 +208,7 @@ static int open_function(struct vdb_device *device, const char *bdf, const char 
 		errno = EINVAL;
 		return failed(error, "\"%s\" is not the name of a PCI function", bdf);
 	}
-	if (!sysfs_link(device->bdf, "driver", driver, sizeof(driver))) {
+	if (!function_link(device->bdf, "driver", driver, sizeof(driver))) {
 		errno = ENOENT;
 		return failed(error, "%s does not exist or has no driver", device->bdf);
 	}
@@ -279,29 +234,11 @@ struct vdb_device *vdb_device_open(const char *bdf, const char *vf_token,
 	return NULL;
 }
 
-/* Kernels since 6.17 tell which device an fd is. */
-static void find_bdf(struct vdb_device *device)
-{
-	char path[64], line[512];
-	FILE *info;
-
-	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", device->fd);
-	info = fopen(path, "re");
-	if (!info)
-		return;
-	while (fgets(line, sizeof(line), info)) {
-		line[strcspn(line, "\n")] = '\0';
-		if (!strncmp(line, "vfio-device-syspath:", 20) && strrchr(line, '/') &&
-		    bdf_parse(strrchr(line, '/') + 1, device->bdf))
-			break;
-	}
-	fclose(info);
-}
-
 struct vdb_device *vdb_device_from_fd(int device_fd)
 {
 	struct vfio_device_info info = { .argsz = sizeof(info) };
 	struct vdb_device *device;
+	char number[16];
 
 	if (ioctl(device_fd, VFIO_DEVICE_GET_INFO, &info))
 		return NULL;
@@ -313,7 +250,8 @@ struct vdb_device *vdb_device_from_fd(int device_fd)
 	if (!device)
 		return NULL;
 	device->fd = device_fd;
-	find_bdf(device);
+	snprintf(number, sizeof(number), "%d", device_fd);
+	fdinfo_function("self", number, device->bdf);
 	return device;
 }
 

@@ -12,6 +12,7 @@
 
 #include "actions.h"
 #include "common/fds.h"
+#include "common/function.h"
 #include "operate.h"
 #include "unsent.h"
 
@@ -142,7 +143,7 @@ static bool is_virtual(const char *bdf)
 {
 	char path[64];
 
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/physfn", bdf);
+	function_path(bdf, "physfn", path, sizeof(path));
 	return !access(path, F_OK);
 }
 

@@ -1,8 +1,18 @@
 // SPDX-License-Identifier: MIT
 /* What library, command and broker share. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/bdf.h"
+#include "common/fdinfo.h"
+#include "common/fds.h"
+#include "common/function.h"
+#include "common/unix_address.h"
+#include "common/uuid.h"
+#include "common/vfio_nodes.h"
 #include "suite.h"
 
 START_TEST(names_of_functions)
@@ -36,11 +46,119 @@ START_TEST(names_of_functions)
 }
 END_TEST
 
+START_TEST(uuids)
+{
+	static const char good[] = "3b241101-E2bb-4255-8caf-4136c566a962";
+	static const char *const bad[] = {
+		"", "3b241101", "3b241101-e2bb-4255-8caf-4136c566a96", "3b241101-e2bb-4255-8caf-4136c566a9622",
+		"3b241101-e2bb-4255-8caf 4136c566a962", "3b241101-e2bb-4255-8cafa4136c566a962",
+		"3b24110-1e2bb-4255-8caf-4136c566a962", "3b24110g-e2bb-4255-8caf-4136c566a962",
+		"+b241101-e2bb-4255-8caf-4136c566a962",
+	};
+	static const uint8_t bytes[16] = {
+		0x3b, 0x24, 0x11, 0x01, 0xe2, 0xbb, 0x42, 0x55, 0x8c, 0xaf, 0x41, 0x36, 0xc5, 0x66, 0xa9, 0x62,
+	};
+	uint8_t got[16];
+
+	ck_assert(uuid_bytes(good, got));
+	ck_assert_mem_eq(got, bytes, sizeof(bytes));
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		ck_assert_msg(!uuid_bytes(bad[i], got), "\"%s\"", bad[i]);
+}
+END_TEST
+
+/* The longest path has 107 characters, and a NUL. */
+START_TEST(addresses_of_sockets)
+{
+	char path[sizeof(((struct sockaddr_un *)NULL)->sun_path) + 1];
+	struct sockaddr_un address;
+
+	memset(path, 'a', sizeof(path));
+	path[sizeof(path) - 1] = '\0';
+	errno = 0;
+	ck_assert_int_eq(unix_address(path, &address), -1);
+	ck_assert_int_eq(errno, ENAMETOOLONG);
+	path[sizeof(path) - 2] = '\0';
+	ck_assert_int_eq(unix_address(path, &address), 0);
+	ck_assert_str_eq(address.sun_path, path);
+	ck_assert_int_eq(address.sun_family, AF_UNIX);
+}
+END_TEST
+
+START_TEST(closing_keeps_errno)
+{
+	int fds[3] = { open("/", O_RDONLY), -1, open("/", O_RDONLY) }, first = fds[0], last = fds[2];
+
+	ck_assert_works(first);
+	ck_assert_works(last);
+	errno = ENODEV;
+	fds_close(fds, 3);
+	for (int i = 0; i < 3; i++)
+		ck_assert_int_eq(fds[i], -1);
+	ck_assert_int_eq(fcntl(first, F_GETFD), -1);
+	ck_assert_int_eq(fcntl(last, F_GETFD), -1);
+	errno = ENODEV;
+	fd_close(-1);
+	/* One that cannot be closed. */
+	fd_close(first);
+	ck_assert_int_eq(errno, ENODEV);
+}
+END_TEST
+
+/* A stream passes on a part if the socket is full, which must not look like the whole. */
+START_TEST(part_of_a_message_is_an_error)
+{
+	static char big[1 << 20];
+	int ends[2];
+
+	ck_assert_works(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends));
+	errno = 0;
+	ck_assert_int_eq(fds_send(ends[0], big, sizeof(big), NULL, 0, MSG_DONTWAIT), -1);
+	ck_assert_int_eq(errno, EMSGSIZE);
+	ck_assert_int_eq(fds_send(ends[0], big, sizeof(big), NULL, 0, MSG_DONTWAIT), -1);
+	ck_assert_int_eq(errno, EAGAIN);
+	close(ends[1]);
+	ck_assert_int_eq(fds_send(ends[0], big, 1, NULL, 0, 0), -1);
+	ck_assert_int_eq(errno, EPIPE);
+}
+END_TEST
+
+START_TEST(what_is_no_function)
+{
+	char name[64], path[64], number[16], bdf[BDF_SIZE] = "as it was";
+	struct vfio_nodes nodes;
+	int fd = open("/", O_RDONLY | O_CLOEXEC);
+
+	function_path("0000:01:00.0", "driver", path, sizeof(path));
+	ck_assert_str_eq(path, "/sys/bus/pci/devices/0000:01:00.0/driver");
+	ck_assert(!function_link("ffff:ff:1f.7", "driver", name, sizeof(name)));
+	vfio_nodes_find("ffff:ff:1f.7", &nodes);
+	ck_assert_str_eq(nodes.device, "");
+	ck_assert_str_eq(nodes.group, "");
+	ck_assert(!vfio_nodes_has_device(&nodes));
+	ck_assert_works(fd);
+	snprintf(number, sizeof(number), "%d", fd);
+	ck_assert(!fdinfo_function("self", number, bdf));
+	ck_assert(!fdinfo_function("self", "no number", bdf));
+	ck_assert_str_eq(bdf, "as it was");
+	close(fd);
+}
+END_TEST
+
 Suite *suite(void)
 {
 	Suite *s = suite_create("common");
 	TCase *tc = add_group(s, "functions");
 
 	tcase_add_test(tc, names_of_functions);
+	tcase_add_test(tc, what_is_no_function);
+
+	tc = add_group(s, "text");
+	tcase_add_test(tc, uuids);
+
+	tc = add_group(s, "sockets");
+	tcase_add_test(tc, addresses_of_sockets);
+	tcase_add_test(tc, closing_keeps_errno);
+	tcase_add_test(tc, part_of_a_message_is_an_error);
 	return s;
 }

@@ -34,7 +34,7 @@ static bool has_driver(const char *name, const char *driver)
 {
 	char now[64] = "";
 
-	sysfs_link(lab_bdf(name), "driver", now, sizeof(now));
+	function_link(lab_bdf(name), "driver", now, sizeof(now));
 	return !strcmp(now, driver);
 }
 
@@ -193,8 +193,8 @@ START_TEST(groups_go_together)
 {
 	char group[32], other[32], text[64];
 
-	sysfs_link(lab_bdf("HOT0"), "iommu_group", group, sizeof(group));
-	sysfs_link(lab_bdf("HOT1"), "iommu_group", other, sizeof(other));
+	function_link(lab_bdf("HOT0"), "iommu_group", group, sizeof(group));
+	function_link(lab_bdf("HOT1"), "iommu_group", other, sizeof(other));
 	ck_assert_str_eq(group, other);
 	ck_assert_int_eq(system("modprobe pci-stub"), 0);
 	driver_bind(lab_bdf("HOT1"), "pci-stub");

@@ -427,7 +427,7 @@ START_TEST(doctor_looks_at_permissions)
 	struct stat file;
 
 	if (device_cdev_missing()) {
-		sysfs_link(bdf, "iommu_group", name, sizeof(name));
+		function_link(bdf, "iommu_group", name, sizeof(name));
 		snprintf(path, sizeof(path), "/dev/vfio/%s", name);
 	} else {
 		device_vfio_name(bdf, name, sizeof(name));

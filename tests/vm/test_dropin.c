@@ -75,7 +75,7 @@ static bool bound(const char *bdf)
 {
 	char name[32];
 
-	return sysfs_link(bdf, "driver", name, sizeof(name)) &&
+	return function_link(bdf, "driver", name, sizeof(name)) &&
 	       !strcmp(name, STOCK);
 }
 
@@ -289,7 +289,7 @@ START_TEST(driver_and_module_have_the_name)
 	load("ids=" EDU);
 	ck_assert(bound(bdf));
 	ck_assert_works(access(MODULE, F_OK));
-	ck_assert(sysfs_link(bdf, "driver/module", module, sizeof(module)));
+	ck_assert(function_link(bdf, "driver/module", module, sizeof(module)));
 	ck_assert_str_eq(module, "vfio_pci");
 	snprintf(path, sizeof(path), "/sys/kernel/debug/vfio-pci/%s/buffers", bdf);
 	ck_assert_works(access(path, R_OK));
@@ -307,7 +307,7 @@ START_TEST(unloading_gives_the_devices_back)
 	load("ids=" EDU);
 	ck_assert(bound(bdf));
 	unload();
-	ck_assert(!sysfs_link(bdf, "driver", name, sizeof(name)));
+	ck_assert(!function_link(bdf, "driver", name, sizeof(name)));
 	driver_rebind(bdf);
 }
 END_TEST
@@ -321,7 +321,7 @@ START_TEST(virtual_functions_come_with_their_pf)
 	load("enable_sriov=1");
 	driver_bind(bdf, STOCK);
 	ck_assert_works(sysfs_write(bdf, "sriov_numvfs", "1"));
-	ck_assert(sysfs_link(bdf, "virtfn0", vf, sizeof(vf)));
+	ck_assert(function_link(bdf, "virtfn0", vf, sizeof(vf)));
 	ck_assert(bound(vf));
 	ck_assert_works(sysfs_write(bdf, "sriov_numvfs", "0"));
 	driver_rebind(bdf);

@@ -103,7 +103,7 @@ START_TEST(slice_does_not_keep_the_device_open)
 	int group;
 
 	device_close(&edu);
-	ck_assert(sysfs_link(lab_bdf("EDU"), "iommu_group", number, sizeof(number)));
+	ck_assert(function_link(lab_bdf("EDU"), "iommu_group", number, sizeof(number)));
 	snprintf(path, sizeof(path), "/dev/vfio/%s", number);
 	group = open(path, O_RDWR);
 	ck_assert_works(group);

@@ -632,7 +632,7 @@ START_TEST(virtual_function_needs_the_token)
 	strcpy(configured[PF].vf_token, TOKEN);
 	open_it(PF);
 	ck_assert_works(sysfs_write(configured[PF].bdf, "sriov_numvfs", "1"));
-	ck_assert(sysfs_link(configured[PF].bdf, "virtfn0", bdf, sizeof(bdf)));
+	ck_assert(function_link(configured[PF].bdf, "virtfn0", bdf, sizeof(bdf)));
 	configure(VF, bdf);
 	do_job(EFFECT_OPEN, VF, 0, 0, NULL);
 	expect(EVENT_OPENED, VF, false);
@@ -660,7 +660,7 @@ static void set_nodes(gid_t group, mode_t mode)
 	for (int i = 0; i < 2; i++) {
 		const char *bdf = lab_bdf(names[i]);
 
-		ck_assert(sysfs_link(bdf, "iommu_group", number, sizeof(number)));
+		ck_assert(function_link(bdf, "iommu_group", number, sizeof(number)));
 		snprintf(path, sizeof(path), "/dev/vfio/%.32s", number);
 		ck_assert_works(chown(path, 0, group));
 		ck_assert_works(chmod(path, mode));

@@ -22,6 +22,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/vfio_nodes.h"
 #include "device.h"
 #include "importer.h"
 #include "memory.h"
@@ -71,17 +72,11 @@ static const uint8_t *args;
 /* What is left of a mapping keeps the device open, and its group busy. */
 static bool is_busy(const char *bdf)
 {
-	char link[128], target[256], path[64];
-	ssize_t n;
+	struct vfio_nodes nodes;
 	int fd;
 
-	snprintf(link, sizeof(link), "/sys/bus/pci/devices/%s/iommu_group", bdf);
-	n = readlink(link, target, sizeof(target) - 1);
-	if (n < 0)
-		return false;
-	target[n] = '\0';
-	snprintf(path, sizeof(path), "/dev/vfio/%.16s", strrchr(target, '/') + 1);
-	fd = open(path, O_RDWR | O_CLOEXEC);
+	vfio_nodes_find(bdf, &nodes);
+	fd = open(nodes.group, O_RDWR | O_CLOEXEC);
 	if (fd >= 0)
 		close(fd);
 	return fd < 0 && errno == EBUSY;
