@@ -13,14 +13,15 @@
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <sched.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/printable.h"
 #include "in_use.h"
-#include "output.h"
 #include "process.h"
 
 #define MAX_OWN	64

@@ -13,8 +13,8 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "common/printable.h"
 #include "in_use.h"
-#include "output.h"
 
 /* A file that has been seen in a mapping. */
 struct seen {

@@ -52,13 +52,6 @@ const char *device_phase_name(enum vdb_device_phase phase)
 	}
 }
 
-void make_printable(char *text)
-{
-	for (; *text; text++)
-		if (*text < ' ' || *text > '~')
-			*text = '?';
-}
-
 json_t *json_range(uint64_t offset, uint64_t length)
 {
 	return json_pack("{s:I,s:I}", "offset", (json_int_t)offset, "length", (json_int_t)length);

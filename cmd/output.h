@@ -14,8 +14,6 @@ const char *human_size(uint64_t bytes);
 const char *bar_kind(const struct vdb_bar *bar);
 const char *state_name(enum vdb_state state);
 const char *device_phase_name(enum vdb_device_phase phase);
-/* Everything but printable ASCII becomes '?', for what others call themselves. */
-void make_printable(char *text);
 /* Of a mapping or slice. */
 json_t *json_range(uint64_t offset, uint64_t length);
 /* Prints a value on stdout, and forgets it. */

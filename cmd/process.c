@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-#include "output.h"
+#include "common/printable.h"
 #include "process.h"
 #include "sysfs.h"
 

@@ -2,6 +2,7 @@
 #include <endian.h>
 #include <string.h>
 
+#include "common/printable.h"
 #include "protocol/decode.h"
 #include "protocol/encode.h"
 
@@ -113,8 +114,7 @@ static bool take_name(struct request *request, const char name[VDP_NAME])
 		      i, (unsigned char)name[i], length);
 		return false;
 	}
-	for (size_t i = 0; i < length; i++)
-		request->name[i] = name[i] < ' ' || name[i] > '~' ? '?' : name[i];
+	copy_printable(request->name, sizeof(request->name), name, length);
 	request->event.name = request->name;
 	return true;
 }

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "escape.h"
 #include "flow.h"
 #include "peer_owner.h"
 #include "subid.h"
@@ -654,19 +653,6 @@ START_TEST(users_are_read_once)
 }
 END_TEST
 
-START_TEST(text_is_printable)
-{
-	char to[8];
-
-	escape(to, sizeof(to), "a\n\033[2\377z", 20);
-	ck_assert_str_eq(to, "a??[2?z");
-	escape(to, 4, "abcdef", 6);
-	ck_assert_str_eq(to, "abc");
-	escape(to, sizeof(to), "abcdef", 2);
-	ck_assert_str_eq(to, "ab");
-}
-END_TEST
-
 Suite *suite(void)
 {
 	Suite *s = suite_create("broker_accounts");
@@ -696,6 +682,5 @@ Suite *suite(void)
 	tcase_add_test(tc, owner_is_the_session_s_or_the_range_s);
 	tcase_add_test(tc, subordinate_ids_have_an_owner);
 	tcase_add_test(tc, users_are_read_once);
-	tcase_add_test(tc, text_is_printable);
 	return s;
 }

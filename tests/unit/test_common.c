@@ -10,6 +10,7 @@
 #include "common/fdinfo.h"
 #include "common/fds.h"
 #include "common/function.h"
+#include "common/printable.h"
 #include "common/unix_address.h"
 #include "common/uuid.h"
 #include "common/vfio_nodes.h"
@@ -64,6 +65,21 @@ START_TEST(uuids)
 	ck_assert_mem_eq(got, bytes, sizeof(bytes));
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		ck_assert_msg(!uuid_bytes(bad[i], got), "\"%s\"", bad[i]);
+}
+END_TEST
+
+START_TEST(text_is_printable)
+{
+	char to[8], text[] = "tab\t\x7f~ ";
+
+	copy_printable(to, sizeof(to), "a\n\033[2\377z", 20);
+	ck_assert_str_eq(to, "a??[2?z");
+	copy_printable(to, 4, "abcdef", 6);
+	ck_assert_str_eq(to, "abc");
+	copy_printable(to, sizeof(to), "abcdef", 2);
+	ck_assert_str_eq(to, "ab");
+	make_printable(text);
+	ck_assert_str_eq(text, "tab??~ ");
 }
 END_TEST
 
@@ -155,6 +171,7 @@ Suite *suite(void)
 
 	tc = add_group(s, "text");
 	tcase_add_test(tc, uuids);
+	tcase_add_test(tc, text_is_printable);
 
 	tc = add_group(s, "sockets");
 	tcase_add_test(tc, addresses_of_sockets);
