@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "command.h"
+#include "common/names.h"
 #include "modprobe.h"
 #include "output.h"
 #include "sysfs.h"

@@ -7,20 +7,14 @@
 #include <string.h>
 
 #include "command.h"
+#include "common/names.h"
 #include "output.h"
 #include "target.h"
 
 /* What it is doing; of one that is granted, what the slice is. */
-static const char *lease_phase_name(const struct vdb_lease_info *info)
+static const char *what_of(const struct vdb_lease_info *info)
 {
-	switch (info->phase) {
-	case VDB_LEASE_WAITING:		return "waiting";
-	case VDB_LEASE_EXPORTING:	return "exporting";
-	case VDB_LEASE_GRANTED:		return state_name(info->state);
-	case VDB_LEASE_ENDING:		return "ending";
-	case VDB_LEASE_ENDED:		return "ended";
-	default:			return "unknown";
-	}
+	return info->phase == VDB_LEASE_GRANTED ? state_name(info->state) : lease_phase_name(info->phase);
 }
 
 /* "3", or "any" of a request that waits. */
@@ -72,14 +66,14 @@ static bool on_lease(const struct vdb_lease_info *info, void *data)
 			"bdf", info->bdf, "bar", info->bar,
 			"offset", (json_int_t)info->offset, "length", (json_int_t)info->length,
 			"read_only", info->flags & VDB_FLAG_READ_ONLY, "write_combining", info->flags & VDB_FLAG_WC,
-			"state", lease_phase_name(info), "client", info->client,
+			"state", what_of(info), "client", info->client,
 			"pid", (json_int_t)info->pid, "uid", (json_int_t)info->uid, "gid", (json_int_t)info->gid,
 			"seconds", (json_int_t)info->seconds));
 		return true;
 	}
 	printf("%-6" PRIu64 "  %s[%s]  %s BAR %u 0x%" PRIx64 "+0x%" PRIx64 "  %s%s  %s, pid %u, uid %u",
 	       info->id, info->name, index_text(info, text), info->bdf, info->bar, info->offset, info->length,
-	       lease_phase_name(info), info->flags & VDB_FLAG_READ_ONLY ? ", read-only" : "",
+	       what_of(info), info->flags & VDB_FLAG_READ_ONLY ? ", read-only" : "",
 	       info->client, info->pid, info->uid);
 	if (info->seconds)
 		printf(", %u s left", info->seconds);

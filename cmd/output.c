@@ -33,25 +33,6 @@ const char *bar_kind(const struct vdb_bar *bar)
 	return text;
 }
 
-const char *state_name(enum vdb_state state)
-{
-	static const char *const names[] = { "live", "suspended", "revoked" };
-
-	return names[state];
-}
-
-const char *device_phase_name(enum vdb_device_phase phase)
-{
-	switch (phase) {
-	case VDB_DEVICE_ABSENT:		return "absent";
-	case VDB_DEVICE_OPENING:	return "opening";
-	case VDB_DEVICE_SETTLING:	return "settling";
-	case VDB_DEVICE_OPEN:		return "open";
-	case VDB_DEVICE_CLOSING:	return "closing";
-	default:			return "unknown";
-	}
-}
-
 json_t *json_range(uint64_t offset, uint64_t length)
 {
 	return json_pack("{s:I,s:I}", "offset", (json_int_t)offset, "length", (json_int_t)length);

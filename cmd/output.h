@@ -12,8 +12,6 @@
 const char *human_size(uint64_t bytes);
 /* "64-bit, prefetchable"; the same. */
 const char *bar_kind(const struct vdb_bar *bar);
-const char *state_name(enum vdb_state state);
-const char *device_phase_name(enum vdb_device_phase phase);
 /* Of a mapping or slice. */
 json_t *json_range(uint64_t offset, uint64_t length);
 /* Prints a value on stdout, and forgets it. */

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "command.h"
+#include "common/names.h"
 #include "output.h"
 #include "target.h"
 
@@ -161,17 +162,6 @@ static pid_t start(char **argv, const sigset_t *former)
 	_exit(error == ENOENT ? 127 : 126);
 }
 
-static const char *end_name(enum vdb_end end)
-{
-	switch (end) {
-	case VDB_END_RELEASED:	return "released";
-	case VDB_END_EXPIRED:	return "its time is over";
-	case VDB_END_REVOKED:	return "revoked";
-	case VDB_END_DEVICE:	return "the device is lost";
-	default:		return "the broker's log says why";
-	}
-}
-
 static bool any_ended;
 
 /* False if there is nobody any more who tells. */
@@ -184,7 +174,7 @@ static bool tell_events(struct vdb_client *client)
 		for (int i = 0; i < args.nr; i++) {
 			if (leases[i].id != event.lease || event.state != VDB_STATE_REVOKED)
 				continue;
-			fail("%s: the lease has ended: %s", args.slices[i].text, end_name(event.end));
+			fail("%s: the lease has ended: %s", args.slices[i].text, end_text(event.end) ?: "the broker's log says why");
 			any_ended = true;
 			leases[i].seconds = 0;
 		}

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "command.h"
+#include "common/names.h"
 #include "output.h"
 #include "target.h"
 
@@ -28,14 +29,8 @@ static void count(json_t *leases, const char *phase)
 
 static bool on_lease(const struct vdb_lease_info *info, void *data)
 {
-	static const char *const phases[] = {
-		[VDB_LEASE_WAITING] = "waiting", [VDB_LEASE_EXPORTING] = "exporting",
-		[VDB_LEASE_GRANTED] = "granted", [VDB_LEASE_ENDING] = "ending",
-		[VDB_LEASE_ENDED] = "ended",
-	};
-
 	if (info->phase >= VDB_LEASE_WAITING && info->phase <= VDB_LEASE_ENDED)
-		count(data, phases[info->phase]);
+		count(data, lease_phase_name(info->phase));
 	return true;
 }
 

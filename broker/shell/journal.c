@@ -9,6 +9,7 @@
 
 #include <systemd/sd-journal.h>
 
+#include "common/names.h"
 #include "core/account.h"
 #include "core/client.h"
 #include "core/device.h"
@@ -98,19 +99,6 @@ void journal_line(int priority, const char *format, ...)
 
 /* Leases. */
 
-static const char *const ends[] = {
-	[END_NONE] = "",
-	[END_RELEASED] = "released by its client",
-	[END_EXPIRED] = "its time is over",
-	[END_REVOKED] = "revoked by an administrator or a new configuration",
-	[END_DEVICE] = "the device is lost",
-	[END_CLIENT] = "its client has disconnected",
-	[END_UNSENT] = "it could not be sent",
-	[END_EXPORT] = "the kernel did not export it",
-	[END_BUSY] = "it is granted to others",
-	[END_TIMEOUT] = "it was not free in time",
-};
-
 static const char *const answers[] = {
 	[ANSWER_NO_SLICE] = "no such slice, or not allowed",
 	[ANSWER_LIMIT] = "the limit of leases is reached",
@@ -178,12 +166,12 @@ static void log_lease(struct shell *shell, const struct effect *effect)
 	else
 		snprintf(message, sizeof(message), "lease %llu: %s[%u] of %s has ended: %s",
 			 (unsigned long long)record->id, record->slice, record->index, who,
-			 ends[record->end]);
+			 end_text(record->end) ?: "");
 	add(&entry, "MESSAGE_ID=%s", granted ? JOURNAL_GRANTED : JOURNAL_ENDED);
 	add_lease(&entry, record);
 	add_client(&entry, client);
 	if (!granted)
-		add(&entry, "REASON=%s", ends[record->end]);
+		add(&entry, "REASON=%s", end_text(record->end) ?: "");
 	write_entry(&entry, LOG_INFO, message);
 }
 

@@ -5,11 +5,14 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+#include <vfio-dmabuf-protocol.h>
+#include <vfio-dmabuf.h>
 
 #include "common/bdf.h"
 #include "common/fdinfo.h"
 #include "common/fds.h"
 #include "common/function.h"
+#include "common/names.h"
 #include "common/printable.h"
 #include "common/unix_address.h"
 #include "common/uuid.h"
@@ -80,6 +83,28 @@ START_TEST(text_is_printable)
 	ck_assert_str_eq(to, "ab");
 	make_printable(text);
 	ck_assert_str_eq(text, "tab??~ ");
+}
+END_TEST
+
+/* Those of a later version have no name here. */
+START_TEST(names_of_states)
+{
+	ck_assert_str_eq(state_name(VDB_STATE_REVOKED), "revoked");
+	ck_assert_str_eq(state_name(VDB_STATE_REVOKED + 1), "unknown");
+	ck_assert_str_eq(device_phase_name(VDP_DEVICE_ABSENT), "absent");
+	ck_assert_str_eq(device_phase_name(VDP_DEVICE_CLOSING), "closing");
+	ck_assert_str_eq(device_phase_name(VDP_DEVICE_CLOSING + 1), "unknown");
+	ck_assert_str_eq(lease_phase_name(0), "unknown");
+	ck_assert_str_eq(lease_phase_name(VDP_LEASE_WAITING), "waiting");
+	ck_assert_str_eq(lease_phase_name(UINT32_MAX), "unknown");
+	ck_assert_ptr_null(end_name(VDP_END_NONE));
+	ck_assert_ptr_null(end_text(VDP_END_NONE));
+	ck_assert_ptr_null(end_name(VDP_END_TIMEOUT + 1));
+	ck_assert_ptr_null(end_text(UINT32_MAX));
+	for (unsigned int end = VDP_END_RELEASED; end <= VDP_END_TIMEOUT; end++)
+		ck_assert(end_name(end) && end_text(end));
+	ck_assert_str_eq(end_name(VDP_END_UNSENT), "unsent");
+	ck_assert_str_eq(end_text(VDP_END_EXPIRED), "its time is over");
 }
 END_TEST
 
@@ -172,6 +197,7 @@ Suite *suite(void)
 	tc = add_group(s, "text");
 	tcase_add_test(tc, uuids);
 	tcase_add_test(tc, text_is_printable);
+	tcase_add_test(tc, names_of_states);
 
 	tc = add_group(s, "sockets");
 	tcase_add_test(tc, addresses_of_sockets);
