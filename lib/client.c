@@ -30,7 +30,7 @@ static int say_hello(struct vdb_client *client, uint64_t deadline)
 	if (client_send(client, &hello.header, VDP_HELLO, sizeof(hello), deadline) ||
 	    client_answer(client, hello.header.serial, &m, deadline))
 		return -1;
-	if (m.header.type != (VDP_HELLO | VDP_ANSWER) || m.hello.version != VDP_VERSION)
+	if (m.body.header.type != (VDP_HELLO | VDP_ANSWER) || m.body.hello.version != VDP_VERSION)
 		return client_break_off(client, EPROTO, "the broker's answer does not fit the hello");
 	return 0;
 }
@@ -265,7 +265,7 @@ int64_t vdb_client_renew(struct vdb_client *client, uint64_t lease,
 	if (client_request(client, &renew.header, VDP_RENEW, sizeof(renew),
 			   VDP_RENEW | VDP_ANSWER, &m))
 		return -1;
-	return m.renew.seconds;
+	return m.body.renew.seconds;
 }
 
 /* 1 and the event of the oldest lease that has one; else 0. */

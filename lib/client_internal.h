@@ -12,8 +12,7 @@
 #ifndef VDB_CLIENT_INTERNAL_H
 #define VDB_CLIENT_INTERNAL_H
 
-#include <vfio-dmabuf-protocol.h>
-
+#include "common/message.h"
 #include "internal.h"
 
 /* A lease, or a request for one. */
@@ -52,23 +51,7 @@ struct vdb_client {
 
 /* One received message; 0 where the broker's was shorter. */
 struct message {
-	union {
-		struct vdp_header header;
-		struct vdp_hello_answer hello;
-		struct vdp_acquire_answer waiting;
-		struct vdp_renew_answer renew;
-		struct vdp_plain plain;
-		struct vdp_grant grant;
-		struct vdp_state state;
-		struct vdp_end end;
-		struct vdp_slice_item slice;
-		struct vdp_lease_item lease;
-		struct vdp_device_item device;
-		struct vdp_account_item account;
-		struct vdp_status_answer status;
-		struct vdp_error error;
-		char bytes[VDP_MAX_MESSAGE];
-	};
+	union message_to_client body;
 	int fds[VDP_MAX_FDS];	/* -1: none; only a grant has some */
 	bool lost;		/* a grant's fds could not be opened here */
 };

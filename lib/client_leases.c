@@ -193,7 +193,7 @@ static int take_waiting(struct vdb_client *client, const struct vdp_acquire_answ
 
 static struct vdb_slice *slice_of(struct message *m)
 {
-	const struct vdp_grant *grant = &m->grant;
+	const struct vdp_grant *grant = &m->body.grant;
 	struct vdb_slice *slice;
 
 	if (!client_is_text(grant->bdf, sizeof(grant->bdf)) ||
@@ -231,8 +231,8 @@ static int grant(struct vdb_client *client, struct known_lease *lease, struct me
 	lease->decided = true;
 	lease->lease = (struct vdb_lease){
 		.id = lease->id,
-		.index = m->grant.index,
-		.seconds = m->grant.seconds,
+		.index = m->body.grant.index,
+		.seconds = m->body.grant.seconds,
 		.slice = slice,
 	};
 	ring(client, lease);
@@ -241,10 +241,10 @@ static int grant(struct vdb_client *client, struct known_lease *lease, struct me
 
 static int take_grant(struct vdb_client *client, struct message *m)
 {
-	struct known_lease *lease = lease_of(client, &m->header, m->grant.lease);
+	struct known_lease *lease = lease_of(client, &m->body.header, m->body.grant.lease);
 
 	if (!lease)
-		return release_unknown(client, m->grant.lease);
+		return release_unknown(client, m->body.grant.lease);
 	if (lease->status == LEASE_ASKED)
 		return grant(client, lease, m);
 	/* It comes twice, or is not wanted any more. */
@@ -358,22 +358,22 @@ int client_take(struct vdb_client *client, struct message *m, uint64_t *answers)
 	int ret;
 
 	*answers = 0;
-	switch (m->header.type) {
+	switch (m->body.header.type) {
 	case VDP_ACQUIRE | VDP_ANSWER:
-		return take_waiting(client, &m->waiting);
+		return take_waiting(client, &m->body.waiting);
 	case VDP_GRANT:
 		ret = take_grant(client, m);
 		client_close_fds(m);
 		return ret;
 	case VDP_STATE:
-		return take_state(client, &m->state);
+		return take_state(client, &m->body.state);
 	case VDP_END:
-		*answers = m->end.answers;
-		return take_end(client, &m->end);
+		*answers = m->body.end.answers;
+		return take_end(client, &m->body.end);
 	case VDP_ERROR:
-		return take_error(client, &m->error, answers);
+		return take_error(client, &m->body.error, answers);
 	default:
-		*answers = m->header.serial;
+		*answers = m->body.header.serial;
 		return 0;
 	}
 }

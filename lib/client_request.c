@@ -59,8 +59,8 @@ int client_answer(struct vdb_client *client, uint64_t serial, struct message *m,
 		if (!ret || client_is_late(deadline))
 			return too_late(client);
 	}
-	if (m->header.type == VDP_ERROR)
-		return client_fail(client, client_errno_of(&m->error), m->error.text);
+	if (m->body.header.type == VDP_ERROR)
+		return client_fail(client, client_errno_of(&m->body.error), m->body.error.text);
 	return 0;
 }
 
@@ -72,7 +72,7 @@ int client_request(struct vdb_client *client, struct vdp_header *header, uint32_
 	if (client_send(client, header, type, size, deadline) ||
 	    client_answer(client, header->serial, m, deadline))
 		return -1;
-	if (m->header.type != answer)
+	if (m->body.header.type != answer)
 		return client_break_off(client, EPROTO, "the broker's answer does not fit the request");
 	return 0;
 }

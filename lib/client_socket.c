@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* A client's messages as bytes and fds, with a limit to how long each wait lasts. */
-#include <endian.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -13,8 +12,6 @@
 #include "client_internal.h"
 #include "common/fds.h"
 #include "common/unix_address.h"
-
-static_assert(__BYTE_ORDER == __LITTLE_ENDIAN, "messages are used as they come");
 
 #define NSEC		1000000000ULL
 #define NSEC_PER_MSEC	1000000ULL
@@ -109,33 +106,6 @@ bool client_is_text(const char *text, size_t size)
 	return memchr(text, '\0', size) != NULL;
 }
 
-/* Bytes that a message has at least, and those that are known here; 0: no such message. */
-static size_t least_of(uint32_t type, size_t *known)
-{
-#define MESSAGE(bytes, what) do { *known = sizeof(struct what); return bytes; } while (0)
-	switch (type) {
-	case VDP_HELLO | VDP_ANSWER:	MESSAGE(24, vdp_hello_answer);
-	case VDP_ACQUIRE | VDP_ANSWER:	MESSAGE(24, vdp_acquire_answer);
-	case VDP_RENEW | VDP_ANSWER:	MESSAGE(24, vdp_renew_answer);
-	case VDP_STATUS | VDP_ANSWER:	MESSAGE(272, vdp_status_answer);
-	case VDP_LIST_SLICES | VDP_ANSWER:
-	case VDP_LIST_LEASES | VDP_ANSWER:
-	case VDP_LIST_DEVICES | VDP_ANSWER:
-	case VDP_LIST_ACCOUNTS | VDP_ANSWER:
-	case VDP_RELOAD | VDP_ANSWER:	MESSAGE(16, vdp_plain);
-	case VDP_LIST_SLICES | VDP_ITEM:	MESSAGE(144, vdp_slice_item);
-	case VDP_LIST_LEASES | VDP_ITEM:	MESSAGE(224, vdp_lease_item);
-	case VDP_LIST_DEVICES | VDP_ITEM:	MESSAGE(304, vdp_device_item);
-	case VDP_LIST_ACCOUNTS | VDP_ITEM:	MESSAGE(56, vdp_account_item);
-	case VDP_GRANT:			MESSAGE(72, vdp_grant);
-	case VDP_STATE:			MESSAGE(32, vdp_state);
-	case VDP_END:			MESSAGE(40, vdp_end);
-	case VDP_ERROR:			MESSAGE(216, vdp_error);
-	default:			return 0;
-	}
-#undef MESSAGE
-}
-
 /* Those that begin with the lease's id. */
 static bool is_about_lease(uint32_t type)
 {
@@ -144,23 +114,21 @@ static bool is_about_lease(uint32_t type)
 
 static const char *check(const struct message *m, size_t size)
 {
-	bool grant = m->header.type == VDP_GRANT;
+	bool grant = m->body.header.type == VDP_GRANT;
 	int nr_fds = (m->fds[0] >= 0) + (m->fds[1] >= 0);
-	size_t known, least;
+	struct message_size sizes;
 
-	if (size < sizeof(m->header))
+	if (size < sizeof(m->body.header))
 		return "the broker's message has no header";
-	least = least_of(m->header.type, &known);
-	if (!least)
+	if (m->body.header.type < VDP_ANSWER || !message_size(m->body.header.type, &sizes))
 		return "the broker's message has a type that this library does not know";
-	if (size < least)
+	if (size < sizes.least)
 		return "the broker's message is too short for its type";
-	for (size_t i = known; i < size; i++)
-		if (m->bytes[i])
-			return "the broker's message has fields that this library does not know";
-	if (m->header.item && (m->header.type & ~0xffu) != VDP_ITEM)
+	if (message_unknown(&m->body, sizes.known, size) < size)
+		return "the broker's message has fields that this library does not know";
+	if (m->body.header.item && (m->body.header.type & ~0xffu) != VDP_ITEM)
 		return "the broker's message has a wrong header";
-	if (is_about_lease(m->header.type) && !m->state.lease)
+	if (is_about_lease(m->body.header.type) && !m->body.state.lease)
 		return "the broker's message is about a lease without an id";
 	if (m->lost ? !grant : nr_fds != (grant ? VDP_MAX_FDS : 0))
 		return "the broker's message has not the file descriptors of its type";
@@ -173,10 +141,10 @@ static int receive_now(struct vdb_client *client, struct message *m)
 	const char *wrong;
 	ssize_t size;
 
-	memset(m->bytes, 0, sizeof(m->bytes));
+	memset(m->body.bytes, 0, sizeof(m->body.bytes));
 	/* Reported once if the broker closed without reading all; what it sent comes next. */
 	do {
-		size = fds_receive(client->socket, m->bytes, sizeof(m->bytes), m->fds,
+		size = fds_receive(client->socket, m->body.bytes, sizeof(m->body.bytes), m->fds,
 				       VDP_MAX_FDS, MSG_DONTWAIT, &m->lost);
 	} while (size < 0 && errno == ECONNRESET);
 	if (size < 0 && errno == EAGAIN)

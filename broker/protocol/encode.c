@@ -17,8 +17,8 @@ static void begin(struct packet *packet, uint32_t type, uint64_t serial, size_t 
 {
 	memset(packet, 0, sizeof(*packet));
 	packet->size = size;
-	packet->header.type = type;
-	packet->header.serial = serial;
+	packet->body.header.type = type;
+	packet->body.header.serial = serial;
 }
 
 void encode_error(struct packet *packet, uint64_t serial, enum vdp_error_code code,
@@ -26,28 +26,28 @@ void encode_error(struct packet *packet, uint64_t serial, enum vdp_error_code co
 {
 	va_list args;
 
-	begin(packet, VDP_ERROR, serial, sizeof(packet->error));
-	packet->error.code = code;
+	begin(packet, VDP_ERROR, serial, sizeof(packet->body.error));
+	packet->body.error.code = code;
 	va_start(args, format);
-	vsnprintf(packet->error.text, sizeof(packet->error.text), format, args);
+	vsnprintf(packet->body.error.text, sizeof(packet->body.error.text), format, args);
 	va_end(args);
 }
 
 void encode_reloaded(struct packet *packet, uint64_t serial)
 {
-	begin(packet, VDP_RELOAD | VDP_ANSWER, serial, sizeof(packet->plain));
+	begin(packet, VDP_RELOAD | VDP_ANSWER, serial, sizeof(packet->body.plain));
 }
 
 static void encode_done(struct packet *packet, const struct effect *effect,
 			const struct event *request, bool admin)
 {
 	if (request->type == EVENT_HELLO) {
-		begin(packet, VDP_HELLO | VDP_ANSWER, effect->serial, sizeof(packet->hello));
-		packet->hello.version = VDP_VERSION;
-		packet->hello.admin = admin;
+		begin(packet, VDP_HELLO | VDP_ANSWER, effect->serial, sizeof(packet->body.hello));
+		packet->body.hello.version = VDP_VERSION;
+		packet->body.hello.admin = admin;
 	} else {
-		begin(packet, VDP_RENEW | VDP_ANSWER, effect->serial, sizeof(packet->renew));
-		packet->renew.seconds = effect->seconds;
+		begin(packet, VDP_RENEW | VDP_ANSWER, effect->serial, sizeof(packet->body.renew));
+		packet->body.renew.seconds = effect->seconds;
 	}
 }
 
@@ -76,8 +76,8 @@ void encode_reply(struct packet *packet, const struct effect *effect,
 		encode_done(packet, effect, request, admin);
 		break;
 	case ANSWER_WAITING:
-		begin(packet, VDP_ACQUIRE | VDP_ANSWER, serial, sizeof(packet->waiting));
-		packet->waiting.lease = effect->lease;
+		begin(packet, VDP_ACQUIRE | VDP_ANSWER, serial, sizeof(packet->body.waiting));
+		packet->body.waiting.lease = effect->lease;
 		break;
 	case ANSWER_NO_SLICE:
 		encode_error(packet, serial, VDP_ERROR_NO_SLICE,
@@ -121,25 +121,25 @@ void encode_reply(struct packet *packet, const struct effect *effect,
 
 static void encode_grant(struct packet *packet, const struct lease_record *lease)
 {
-	begin(packet, VDP_GRANT, lease->serial, sizeof(packet->grant));
+	begin(packet, VDP_GRANT, lease->serial, sizeof(packet->body.grant));
 	packet->nr_fds = VDP_MAX_FDS;
-	packet->grant.lease = lease->id;
-	packet->grant.offset = lease->offset;
-	packet->grant.length = lease->length;
-	packet->grant.bar = lease->bar;
-	packet->grant.flags = lease->flags;
-	packet->grant.index = lease->index;
-	packet->grant.seconds = lease->seconds;
-	memcpy(packet->grant.bdf, lease->bdf, VDP_BDF);
+	packet->body.grant.lease = lease->id;
+	packet->body.grant.offset = lease->offset;
+	packet->body.grant.length = lease->length;
+	packet->body.grant.bar = lease->bar;
+	packet->body.grant.flags = lease->flags;
+	packet->body.grant.index = lease->index;
+	packet->body.grant.seconds = lease->seconds;
+	memcpy(packet->body.grant.bdf, lease->bdf, VDP_BDF);
 }
 
 /* To the lease's client, to the client that asked for the end, or to one that is both. */
 static void encode_end(struct packet *packet, const struct lease_record *lease, uint64_t client)
 {
-	begin(packet, VDP_END, lease->client == client ? lease->serial : 0, sizeof(packet->end));
-	packet->end.lease = lease->id;
-	packet->end.answers = lease->asker == client ? lease->asker_serial : 0;
-	packet->end.end = lease->end;
+	begin(packet, VDP_END, lease->client == client ? lease->serial : 0, sizeof(packet->body.end));
+	packet->body.end.lease = lease->id;
+	packet->body.end.answers = lease->asker == client ? lease->asker_serial : 0;
+	packet->body.end.end = lease->end;
 }
 
 void encode_send(struct packet *packet, const struct effect *effect)
@@ -151,9 +151,9 @@ void encode_send(struct packet *packet, const struct effect *effect)
 		encode_grant(packet, lease);
 		break;
 	case MESSAGE_STATE:
-		begin(packet, VDP_STATE, lease->serial, sizeof(packet->state));
-		packet->state.lease = lease->id;
-		packet->state.state = effect->suspended ? VDP_STATE_SUSPENDED : VDP_STATE_LIVE;
+		begin(packet, VDP_STATE, lease->serial, sizeof(packet->body.state));
+		packet->body.state.lease = lease->id;
+		packet->body.state.state = effect->suspended ? VDP_STATE_SUSPENDED : VDP_STATE_LIVE;
 		break;
 	case MESSAGE_END:
 		encode_end(packet, lease, effect->client);

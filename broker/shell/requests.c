@@ -7,7 +7,7 @@
 
 static bool answer(struct shell *shell, uint64_t client, const struct packet *packet)
 {
-	return connections_reply(shell->connections, client, packet->bytes, packet->size);
+	return connections_reply(shell->connections, client, packet->body.bytes, packet->size);
 }
 
 static enum packet_outcome refuse(struct shell *shell, const struct request *request,

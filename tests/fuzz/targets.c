@@ -51,9 +51,9 @@ static void check_request(const struct request *request)
 		break;
 	case REQUEST_WRONG:
 		must(request->error.size == sizeof(struct vdp_error) && !request->error.nr_fds);
-		must(request->error.error.header.serial == request->serial);
-		must(request->error.error.text[0]);
-		check_text(request->error.error.text, VDP_TEXT);
+		must(request->error.body.error.header.serial == request->serial);
+		must(request->error.body.error.text[0]);
+		check_text(request->error.body.error.text, VDP_TEXT);
 		break;
 	}
 }

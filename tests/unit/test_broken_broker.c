@@ -25,6 +25,7 @@
 #include <vfio-dmabuf-protocol.h>
 
 #include "common/fds.h"
+#include "common/message.h"
 #include "internal.h"
 #include "suite.h"
 
@@ -85,14 +86,6 @@ ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 
 typedef void script(int fd);
 
-union request {
-	struct vdp_header header;
-	struct vdp_acquire acquire;
-	struct vdp_lease_request lease;
-	struct vdp_renew renew;
-	char bytes[VDP_MAX_MESSAGE];
-};
-
 /* In the broker: ends it, so that the test fails. */
 #define must(what) do {							\
 	if (!(what)) {							\
@@ -108,9 +101,9 @@ static void say(int fd, const void *message, size_t size, unsigned int nr_fds)
 	fds_send(fd, message, size, fds, nr_fds, 0);
 }
 
-static union request ask(int fd, uint32_t type)
+static union message_to_broker ask(int fd, uint32_t type)
 {
-	union request request;
+	union message_to_broker request;
 
 	must(recv(fd, request.bytes, sizeof(request), 0) > 0);
 	must(request.header.type == type);
@@ -701,7 +694,7 @@ static void late_script(int fd)
 	uint64_t slices = ask(fd, VDP_LIST_SLICES).header.serial;
 	uint64_t status = ask(fd, VDP_STATUS).header.serial;
 	struct vdp_status_answer m = { .header = { .type = VDP_STATUS | VDP_ANSWER, .serial = status } };
-	union request last = ask(fd, VDP_RENEW);
+	union message_to_broker last = ask(fd, VDP_RENEW);
 
 	/* Backwards, and each twice. */
 	for (int i = 0; i < 2; i++) {
@@ -1243,7 +1236,7 @@ static void deaf_script(int fd)
 	say_state(fd, NOT_ASKED, 9, VDP_STATE_LIVE);
 	must(!sigwait(&set, &number));
 	for (;;) {
-		union request request;
+		union message_to_broker request;
 
 		must(recv(fd, request.bytes, sizeof(request), 0) > 0);
 		if (request.header.type != VDP_RELEASE)

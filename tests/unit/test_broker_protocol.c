@@ -71,7 +71,7 @@ static union any message_of(uint32_t type)
 /* The code of the error, whose text has @words; 0 if there is none. */
 static uint32_t code_of(const struct request *request, const char *words)
 {
-	const struct vdp_error *error = &request->error.error;
+	const struct vdp_error *error = &request->error.body.error;
 
 	if (request->kind != REQUEST_WRONG)
 		return 0;
@@ -236,11 +236,11 @@ START_TEST(end_is_for_one_or_both)
 	for (uint64_t client = 1; client <= 2; client++) {
 		effect.client = client;
 		encode_send(&packet, &effect);
-		ck_assert_uint_eq(packet.size, sizeof(packet.end));
-		ck_assert_uint_eq(packet.end.lease, 5);
-		ck_assert_uint_eq(packet.end.end, VDP_END_REVOKED);
-		ck_assert_uint_eq(packet.header.serial, client == 1 ? 10 : 0);
-		ck_assert_uint_eq(packet.end.answers, client == (uint64_t)_i ? 20 : 0);
+		ck_assert_uint_eq(packet.size, sizeof(packet.body.end));
+		ck_assert_uint_eq(packet.body.end.lease, 5);
+		ck_assert_uint_eq(packet.body.end.end, VDP_END_REVOKED);
+		ck_assert_uint_eq(packet.body.header.serial, client == 1 ? 10 : 0);
+		ck_assert_uint_eq(packet.body.end.answers, client == (uint64_t)_i ? 20 : 0);
 	}
 }
 END_TEST

@@ -5,13 +5,13 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-#include <vfio-dmabuf-protocol.h>
 #include <vfio-dmabuf.h>
 
 #include "common/bdf.h"
 #include "common/fdinfo.h"
 #include "common/fds.h"
 #include "common/function.h"
+#include "common/message.h"
 #include "common/names.h"
 #include "common/printable.h"
 #include "common/unix_address.h"
@@ -186,6 +186,46 @@ START_TEST(what_is_no_function)
 }
 END_TEST
 
+START_TEST(sizes_of_messages)
+{
+	struct message_size size;
+
+	ck_assert(message_size(VDP_HELLO, &size));
+	ck_assert_uint_eq(size.least, 88);
+	ck_assert_uint_ge(size.known, size.least);
+	ck_assert(message_size(VDP_LIST_LEASES | VDP_ITEM, &size));
+	ck_assert_uint_eq(size.least, 224);
+	ck_assert(message_size(VDP_LIST_LEASES | VDP_ANSWER, &size));
+	ck_assert_uint_eq(size.least, 16);
+	/* Neither a request, nor an answer to one. */
+	ck_assert(!message_size(0, &size));
+	ck_assert(!message_size(VDP_RELOAD + 1, &size));
+	ck_assert(!message_size(VDP_RELEASE | VDP_ANSWER, &size));
+	ck_assert(!message_size(VDP_STATUS | VDP_ITEM, &size));
+	ck_assert(!message_size(VDP_GRANT | VDP_HELLO << 16, &size));
+	for (uint32_t type = 0; type <= VDP_ERROR; type++) {
+		if (!message_size(type, &size))
+			continue;
+		ck_assert_uint_ge(size.least, sizeof(struct vdp_header));
+		ck_assert_uint_le(size.known, VDP_MAX_MESSAGE);
+	}
+}
+END_TEST
+
+START_TEST(fields_that_are_not_known)
+{
+	char bytes[40] = { [15] = 1, [30] = -1 };
+
+	ck_assert_uint_eq(message_unknown(bytes, 16, 30), 30);
+	ck_assert_uint_eq(message_unknown(bytes, 16, 31), 30);
+	ck_assert_uint_eq(message_unknown(bytes, 15, 40), 15);
+	ck_assert_uint_eq(message_unknown(bytes, 30, 40), 30);
+	ck_assert_uint_eq(message_unknown(bytes, 31, 40), 40);
+	/* Of a message that is shorter than what is known. */
+	ck_assert_uint_eq(message_unknown(bytes, 40, 20), 20);
+}
+END_TEST
+
 Suite *suite(void)
 {
 	Suite *s = suite_create("common");
@@ -198,6 +238,10 @@ Suite *suite(void)
 	tcase_add_test(tc, uuids);
 	tcase_add_test(tc, text_is_printable);
 	tcase_add_test(tc, names_of_states);
+
+	tc = add_group(s, "messages");
+	tcase_add_test(tc, sizes_of_messages);
+	tcase_add_test(tc, fields_that_are_not_known);
 
 	tc = add_group(s, "sockets");
 	tcase_add_test(tc, addresses_of_sockets);

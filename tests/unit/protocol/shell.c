@@ -75,7 +75,7 @@ static void transmit(const struct packet *packet, uint64_t client)
 	int fds[] = { shell.file, shell.file };
 
 	if (connection)
-		fds_send(connection->fd, packet->bytes, packet->size, fds, packet->nr_fds, 0);
+		fds_send(connection->fd, packet->body.bytes, packet->size, fds, packet->nr_fds, 0);
 }
 
 static void on_effect(void *unused, const struct effect *effect)
