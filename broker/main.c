@@ -13,6 +13,7 @@
 #include <systemd/sd-daemon.h>
 #include <vfio-dmabuf.h>
 
+#include "common/clock.h"
 #include "connections/watch.h"
 #include "shell/journal.h"
 #include "shell/reload.h"
@@ -186,7 +187,7 @@ static uint64_t work(void)
 
 static int milliseconds(uint64_t until)
 {
-	uint64_t now = shell_now(), left;
+	uint64_t now = clock_now(), left;
 
 	if (until == UINT64_MAX)
 		return -1;
@@ -201,9 +202,9 @@ static uint64_t feed_watchdog(uint64_t period)
 
 	if (!period)
 		return UINT64_MAX;
-	if (shell_now() >= next) {
+	if (clock_now() >= next) {
 		sd_notify(0, "WATCHDOG=1");
-		next = shell_now() + period / 2;
+		next = clock_now() + period / 2;
 	}
 	return next;
 }

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <time.h>
 
+#include "common/clock.h"
+#include "common/container.h"
 #include "common/fds.h"
 #include "connections.h"
 #include "identity.h"
@@ -43,17 +43,6 @@ struct connections {
 	struct table table;
 	struct connection *closed;	/* freed before the next wait */
 };
-
-#define CONTAINER(pointer, type, member) \
-	((type *)((char *)(pointer) - offsetof(type, member)))
-
-static uint64_t now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_BOOTTIME, &t);
-	return t.tv_sec * 1000000ULL + t.tv_nsec / 1000;
-}
 
 static struct connection *find(const struct connections *connections, uint64_t client)
 {
@@ -97,7 +86,7 @@ static void log_drop(struct connection *connection, const char *why)
 	uint64_t owner = connection->flow.account->owner;
 	uint32_t suppressed;
 
-	if (!flows_may_log(&connections->flows, owner, now(), &suppressed))
+	if (!flows_may_log(&connections->flows, owner, clock_now(), &suppressed))
 		return;
 	log_suppressed(connections, owner, suppressed);
 	log_line(connections, "client %llu (pid %d, uid %u) disconnected: %s",
@@ -144,7 +133,7 @@ static void close_connection(struct connection *connection)
 	socket_close(connection->fd);
 	connection->fd = -1;
 	report(connection, EVENT_GONE, false);
-	flow_close(&connections->flows, &connection->flow, now());
+	flow_close(&connections->flows, &connection->flow, clock_now());
 	table_remove(&connections->table, connection);
 	connection->next_closed = connections->closed;
 	connections->closed = connection;
@@ -217,7 +206,7 @@ static bool receive(struct connection *connection)
 	ssize_t size = socket_peek(connection->fd, data, sizeof(data), &flawed);
 
 	if (size < 0 && (errno == EAGAIN || errno == EINTR)) {
-		flow_received(flows, &connection->flow, false, now());
+		flow_received(flows, &connection->flow, false, clock_now());
 		return false;
 	}
 	if (size <= 0) {
@@ -234,7 +223,7 @@ static bool receive(struct connection *connection)
 	if (outcome == PACKET_LATER)
 		return true;
 	socket_take_out(connection->fd);
-	flow_received(flows, &connection->flow, true, now());
+	flow_received(flows, &connection->flow, true, clock_now());
 	return false;
 }
 
@@ -249,7 +238,7 @@ static void serve(struct connection *connection)
 	struct flows *flows = &connection->connections->flows;
 
 	for (;;) {
-		switch (flow_next(flows, &connection->flow, now())) {
+		switch (flow_next(flows, &connection->flow, clock_now())) {
 		case FLOW_MEASURE:
 			flow_measured(flows, &connection->flow, socket_unread(connection->fd));
 			break;
@@ -362,7 +351,7 @@ static struct connection *add(struct connections *connections, int fd, uint64_t 
 	connection->fd = fd;
 	connection->pidfd = -1;
 	if (set_up(connection, owner) ||
-	    flow_open(&connections->flows, &connection->flow, *owner, now())) {
+	    flow_open(&connections->flows, &connection->flow, *owner, clock_now())) {
 		epoll_ctl(connections->epoll, EPOLL_CTL_DEL, fd, NULL);
 		undo(connection);
 		return NULL;
@@ -377,7 +366,7 @@ static void on_connect(struct watch *watch, uint32_t events)
 {
 	struct listener *listener = CONTAINER(watch, struct listener, watch);
 	struct connections *connections = CONTAINER(listener, struct connections, listener);
-	int fd = listener_accept(listener, connections->epoll, now());
+	int fd = listener_accept(listener, connections->epoll, clock_now());
 	struct connection *connection;
 	struct event event = { .type = EVENT_CONNECT };
 
@@ -408,7 +397,7 @@ const struct identity *connections_adopt(struct connections *connections, int fd
 		return NULL;
 	}
 	flow_inherit(&connection->flow);
-	flow_greeted(&connections->flows, &connection->flow, now());
+	flow_greeted(&connections->flows, &connection->flow, clock_now());
 	return &connection->who;
 }
 
@@ -460,7 +449,7 @@ void connections_free(struct connections *connections)
 /* Clients that have not said hello in time, or have been idle too long. */
 static void drop_late(struct connections *connections)
 {
-	uint64_t time = now();
+	uint64_t time = clock_now();
 	struct flow *flow;
 
 	while ((flow = flows_late(&connections->flows, time))) {
@@ -480,7 +469,7 @@ static void forget_accounts(struct connections *connections)
 	uint32_t suppressed;
 	uint64_t owner;
 
-	while (flows_forget(&connections->flows, now(), &owner, &suppressed))
+	while (flows_forget(&connections->flows, clock_now(), &owner, &suppressed))
 		log_suppressed(connections, owner, suppressed);
 }
 
@@ -489,12 +478,12 @@ uint64_t connections_work(struct connections *connections)
 	uint64_t next, pause;
 
 	drop_late(connections);
-	flows_tick(&connections->flows, now());
+	flows_tick(&connections->flows, clock_now());
 	serve_ready(connections);
 	forget_accounts(connections);
 	free_closed(connections);
-	next = flows_tick(&connections->flows, now());
-	pause = listener_tick(&connections->listener, connections->epoll, now());
+	next = flows_tick(&connections->flows, clock_now());
+	pause = listener_tick(&connections->listener, connections->epoll, clock_now());
 	return next < pause ? next : pause;
 }
 
@@ -544,7 +533,7 @@ void connections_set_greeted(struct connections *connections, uint64_t client)
 	struct connection *connection = find(connections, client);
 
 	if (connection)
-		flow_greeted(&connections->flows, &connection->flow, now());
+		flow_greeted(&connections->flows, &connection->flow, clock_now());
 }
 
 int connections_fd(const struct connections *connections, uint64_t client)
@@ -556,5 +545,5 @@ int connections_fd(const struct connections *connections, uint64_t client)
 
 bool connections_may_log(struct connections *connections, uint64_t owner, uint32_t *suppressed)
 {
-	return flows_may_log(&connections->flows, owner, now(), suppressed);
+	return flows_may_log(&connections->flows, owner, clock_now(), suppressed);
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/container.h"
 #include "common/fds.h"
 #include "devices.h"
 #include "unsent.h"
@@ -80,7 +81,7 @@ static void lose(struct devices *devices, struct worker *worker)
 
 static struct worker *watched(struct watch *watch)
 {
-	return (struct worker *)((char *)watch - offsetof(struct worker, watch));
+	return CONTAINER(watch, struct worker, watch);
 }
 
 static void on_unplug(void *devices, struct watch *watch)

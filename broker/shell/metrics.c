@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "shell/journal.h"
 #include "shell/metrics.h"
 #include "shell/metrics_text.h"
@@ -27,7 +28,7 @@ static char *make_text(void *data, size_t *size)
 		.core = metrics->shell->core,
 		.devices = metrics->shell->devices,
 		.counters = &metrics->shell->counters,
-		.now = shell_now(),
+		.now = clock_now(),
 		.rejected = *metrics->shell->problem,
 	};
 
@@ -120,7 +121,7 @@ void metrics_set(struct metrics *metrics, const struct metrics_settings *setting
 
 uint64_t metrics_work(struct metrics *metrics)
 {
-	uint64_t now = shell_now(), until = scrapes_work(metrics->scrapes, now);
+	uint64_t now = clock_now(), until = scrapes_work(metrics->scrapes, now);
 
 	if (!*metrics->settings.file)
 		return until;

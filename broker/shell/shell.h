@@ -37,8 +37,6 @@ struct shell {
 	char status[256];		/* that the service manager was sent last */
 };
 
-/* Microseconds of CLOCK_BOOTTIME. */
-uint64_t shell_now(void);
 /* Hands an event to the core. */
 void shell_handle(struct shell *shell, const struct event *event);
 /* How many records events that cannot be refused may add: one for each device. */

@@ -8,6 +8,7 @@
 
 #include <systemd/sd-daemon.h>
 
+#include "common/clock.h"
 #include "connections/flow.h"
 #include "connections/listener.h"
 #include "shell/effects.h"
@@ -273,7 +274,7 @@ static int restore(struct shell *shell, struct former *former)
 	    state_reserve(shell->state, 1 + former->nr_devices + former->saved.nr_leases +
 			  (catalogue ? catalogue->nr_devices : 0)))
 		return -1;
-	return core_restore(shell->core, shell_now(), &restored);
+	return core_restore(shell->core, clock_now(), &restored);
 }
 
 /* Closes what is not used. */

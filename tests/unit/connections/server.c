@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "identity.h"
 #include "listener.h"
 #include "peer_owner.h"
@@ -240,13 +241,10 @@ static void adopt(int fd)
 
 static int until(uint64_t time)
 {
-	struct timespec t;
-	uint64_t now;
+	uint64_t now = clock_now();
 
 	if (time == UINT64_MAX)
 		return -1;
-	clock_gettime(CLOCK_BOOTTIME, &t);
-	now = t.tv_sec * 1000000ULL + t.tv_nsec / 1000;
 	return time <= now ? 0 : (time - now + 999) / 1000;
 }
 
