@@ -3,7 +3,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <vfio-dmabuf.h>
 
@@ -14,6 +16,7 @@
 #include "common/message.h"
 #include "common/names.h"
 #include "common/printable.h"
+#include "common/replace.h"
 #include "common/unix_address.h"
 #include "common/uuid.h"
 #include "common/vfio_nodes.h"
@@ -186,6 +189,49 @@ START_TEST(what_is_no_function)
 }
 END_TEST
 
+static void check_file(const char *path, const char *text)
+{
+	char got[64] = "";
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	ck_assert_works(fd);
+	ck_assert_works(read(fd, got, sizeof(got) - 1));
+	ck_assert_str_eq(got, text);
+	close(fd);
+}
+
+START_TEST(files_are_replaced)
+{
+	char dir[] = "/tmp/test_common.XXXXXX", path[64], new[64], other[64];
+	int held;
+
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/file", dir);
+	snprintf(new, sizeof(new), "%s/file.new", dir);
+	snprintf(other, sizeof(other), "%s/other", dir);
+	ck_assert_works(file_replace(path, "first", 5, false));
+	held = open(path, O_RDONLY | O_CLOEXEC);
+	/* A link that somebody has put where the new text is written is not followed. */
+	ck_assert_works(symlink(other, new));
+	ck_assert_works(file_replace(path, "second", 6, true));
+	ck_assert_int_eq(access(other, F_OK), -1);
+	ck_assert_int_eq(access(new, F_OK), -1);
+	check_file(path, "second");
+	/* One who reads the former text reads all of it. */
+	ck_assert_int_eq(lseek(held, 0, SEEK_END), 5);
+	close(held);
+	ck_assert_works(unlink(path));
+	/* A directory cannot be replaced, and nothing is left. */
+	ck_assert_works(mkdir(path, 0755));
+	errno = 0;
+	ck_assert_int_eq(file_replace(path, "third", 5, false), -1);
+	ck_assert_int_eq(errno, EISDIR);
+	ck_assert_int_eq(access(new, F_OK), -1);
+	rmdir(path);
+	ck_assert_works(rmdir(dir));
+}
+END_TEST
+
 START_TEST(sizes_of_messages)
 {
 	struct message_size size;
@@ -238,6 +284,9 @@ Suite *suite(void)
 	tcase_add_test(tc, uuids);
 	tcase_add_test(tc, text_is_printable);
 	tcase_add_test(tc, names_of_states);
+
+	tc = add_group(s, "files");
+	tcase_add_test(tc, files_are_replaced);
 
 	tc = add_group(s, "messages");
 	tcase_add_test(tc, sizes_of_messages);
