@@ -9,12 +9,8 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "resource.h"
 #include "sysfs.h"
-
-/* Flags in a function's file "resource", of <linux/ioport.h>. */
-#define RESOURCE_MEM		0x200
-#define RESOURCE_PREFETCH	0x2000
-#define RESOURCE_MEM_64		0x100000
 
 int file_get(const char *path, char *text, size_t size)
 {
@@ -79,28 +75,20 @@ static unsigned int get_hex(const char *bdf, const char *file)
 
 static void read_bars(struct function *function)
 {
-	char path[256];
-	FILE *file;
+	struct resource found[VDB_BARS];
 
-	function_path(function->bdf, "resource", path, sizeof(path));
-	file = fopen(path, "re");
-	if (!file)
-		return;
+	resources_read("", function->bdf, found);
 	for (int i = 0; i < VDB_BARS; i++) {
-		unsigned long long start, end, flags;
-		struct vdb_bar *bar = &function->bars[i];
-
-		if (fscanf(file, "%llx %llx %llx", &start, &end, &flags) != 3)
-			break;
-		if (!end)
+		if (!found[i].end)
 			continue;
-		bar->size = end - start + 1;
-		bar->memory = flags & RESOURCE_MEM;
-		bar->mappable = bar->memory;
-		bar->prefetchable = flags & RESOURCE_PREFETCH;
-		bar->is_64bit = flags & RESOURCE_MEM_64;
+		function->bars[i] = (struct vdb_bar){
+			.size = found[i].end - found[i].start + 1,
+			.memory = found[i].flags & RESOURCE_MEM,
+			.mappable = found[i].flags & RESOURCE_MEM,
+			.prefetchable = found[i].flags & RESOURCE_PREFETCH,
+			.is_64bit = found[i].flags & RESOURCE_MEM_64,
+		};
 	}
-	fclose(file);
 }
 
 static void find_name(struct function *function)
