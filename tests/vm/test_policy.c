@@ -184,6 +184,15 @@ START_TEST(long_cgroups)
 }
 END_TEST
 
+/* The kernel writes that behind the path of one that does not exist any more; anybody can, too. */
+START_TEST(name_of_a_deleted_cgroup)
+{
+	mount_cgroups();
+	mkdir("/sys/fs/cgroup/test/allowed (deleted)", 0755);
+	in_cgroup("/test/allowed (deleted)", ENOENT);
+}
+END_TEST
+
 static bool count(const struct vdb_lease_info *info, void *data)
 {
 	(void)info;
@@ -391,6 +400,7 @@ Suite *suite(void)
 	tcase_add_test(tc, users_and_groups);
 	add_test_or_skip(tc, cgroups, access("/sys/fs/cgroup", F_OK) ? "the kernel has no cgroups" : NULL);
 	add_test_or_skip(tc, long_cgroups, access("/sys/fs/cgroup", F_OK) ? "the kernel has no cgroups" : NULL);
+	add_test_or_skip(tc, name_of_a_deleted_cgroup, access("/sys/fs/cgroup", F_OK) ? "the kernel has no cgroups" : NULL);
 	tcase_add_test(tc, lists_show_what_one_may_know);
 	tcase_add_test(tc, many_groups);
 
