@@ -272,6 +272,14 @@ START_TEST(fields_that_are_not_known)
 }
 END_TEST
 
+/* Library, command and broker include it, so it can include nothing of theirs. */
+START_TEST(includes_only_itself)
+{
+	ck_assert_int_eq(system("! grep -h '^#include \"' " PROJECT "/common/*.[ch] | grep -v '\"common/'"), 0);
+	ck_assert_int_eq(system("grep -q '^#include \"common/' " PROJECT "/common/*.[ch]"), 0);
+}
+END_TEST
+
 Suite *suite(void)
 {
 	Suite *s = suite_create("common");
@@ -279,6 +287,9 @@ Suite *suite(void)
 
 	tcase_add_test(tc, names_of_functions);
 	tcase_add_test(tc, what_is_no_function);
+
+	tc = add_group(s, "layers");
+	tcase_add_test(tc, includes_only_itself);
 
 	tc = add_group(s, "text");
 	tcase_add_test(tc, uuids);
