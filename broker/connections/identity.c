@@ -23,7 +23,8 @@
 
 /*
  * Finds the line of cgroup v2.  Only whole lines count: users choose names, and a name
- * can contain what looks like the begin of a line.
+ * can contain what looks like the begin of a line.  sd_peer_get_cgroup() takes " (deleted)"
+ * off the end of a name, and so takes "a (deleted)" for "a".
  */
 static int find_cgroup(FILE *file, struct identity *who)
 {
