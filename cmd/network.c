@@ -135,7 +135,8 @@ static int try_link(const struct nlmsghdr *message, void *data)
 /* Asks for all interfaces of the namespace that we are in; -1 with errno. */
 static int ask_socket(struct search *search, struct mnl_socket *socket)
 {
-	static _Alignas(struct nlmsghdr) char buffer[MNL_SOCKET_DUMP_SIZE];
+	/* MNL_SOCKET_DUMP_SIZE, which libmnl 1.0.4 (Debian 12) does not have. */
+	static _Alignas(struct nlmsghdr) char buffer[32768];
 	struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
 	int ret = MNL_CB_OK;
 
