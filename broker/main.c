@@ -19,11 +19,12 @@
 #include "shell/shell.h"
 #include "shell/start.h"
 
+#define CONFIG		SYSCONFDIR "/vfio-dmabuf"
 #define MAX_EVENTS	64
 
 static const struct argp_option options[] = {
-	{ "config", 'c', "FILE", 0, "read FILE, not /etc/vfio-dmabuf/vfio-dmabufd.yaml", 0 },
-	{ "config-dir", 'd', "DIR", 0, "read DIR/*.yaml as well, not /etc/vfio-dmabuf/conf.d", 0 },
+	{ "config", 'c', "FILE", 0, "read FILE, not " CONFIG "/vfio-dmabufd.yaml", 0 },
+	{ "config-dir", 'd', "DIR", 0, "read DIR/*.yaml as well, not " CONFIG "/conf.d", 0 },
 	{ "socket", 's', "PATH", 0, "listen at PATH if no socket was passed", 0 },
 	{ "check", 'n', NULL, 0, "only read the configuration; exit with 1 if it has mistakes", 0 },
 	{ "verbose", 'v', NULL, 0, "log more", 0 },
@@ -60,8 +61,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 /* What the loop waits for besides connections. */
 
 static struct shell shell = {
-	.config_file = "/etc/vfio-dmabuf/vfio-dmabufd.yaml",
-	.config_dir = "/etc/vfio-dmabuf/conf.d",
+	.config_file = CONFIG "/vfio-dmabufd.yaml",
+	.config_dir = CONFIG "/conf.d",
 	.socket_path = VDB_BROKER_SOCKET,
 };
 static bool ending;

@@ -54,7 +54,7 @@ static const struct argp_option common_table[] = {
 static const struct argp common_argp = { .options = common_table, .parser = parse_common };
 const struct argp_child common_options[] = { { .argp = &common_argp }, { 0 } };
 
-const char *argp_program_version = "vfio-dmabuf 0.1.0";
+const char *argp_program_version = "vfio-dmabuf " VERSION;
 
 error_t parse_nothing(int key, char *arg, struct argp_state *state)
 {

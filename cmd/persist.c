@@ -68,7 +68,7 @@ static void file_path(const char *bdf, const char *suffix, char *path, size_t si
 
 int persist_read(const char *bdf, struct persistent *binding, int *line)
 {
-	char path[64], text[4096];
+	char path[PERSIST_PATH], text[4096];
 	size_t length;
 	FILE *file;
 
@@ -106,12 +106,12 @@ static int sync_dir(const char *path)
 
 int persist_write(const struct persistent *binding)
 {
-	char path[64], new[64], text[512];
+	char path[PERSIST_PATH], new[PERSIST_PATH], text[512];
 	FILE *file;
 	int error;
 	bool ok;
 
-	if ((mkdir("/etc/vfio-dmabuf", 0755) && errno != EEXIST) || (mkdir(PERSIST_DIR, 0755) && errno != EEXIST))
+	if ((mkdir(SYSCONFDIR "/vfio-dmabuf", 0755) && errno != EEXIST) || (mkdir(PERSIST_DIR, 0755) && errno != EEXIST))
 		return -1;
 	persist_format(binding, text, sizeof(text));
 	file_path(binding->bdf, "", path, sizeof(path));
@@ -131,7 +131,7 @@ int persist_write(const struct persistent *binding)
 
 int persist_remove(const char *bdf)
 {
-	char path[64];
+	char path[PERSIST_PATH];
 
 	file_path(bdf, "", path, sizeof(path));
 	return unlink(path) ? -1 : sync_dir(PERSIST_DIR);

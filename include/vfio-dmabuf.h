@@ -672,7 +672,9 @@ int vdb_try_write64(volatile void *address, uint64_t value);
  * vdb_client_error() says more.  Signal handlers do not interrupt the calls.
  */
 
+#ifndef VDB_BROKER_SOCKET
 #define VDB_BROKER_SOCKET	"/run/vfio-dmabuf/broker"
+#endif
 
 struct vdb_client;
 
