@@ -15,7 +15,8 @@ help:
 	@echo 'make demo         watch the main job on a stock 7.3 kernel'
 	@echo 'make check        unit tests, and guest tests on stock 7.3, 7.2 and 6.12;'
 	@echo '                  KERNEL=7.2: only there; TEST=revoke: only that'
-	@echo 'make check-packages  the Debian packages on a clean Debian 13; DEBIAN=12: Debian 12'
+	@echo 'make check-packages  the Debian packages on a clean Debian 13, and an installation from'
+	@echo '                  the tarball; DEBIAN=12: the packages on Debian 12'
 	@echo 'make check-debug  the guest tests on a kernel with KASAN, lockdep and more'
 	@echo 'make check-kcsan  tests of races on a kernel that reports data races (KCSAN)'
 	@echo 'make model        Spin looks at every state of a model of the protocol'
@@ -27,6 +28,7 @@ help:
 	@echo 'make lab-shell    a shell in the guest, devices bound; KERNEL=7.2, debug ...'
 	@echo 'make module       build/<kernel>/src/module/dmabuf-vfio-pci.ko for all kernels'
 	@echo 'make packages     Debian packages in build/packages'
+	@echo 'make dist         the tarball of a release in build/dist'
 	@echo 'make lab          only set the lab up; LAB_MIRROR=http://<mirror>/debian, once, on Ubuntu'
 	@echo 'make clean        remove build/; make distclean: the cache as well'
 
@@ -39,6 +41,9 @@ module: lab
 packages: lab
 	@$(ENTER) lab/build-packages && echo "the packages are in build/packages"
 
+dist: lab
+	@$(ENTER) lab/dist && ls build/dist/*.tar.gz
+
 check: lab
 	@$(ENTER) lab/check $(CHECK_KERNELS)
 
@@ -46,6 +51,7 @@ DEBIAN ?= 13
 check-packages: lab
 	@lab/debian $(DEBIAN)
 	@$(if $(filter-out 13,$(DEBIAN)),lab/enter --debian $(DEBIAN) -- lab/build-packages debian$(DEBIAN))
+	@$(if $(filter 13,$(DEBIAN)),$(ENTER) lab/dist && lab/tarball)
 	@TEST= $(ENTER) lab/check debian$(DEBIAN)
 
 debug-kernel kcsan-kernel: lab
@@ -104,5 +110,5 @@ clean:
 distclean: clean
 	@. lab/env && rm -rf "$$CACHE"
 
-.PHONY: help lab module model packages check check-packages debug-kernel check-debug kcsan-kernel check-kcsan stress fuzz image lab-shell demo bench clean distclean
+.PHONY: help lab module model packages dist check check-packages debug-kernel check-debug kcsan-kernel check-kcsan stress fuzz image lab-shell demo bench clean distclean
 SHELL := /bin/bash
