@@ -18,8 +18,9 @@
  * or receives are close-on-exec.
  *
  * There is no global state but what vdb_guard_enable() says.  Different objects
- * may be used by different threads at the same time; one object by several
- * threads only where it is stated.
+ * may be used by different threads at the same time.  Several threads may use one
+ * object at the same time if all of them call functions that take it as const,
+ * except vdb_client_error().
  */
 #ifndef VFIO_DMABUF_H
 #define VFIO_DMABUF_H
