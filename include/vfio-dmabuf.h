@@ -842,7 +842,7 @@ enum vdb_end {
 	VDB_END_EXPIRED = 2,
 	VDB_END_REVOKED = 3,	/* by an administrator, or by a new configuration */
 	VDB_END_DEVICE = 4,	/* the broker has lost the device */
-	VDB_END_CLIENT = 5,	/* no process has the slice any more */
+	VDB_END_CLIENT = 5,	/* its client has disconnected, or no process has the slice */
 	VDB_END_UNSENT = 6,	/* the broker could not send it */
 	VDB_END_EXPORT = 7,	/* the kernel did not export it */
 	VDB_END_BUSY = 8,	/* not granted: others have it */
