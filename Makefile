@@ -23,6 +23,7 @@ help:
 	@echo '                  KERNEL=7.3, 7.2, 6.12, debug; SEED=n: the same choices'
 	@echo 'make fuzz         what reads foreign input, a minute each; SECONDS=600: longer'
 	@echo 'make kfuzz        the driver, by calls at random, on the debug kernel; SECONDS=2000'
+	@echo 'make rust         the Rust crate of bindings/rust: build/rust/release, and its tests'
 	@echo 'make bench        against stock vfio-pci: a table and build/bench.json'
 	@echo 'make lab-shell    a shell in the guest, devices bound; KERNEL=7.2, debug ...'
 	@echo 'make module       build/<kernel>/src/module/dmabuf-vfio-pci.ko for all kernels'
@@ -80,6 +81,12 @@ kfuzz: debug-kernel
 		lab/boot --as debug-kfuzz --tests test_kfuzz --seconds $$(($(SECONDS) + 600)) --append kfuzz.seconds=$(SECONDS) debug; \
 		lab/tap-summary build/debug-kfuzz/tap; grep "^#" build/debug-kfuzz/tap/test_kfuzz.tap'
 
+# The crate and its own tests, which need no guest; those that do are test_rust.
+rust: lab
+	@$(ENTER) sh -euc 'make -s -f lab/programs.mk build/rust/release/libvfio_dmabuf.rlib; \
+		rm -rf build/lab-tap; mkdir build/lab-tap; status=0; lab/rust >build/lab-tap/rust.tap || status=$$?; \
+		echo "exit $$status" >build/lab-tap/rust.status; lab/tap-summary build/lab-tap'
+
 # The image with all that is in it, for the targets below.
 KERNEL_ONE = $(or $(KERNEL),7.3)
 IMAGE_PROGRAMS = user $(if $(filter debug,$(KERNEL)),unit)
@@ -104,5 +111,5 @@ clean:
 distclean: clean
 	@. lab/env && rm -rf "$$CACHE"
 
-.PHONY: help lab module model packages check check-packages debug-kernel check-debug kcsan-kernel check-kcsan stress fuzz image lab-shell demo bench clean distclean
+.PHONY: help lab module model packages check check-packages debug-kernel check-debug kcsan-kernel check-kcsan stress fuzz rust image lab-shell demo bench clean distclean
 SHELL := /bin/bash

@@ -6,6 +6,8 @@
 #			test_stress with tests/vm/stress as well
 # bench/vm/*.c		likewise, with bench/support as well, in build/user/bench
 # examples/*.c		one program each, in build/user/programs
+# bindings/rust		the crate's examples likewise, named rust-*
+# tests/vm/rust		one program in Rust, build/user/rust-tests, which test_rust runs
 # lab/guest/runner.c	what runs them
 #
 # tests/vm/test_library.c, test_passing.c	once more, with sanitizers in them and in
@@ -28,11 +30,12 @@ bench_support := $(patsubst bench/support/%.c,build/user/bench-support/%.o,$(wil
 tests := $(patsubst tests/vm/%.c,build/user/tests/%,$(wildcard tests/vm/test_*.c))
 benches := $(patsubst bench/vm/%.c,build/user/bench/%,$(wildcard bench/vm/*.c))
 examples := $(patsubst examples/%.c,build/user/programs/%,$(wildcard examples/*.c))
+rust_examples := $(patsubst bindings/rust/examples/%.rs,build/user/programs/rust-%,$(wildcard bindings/rust/examples/*.rs))
 
 library := build/meson/lib/libvfio-dmabuf.so
 
 all: user unit
-user: build/user/runner build/user/tsc $(tests) $(examples)
+user: build/user/runner build/user/tsc $(tests) $(examples) $(rust_examples) build/user/rust-tests
 bench: build/user/runner $(benches)
 
 # Ninja knows better than make what is out of date.
@@ -91,6 +94,21 @@ build/user/programs/%: examples/%.c $(library)
 	@mkdir -p $(@D)
 	$(CC) -Iinclude -Iinclude/uapi $(CFLAGS) -o $@ $< $(library)
 
+# Cargo knows better, too, and what it leaves alone keeps its time.
+crate := build/rust/release/libvfio_dmabuf.rlib
+$(crate): $(library) FORCE
+	@lab/rust build
+
+build/user/programs/rust-%: $(crate)
+	@mkdir -p $(@D)
+	@cmp -s build/rust/release/examples/$* $@ || install build/rust/release/examples/$* $@
+
+build/user/rust-tests: $(wildcard tests/vm/rust/*.rs) $(crate)
+	@mkdir -p $(@D)
+	rustc --edition=2021 -O -C debug-assertions -C strip=debuginfo -D warnings -o $@ --extern vfio_dmabuf=$(crate) \
+		--extern libc=$$(ls -t build/rust/release/deps/liblibc-*.rlib | head -n 1) \
+		-L dependency=build/rust/release/deps -L native=build/meson/lib tests/vm/rust/main.rs
+
 build/user/tsc: lab/tsc.c
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -o $@ $<
@@ -100,7 +118,7 @@ build/user/runner: lab/guest/runner.c
 	$(CC) $(CFLAGS) -static -o $@ $<
 
 # A program that lost its source must not be run again.
-stale := $(filter-out $(tests) $(benches) $(examples), \
+stale := $(filter-out $(tests) $(benches) $(examples) $(rust_examples), \
 	$(filter-out %.d,$(wildcard build/user/tests/* build/user/bench/* build/user/programs/*)))
 $(shell rm -f $(stale) $(stale:=.d))
 
