@@ -163,6 +163,9 @@ def check_buffers(edu: str) -> None:
         events.close()
         ok(raises(UnreachableError, mapping.read32, 0), "and its mapping")
         ok(raises(NotFoundError, device.revoke_id, ids[1] + 100), "others are not revoked")
+        ok(raises(OverflowError, device.revoke_id, ids[0] + 2**64) and raises(OverflowError, first.map, 2**64)
+           and device.buffer(ids[0]).state == State.LIVE, "nor is a number cut to 64 bits")
+        ok(raises(TypeError, device.export, 0, (0, PAGE, PAGE)), "a range has two numbers")
         many = [device.export(0, (0, PAGE)) for _ in range(150)]
         ok(len(device.buffers()) == 152, "many are listed")
         many.clear()

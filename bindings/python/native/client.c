@@ -91,7 +91,8 @@ static PyObject *client_acquire_start(PyObject *self, PyObject *args)
 	const char *name;
 	int ret, error;
 
-	if (!PyArg_ParseTuple(args, "sIIII:acquire_start", &name, &index, &flags, &seconds, &wait))
+	if (!PyArg_ParseTuple(args, "sO&O&O&O&:acquire_start", &name, number_u32, &index, number_u32, &flags,
+			      number_u32, &seconds, number_u32, &wait))
 		return NULL;
 	client = handle_enter((struct handle *)self);
 	if (!client)
@@ -142,13 +143,13 @@ static PyObject *client_revoke(PyObject *self, PyObject *arg)
 static PyObject *client_renew(PyObject *self, PyObject *args)
 {
 	struct vdb_client *client;
-	unsigned long long lease;
 	unsigned int seconds;
 	struct words words;
+	uint64_t lease;
 	int64_t granted;
 	int error;
 
-	if (!PyArg_ParseTuple(args, "KI:renew", &lease, &seconds))
+	if (!PyArg_ParseTuple(args, "O&O&:renew", number_u64, &lease, number_u32, &seconds))
 		return NULL;
 	client = handle_enter((struct handle *)self);
 	if (!client)

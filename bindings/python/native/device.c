@@ -114,7 +114,7 @@ static PyObject *device_bar(PyObject *self, PyObject *args)
 	struct vdb_bar bar;
 	int ret, error;
 
-	if (!PyArg_ParseTuple(args, "I:bar", &index))
+	if (!PyArg_ParseTuple(args, "O&:bar", number_u32, &index))
 		return NULL;
 	device = handle_share((struct handle *)self);
 	if (!device)
@@ -143,7 +143,17 @@ static PyObject *device_reset(PyObject *self, PyObject *unused)
 	Py_RETURN_NONE;
 }
 
-/* An array from a sequence of pairs, for PyMem_Free(); NULL: raised. */
+static bool get_range(PyObject *pair, struct vdb_range *range)
+{
+	PyObject *both = PySequence_Tuple(pair);
+	bool ok = both && PyArg_ParseTuple(both, "O&O&;a range is a pair, offset and length", number_u64,
+					   &range->offset, number_u64, &range->length);
+
+	Py_XDECREF(both);
+	return ok;
+}
+
+/* An array from a tuple of pairs, for PyMem_Free(); NULL: raised. */
 static struct vdb_range *get_ranges(PyObject *list, size_t *nr)
 {
 	Py_ssize_t count = PyTuple_Size(list);
@@ -157,16 +167,7 @@ static struct vdb_range *get_ranges(PyObject *list, size_t *nr)
 		return NULL;
 	}
 	for (Py_ssize_t i = 0; i < count; i++) {
-		PyObject *pair = PyTuple_GetItem(list, i);
-		PyObject *offset = PySequence_GetItem(pair, 0), *length = PySequence_GetItem(pair, 1);
-
-		if (offset)
-			ranges[i].offset = PyLong_AsUnsignedLongLong(offset);
-		if (length)
-			ranges[i].length = PyLong_AsUnsignedLongLong(length);
-		Py_XDECREF(offset);
-		Py_XDECREF(length);
-		if (PyErr_Occurred()) {
+		if (!get_range(PyTuple_GetItem(list, i), &ranges[i])) {
 			PyMem_Free(ranges);
 			return NULL;
 		}
@@ -185,7 +186,7 @@ static PyObject *device_export(PyObject *self, PyObject *args)
 	int error = 0;
 	size_t nr;
 
-	if (!PyArg_ParseTuple(args, "IO!I:export", &bar, &PyTuple_Type, &list, &flags))
+	if (!PyArg_ParseTuple(args, "O&O!O&:export", number_u32, &bar, &PyTuple_Type, &list, number_u32, &flags))
 		return NULL;
 	ranges = get_ranges(list, &nr);
 	if (!ranges)
@@ -268,11 +269,11 @@ static PyObject *device_revoke_id(PyObject *self, PyObject *args)
 {
 	struct vdb_device *device;
 	bool interrupted = false;
-	unsigned long long id;
+	uint64_t id;
 	PyObject *result;
 	int ret, error;
 
-	if (!PyArg_ParseTuple(args, "K:revoke_id", &id))
+	if (!PyArg_ParseTuple(args, "O&:revoke_id", number_u64, &id))
 		return NULL;
 	do {
 		device = handle_share((struct handle *)self);
@@ -394,10 +395,10 @@ static PyObject *device_buffer(PyObject *self, PyObject *args)
 {
 	struct vdb_device *device;
 	struct vdb_buffer buffer;
-	unsigned long long id;
+	uint64_t id;
 	int ret, error;
 
-	if (!PyArg_ParseTuple(args, "K:buffer", &id))
+	if (!PyArg_ParseTuple(args, "O&:buffer", number_u64, &id))
 		return NULL;
 	device = handle_share((struct handle *)self);
 	if (!device)
@@ -413,13 +414,13 @@ static PyObject *device_ranges(PyObject *self, PyObject *args)
 {
 	struct vdb_range ranges[64];
 	struct vdb_device *device;
-	unsigned long long id;
+	uint64_t id;
 	PyObject *list = NULL;
 	Py_ssize_t first;
 	ssize_t got;
 	int error;
 
-	if (!PyArg_ParseTuple(args, "Kn:ranges", &id, &first))
+	if (!PyArg_ParseTuple(args, "O&n:ranges", number_u64, &id, &first))
 		return NULL;
 	device = handle_share((struct handle *)self);
 	if (!device)
@@ -445,10 +446,10 @@ static PyObject *device_ranges(PyObject *self, PyObject *args)
 static PyObject *device_watch(PyObject *self, PyObject *args)
 {
 	struct vdb_device *device;
-	unsigned long long id;
+	uint64_t id;
 	int fd, error;
 
-	if (!PyArg_ParseTuple(args, "K:watch", &id))
+	if (!PyArg_ParseTuple(args, "O&:watch", number_u64, &id))
 		return NULL;
 	device = handle_share((struct handle *)self);
 	if (!device)

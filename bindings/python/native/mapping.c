@@ -39,10 +39,15 @@ PyObject *mapping_new(const struct state *state, void *address, size_t length, i
 
 static void unmap_if_unused(struct mapping *mapping)
 {
-	if (!mapping->closed || mapping->users || !mapping->address)
+	char *address = mapping->address;
+
+	if (!mapping->closed || mapping->users || !address)
 		return;
-	munmap(mapping->address, mapping->length);
 	mapping->address = NULL;
+	/* It waits for other threads that map, and for their faults. */
+	Py_BEGIN_ALLOW_THREADS
+	munmap(address, mapping->length);
+	Py_END_ALLOW_THREADS
 }
 
 static bool check_open(const struct mapping *mapping)

@@ -14,6 +14,31 @@ struct state *state_of(PyObject *object)
 	return PyType_GetModuleState(Py_TYPE(object));
 }
 
+int number_u64(PyObject *number, void *value)
+{
+	PyObject *index = PyNumber_Index(number);
+
+	if (!index)
+		return 0;
+	*(uint64_t *)value = PyLong_AsUnsignedLongLong(index);
+	Py_DECREF(index);
+	return !PyErr_Occurred();
+}
+
+int number_u32(PyObject *number, void *value)
+{
+	uint64_t wide;
+
+	if (!number_u64(number, &wide))
+		return 0;
+	if (wide > UINT32_MAX) {
+		PyErr_Format(PyExc_OverflowError, "%S is greater than %lu", number, (unsigned long)UINT32_MAX);
+		return 0;
+	}
+	*(uint32_t *)value = wide;
+	return 1;
+}
+
 PyObject *text_of(const char *text)
 {
 	return PyUnicode_DecodeUTF8(text, strlen(text), "backslashreplace");
@@ -132,6 +157,11 @@ static int clear(PyObject *module)
 	return 0;
 }
 
+static void release(void *module)
+{
+	clear(module);
+}
+
 static PyMethodDef functions[] = {
 	{ "parse_bdf", parse_bdf, METH_VARARGS, NULL },
 	{ "open_device", open_device, METH_VARARGS, NULL },
@@ -159,6 +189,7 @@ static struct PyModuleDef definition = {
 	.m_slots = slots,
 	.m_traverse = traverse,
 	.m_clear = clear,
+	.m_free = release,
 };
 
 PyMODINIT_FUNC PyInit__native(void);

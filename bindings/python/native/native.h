@@ -39,6 +39,13 @@ struct state *state_of(PyObject *object);
  */
 PyObject *raise_error(const struct state *state, const char *what, int error, const char *text);
 
+/*
+ * For O& of PyArg_ParseTuple(): numbers, or OverflowError.  K and I take a number's low
+ * bits, and 2**64 + 5 is not the id of buffer 5.
+ */
+int number_u64(PyObject *number, void *value);
+int number_u32(PyObject *number, void *value);
+
 /* A text that may come from elsewhere. */
 PyObject *text_of(const char *text);
 

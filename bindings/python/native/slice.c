@@ -28,11 +28,12 @@ PyObject *slice_from_fd(PyObject *module, PyObject *args)
 	const struct state *state = state_of_module(module);
 	int fd, event_fd, copies[2] = { -1, -1 }, error;
 	struct vdb_slice *slice = NULL;
-	unsigned long long offset;
 	unsigned int bar, flags;
+	uint64_t offset;
 	const char *bdf;
 
-	if (!PyArg_ParseTuple(args, "iizIKI:slice_from_fd", &fd, &event_fd, &bdf, &bar, &offset, &flags))
+	if (!PyArg_ParseTuple(args, "iizO&O&O&:slice_from_fd", &fd, &event_fd, &bdf, number_u32, &bar,
+			      number_u64, &offset, number_u32, &flags))
 		return NULL;
 	WITHOUT_LOCK(error,
 		copies[0] = fcntl(fd, F_DUPFD_CLOEXEC, 0);
@@ -102,15 +103,14 @@ static PyObject *slice_send(PyObject *self, PyObject *args)
 
 static PyObject *slice_map(PyObject *self, PyObject *args)
 {
-	unsigned long long offset;
 	struct vdb_slice *slice;
+	uint64_t offset, whole;
 	int writable, error;
-	uint64_t whole;
 	size_t length;
 	Py_ssize_t wanted;
 	void *address;
 
-	if (!PyArg_ParseTuple(args, "Knp:map", &offset, &wanted, &writable))
+	if (!PyArg_ParseTuple(args, "O&np:map", number_u64, &offset, &wanted, &writable))
 		return NULL;
 	slice = handle_share((struct handle *)self);
 	if (!slice)
@@ -161,22 +161,23 @@ static PyObject *slice_about(PyObject *self, PyObject *unused)
 	return Py_BuildValue("sIKKI", bdf, bar, (unsigned long long)offset, (unsigned long long)length, flags);
 }
 
-#define DEFINE_FD(name, function)					\
+#define DEFINE_FD(name, function, begin, end)				\
 static PyObject *slice_##name(PyObject *self, PyObject *unused)		\
 {									\
-	struct vdb_slice *slice = handle_enter((struct handle *)self);	\
+	struct vdb_slice *slice = begin((struct handle *)self);		\
 	int fd;								\
 									\
 	(void)unused;							\
 	if (!slice)							\
 		return NULL;						\
 	fd = function(slice);						\
-	handle_leave((struct handle *)self);				\
+	end((struct handle *)self);					\
 	return PyLong_FromLong(fd);					\
 }
 
-DEFINE_FD(fileno, vdb_slice_fd)
-DEFINE_FD(event_fileno, vdb_slice_event_fd)
+DEFINE_FD(fileno, vdb_slice_fd, handle_share, handle_unshare)
+/* vdb_slice_watch() replaces it. */
+DEFINE_FD(event_fileno, vdb_slice_event_fd, handle_enter, handle_leave)
 
 static PyObject *slice_close(PyObject *self, PyObject *unused)
 {

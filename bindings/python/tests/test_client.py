@@ -6,6 +6,8 @@ import select
 import signal
 import struct
 import threading
+import types
+import typing
 import unittest
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -13,7 +15,7 @@ import fake_broker
 import vfio_dmabuf
 from fake_broker import (ACQUIRE, ANSWER, ITEM, LIST_ACCOUNTS, LIST_DEVICES, LIST_LEASES, LIST_SLICES, RELEASE,
                          RENEW, STATE, STATUS, end, error, packet)
-from vfio_dmabuf import End, Flag, State, aio
+from vfio_dmabuf import End, Flag, State, _leases, aio
 
 LIMIT = 60.0  # seconds, for answers that come
 
@@ -96,6 +98,9 @@ class ClientTest(unittest.TestCase):
         with self.assertRaises(vfio_dmabuf.BusyError):
             self.client.acquire("a/b", index=vfio_dmabuf.ANY_INDEX, read_only=True, seconds=5, wait=0.0015)
         self.assertEqual(requests, [(b"a/b".ljust(64, b"\0"), 0xFFFFFFFF, 1, 5, 2)])
+        for renew in lambda: self.client._native.renew(2**64 + 7, 0), lambda: self.client._native.renew(7, 2**32 + 1):
+            with self.assertRaises(OverflowError):
+                renew()
         for bad in {"index": -1}, {"seconds": 2**32}, {"wait": -1.0}, {"wait": float("nan")}, {"wait": 1e10}:
             with self.subTest(bad), self.assertRaises(ValueError):
                 self.client.acquire("a/b", **bad)
@@ -291,6 +296,64 @@ class AsyncTest(unittest.IsolatedAsyncioTestCase):
         with self.assertRaises(ValueError):
             await self.client.slices()
         self.assertTrue(self.client.closed)
+
+    def lease(self) -> aio.Lease:
+        """As if the broker had granted it; its slice is a stand-in."""
+        granted = _leases.Granted(1, 3, 0, 0, typing.cast(vfio_dmabuf.Slice, types.SimpleNamespace(close=lambda: None)))
+        lease = self.client._leases[3] = aio.Lease(self.client, granted)
+        return lease
+
+    async def test_cancelled_release_ends_the_lease(self) -> None:
+        """The broker does as it was asked, and reports no end."""
+        lease = self.lease()
+        waiting = asyncio.create_task(lease.wait_end())
+        release = asyncio.create_task(lease.release())
+        serial = await self.wait(RELEASE)
+        release.cancel()
+        with self.assertRaises(asyncio.CancelledError):
+            await release
+        self.broker.send(end(serial, 3, serial, 1))
+        self.assertEqual(await asyncio.wait_for(waiting, LIMIT), End.RELEASED)
+        self.assertEqual((lease.state, lease.end), (State.REVOKED, End.RELEASED))
+
+    async def test_cancelled_closing(self) -> None:
+        """The connection ends when the thread that has it has its answer."""
+        status = asyncio.create_task(self.client.status())
+        serial = await self.wait(STATUS)
+        closing = asyncio.create_task(self.client.close())
+        await asyncio.sleep(0)
+        closing.cancel()
+        with self.assertRaises(asyncio.CancelledError):
+            await closing
+        self.assertTrue(self.client.closed)
+        with self.assertRaises(ValueError):
+            await self.client.slices()
+        self.broker.send(packet(STATUS + ANSWER, serial, STATUS_BODY))
+        self.assertEqual((await status).problem, "all is wrong")
+        await asyncio.to_thread(self.broker.thread.join, LIMIT)
+        self.assertFalse(self.broker.thread.is_alive())
+
+    async def test_another_loop(self) -> None:
+        """Nothing of the client's is used there, where nobody would hear of it."""
+        lease = self.lease()
+
+        async def use() -> list[BaseException | object]:
+            return await asyncio.gather(self.client.slices(), self.client.acquire("nic/doorbell"), lease.release(),
+                                        self.client.close(), return_exceptions=True)
+
+        for result in await asyncio.to_thread(asyncio.run, use()):
+            self.assertIsInstance(result, RuntimeError)
+        self.assertFalse(self.client.closed)
+
+    async def test_exceptions_do_not_grow(self) -> None:
+        """Each call raises one of its own, with a traceback of its own."""
+        await asyncio.to_thread(self.broker.connected.wait)
+        self.broker.hang_up()
+        raised = await asyncio.gather(*(self.client.slices() for _ in range(3)), self.client.acquire("nic/doorbell"),
+                                      return_exceptions=True)
+        for error in raised:
+            self.assertIsInstance(error, vfio_dmabuf.DisconnectedError)
+        self.assertEqual(len(set(map(id, raised))), 4)
 
     async def test_message_of_an_unknown_lease(self) -> None:
         await asyncio.to_thread(self.broker.connected.wait)

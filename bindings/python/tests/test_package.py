@@ -92,6 +92,10 @@ class Fds(unittest.TestCase):
     def test_bad_fds(self) -> None:
         with self.assertRaises(vfio_dmabuf.Error):
             vfio_dmabuf.Slice.from_fd(-1, bar=0, offset=0)
+        # Numbers are not cut to the width that C has for them.
+        for wrong in {"bar": 2**32}, {"bar": -1}, {"offset": 2**64}, {"offset": -1}:
+            with self.assertRaises(OverflowError), open("/dev/null", "rb") as null:
+                vfio_dmabuf.Slice.from_fd(null.fileno(), **{"bar": 0, "offset": 0, **wrong})
         with self.assertRaises(ValueError):
             vfio_dmabuf.Device.from_fd(-1)
         with self.assertRaises(TypeError):

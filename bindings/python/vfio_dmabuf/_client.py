@@ -22,8 +22,9 @@ _RETRY = 0.02
 class Lease:
     """A slice that the broker granted; from Client.acquire().
 
-    As a context manager it is released at the end.  A lease that is not used any
-    more ends when no process has its slice, and with the connection.
+    It ends when it is released or revoked, when its time is over, and with the
+    connection; not because its slice is closed or this object is dropped.  As a context
+    manager it is released at the end.
     """
 
     def __init__(self, client: "Client", grant: Granted) -> None:

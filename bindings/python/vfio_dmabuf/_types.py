@@ -52,7 +52,7 @@ class End(_OpenEnum):
     EXPIRED = _native.END_EXPIRED
     REVOKED = _native.END_REVOKED  #: by an administrator, or by a new configuration
     DEVICE = _native.END_DEVICE  #: the broker has lost the device
-    CLIENT = _native.END_CLIENT  #: no process has the slice any more
+    CLIENT = _native.END_CLIENT  #: its client has disconnected, or no process has the slice
     UNSENT = _native.END_UNSENT  #: the broker could not send it
     EXPORT = _native.END_EXPORT  #: the kernel did not export it
     BUSY = _native.END_BUSY  #: not granted: others have it

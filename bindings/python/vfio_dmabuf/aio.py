@@ -31,10 +31,16 @@ _RETRY = 0.02  # seconds; a broker that does not read now says nothing when it d
 _AT_ONCE = 64  # events, before others have a turn
 
 
+def _copy(error: Error) -> Error:
+    return type(error)(*error.args)
+
+
 class Lease:
     """A slice that the broker granted; from Client.acquire().
 
-    As an asynchronous context manager it is released at the end.
+    It ends when it is released or revoked, when its time is over, and with the
+    connection; not because its slice is closed.  As an asynchronous context manager it
+    is released at the end.
     """
 
     def __init__(self, client: "Client", grant: Granted) -> None:
@@ -71,13 +77,19 @@ class Lease:
         """
         try:
             if self.state != State.REVOKED:
-                await self._client._call(self._client._native.release, self.id)
-                self._take(State.REVOKED, End.RELEASED)
+                await self._client._shielded(self._release)
+        finally:
+            self.slice.close()
+
+    async def _release(self) -> None:
+        # Also if the caller has been cancelled: the broker sends no event of a release.
+        try:
+            await self._client._locked(self._client._native.release, self.id)
         except NotFoundError:
             # It is ending already, and an event says why.
             pass
-        finally:
-            self.slice.close()
+        else:
+            self._take(State.REVOKED, End.RELEASED)
 
     async def renew(self, seconds: int = 0) -> int:
         """Make the lease last that long from now on; 0: as long as allowed.
@@ -105,6 +117,7 @@ class Client:
 
     Every request is answered within the timeout.  A task that waits for an answer
     can be cancelled: a request for a slice is withdrawn, others are carried out.
+    A client belongs to the event loop in which it was connected.
     """
 
     def __init__(self, native: "_native.Client", timeout: float | None) -> None:
@@ -164,22 +177,25 @@ class Client:
         self._error = error
         if not self._in_thread:
             self._loop.remove_reader(self._fd)
+        # Each has one of its own, because raising an exception adds a traceback to it.
         for future in self._requests.values():
             if not future.done():
-                future.set_exception(error)
+                future.set_exception(_copy(error))
         self._requests.clear()
         for lease in self._leases.values():
-            lease._break(error)
+            lease._break(_copy(error))
         for queue in self._queues:
-            queue.put_nowait(error)
+            queue.put_nowait(_copy(error))
 
     # Requests.
 
     def _check(self) -> None:
+        if asyncio.get_running_loop() is not self._loop:
+            raise RuntimeError("the client belongs to another event loop")
         if self._native.closed():
             raise ValueError("the client is closed")
         if self._error is not None:
-            raise self._error
+            raise _copy(self._error)
 
     def _spawn(self, coroutine: Coroutine[Any, Any, _T]) -> "asyncio.Task[_T]":
         task = self._loop.create_task(coroutine)
@@ -205,14 +221,19 @@ class Client:
                 raise
             finally:
                 self._in_thread = False
-                while self._withdrawn:
-                    self._cancel(self._withdrawn.pop())
+                withdrawn, self._withdrawn = self._withdrawn, []
                 if self._error is None:
+                    for request in withdrawn:
+                        self._cancel(request)
                     self._loop.add_reader(self._fd, self._read)
 
-    async def _call(self, function: Callable[..., _T], *args: Any) -> _T:
+    async def _shielded(self, function: Callable[..., Coroutine[Any, Any, _T]], *args: Any) -> _T:
+        self._check()
         # The thread cannot be interrupted, and has the connection until it is done.
-        return await asyncio.shield(self._spawn(self._locked(function, *args)))
+        return await asyncio.shield(self._spawn(function(*args)))
+
+    async def _call(self, function: Callable[..., _T], *args: Any) -> _T:
+        return await self._shielded(self._locked, function, *args)
 
     def _cancel(self, request: int) -> None:
         try:
@@ -247,6 +268,7 @@ class Client:
 
         Other tasks run while it waits.
         """
+        self._check()
         limit = None if self._timeout is None else self._timeout + wait
         try:
             async with asyncio.timeout(limit):
@@ -315,15 +337,22 @@ class Client:
         return self._native.closed()
 
     async def close(self) -> None:
-        """End the connection, and all leases with it.  May be called again."""
-        async with self._lock:
-            if self._native.closed():
-                return
+        """End the connection, and all leases with it.  May be called again.
+
+        Waits for a request that is being made.  If that wait is cancelled, the
+        connection ends after the request.
+        """
+        if asyncio.get_running_loop() is not self._loop:
+            raise RuntimeError("the client belongs to another event loop")
+        if not self._native.closed():
             for queue in self._queues:
                 queue.put_nowait(None)
             self._queues.clear()
             self._break(DisconnectedError(errno.ENOTCONN, "the client is closed"))
+            # A call that runs in a thread ends first.
             self._native.close()
+        async with self._lock:
+            pass
 
     async def __aenter__(self) -> Self:
         return self
