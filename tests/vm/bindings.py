@@ -5,6 +5,7 @@
     bindings.py owner EDU NVME IVSHMEM    PCI functions
     bindings.py client SOCKET
     bindings.py tasks SOCKET
+    bindings.py survive SOCKET
 """
 import asyncio
 import faulthandler
@@ -416,6 +417,43 @@ async def tasks(path: str) -> None:
                                     ConnectionError), "leases end with the connection")
 
 
+async def survive(path: str) -> None:
+    """What tests/vm/support/survivor.h wants: standard output has a byte for each round that went well."""
+    output = os.dup(1)
+    os.dup2(2, 1)
+    async with await aio.connect(path, timeout=LIMIT) as client:
+        lease = await client.acquire("edu/page", wait=LIMIT)
+        # A broker that is killed between its answer and noting that down ends the lease.
+        await client.leases()
+        registers = lease.slice.map()
+        counts, errors = [0, 0], []
+
+        def read(which: int) -> None:
+            try:
+                while registers.read32(0) == ID:
+                    counts[which] += 1
+                errors.append(ValueError("another value"))
+            except BaseException as error:
+                errors.append(error)
+
+        for which in range(2):
+            threading.Thread(target=read, args=(which,), daemon=True).start()
+        number = 0
+        while True:
+            before = list(counts)
+            while not errors and not all(now > then for now, then in zip(counts, before)):
+                await asyncio.sleep(0.001)
+            granted = await client.acquire("edu/array", index=number % 8, wait=LIMIT)
+            number += 1
+            good = granted.slice.map().read32(0) is not None and await lease.renew() == 0
+            await granted.release()
+            if errors or not good or lease.state != State.LIVE:
+                sys.exit(f"round {number}: {errors} {good} {lease}")
+            os.write(output, b".")
+            if not await asyncio.to_thread(os.read, 0, 1):
+                return
+
+
 def main() -> None:
     what, *args = sys.argv[1:]
     # Takes SIGBUS, before and after the package does.
@@ -426,6 +464,8 @@ def main() -> None:
         owner(*args)
     elif what == "client":
         client(*args)
+    elif what == "survive":
+        asyncio.run(survive(*args))
     else:
         asyncio.run(tasks(*args))
     print(f"1..{number}")

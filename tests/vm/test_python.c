@@ -7,6 +7,7 @@
 #include "lender.h"
 #include "manager.h"
 #include "suite.h"
+#include "survivor.h"
 #include "sysfs.h"
 
 static void run(const char *arguments)
@@ -56,6 +57,12 @@ START_TEST(tasks)
 }
 END_TEST
 
+START_TEST(broker_is_killed)
+{
+	survivor_check((const char *const[]){ "python3", "/lab/bindings.py", "survive", MANAGER_SOCKET, NULL });
+}
+END_TEST
+
 Suite *suite(void)
 {
 	Suite *s = suite_create("python");
@@ -70,5 +77,6 @@ Suite *suite(void)
 	tcase_add_test(tc, client);
 	tcase_add_test(tc, tasks);
 	tcase_add_test(tc, example);
+	tcase_add_test(tc, broker_is_killed);
 	return s;
 }

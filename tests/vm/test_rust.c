@@ -10,6 +10,7 @@
 
 #include "lender.h"
 #include "suite.h"
+#include "survivor.h"
 
 #define PROGRAM		"/lab/rust-tests"
 #define MAX_TESTS	128
@@ -30,6 +31,12 @@ START_TEST(rust_test)
 	/* What it has to say of a failure is on stderr. */
 	ck_assert_msg(!WIFSIGNALED(status), "%s: signal %d", names[_i], WTERMSIG(status));
 	ck_assert_msg(!WEXITSTATUS(status), "%s: exit %d", names[_i], WEXITSTATUS(status));
+}
+END_TEST
+
+START_TEST(broker_is_killed)
+{
+	survivor_check((const char *const[]){ PROGRAM, "child", "survive", NULL });
 }
 END_TEST
 
@@ -54,6 +61,7 @@ Suite *suite(void)
 	int nr = 0;
 
 	tcase_add_checked_fixture(broker, lender_start, lender_stop);
+	tcase_add_test(broker, broker_is_killed);
 	while (list && nr < MAX_TESTS && fscanf(list, "%63s %63s", group, names[nr]) == 2) {
 		add_named(!strcmp(group, "broker") ? broker : device, nr);
 		nr++;

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 //! Clients of the broker, whose configuration is support/lender.c's.
 
+use std::io::{Read, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use vfio_dmabuf::{
@@ -26,7 +29,7 @@ fn acquire(client: &mut Client, request: Acquire) -> Lease {
             Err(error) if error.kind() == ErrorKind::WrongDevice => {}
             Err(error) => panic!("{error}"),
         }
-        std::thread::sleep(Duration::from_millis(50));
+        thread::sleep(Duration::from_millis(50));
     }
 }
 
@@ -210,6 +213,48 @@ pub fn describes_itself() {
     assert_eq!((status.devices, status.leases_per_client), (3, 4));
     assert_eq!((status.clients.limit, status.leases.used), (13, 1));
     client.reload().unwrap();
+}
+
+/// What tests/vm/support/survivor.h wants: a byte for each round that went well.
+pub fn child_survives() {
+    // Whichever thread fails: the others would go on.
+    let say = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        say(info);
+        std::process::exit(1);
+    }));
+
+    let mut client = connect();
+    let lease = client.acquire(&Acquire::new("edu/page").wait(LONG)).unwrap();
+    // A broker that is killed between its answer and noting that down ends the lease.
+    client.leases().unwrap();
+    let mapping = map(&lease.slice);
+    let reads = [const { AtomicU64::new(0) }; 2];
+
+    thread::scope(|scope| {
+        for count in &reads {
+            let register = mapping.register::<u32>(EDU_ID).unwrap();
+            scope.spawn(move || loop {
+                assert_eq!(register.read(), Ok(EDU_ID_VALUE));
+                count.fetch_add(1, Ordering::Relaxed);
+            });
+        }
+        let seen = || reads.each_ref().map(|count| count.load(Ordering::Relaxed));
+        for index in 0.. {
+            let before = seen();
+            while seen().iter().zip(before).any(|(now, then)| *now <= then) {
+                thread::sleep(Duration::from_millis(1));
+            }
+            let request = Acquire::new("edu/array").index(index % 8).wait(LONG);
+            let granted = client.acquire(&request).unwrap();
+            map(&granted.slice).read_u32(0).unwrap();
+            assert_eq!(client.renew(lease.id, None).unwrap(), None);
+            client.release(granted.id).unwrap();
+            std::io::stdout().write_all(b".").unwrap();
+            std::io::stdout().flush().unwrap();
+            std::io::stdin().read_exact(&mut [0]).unwrap();
+        }
+    });
 }
 
 pub fn none() {

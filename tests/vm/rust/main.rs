@@ -63,6 +63,7 @@ fn main() {
             }
         }
         ["child", "receive"] => passing::child_receives(),
+        ["child", "survive"] => broker::child_survives(),
         [name] => match TESTS.iter().find(|test| test.1 == *name) {
             Some(test) => test.2(),
             None => panic!("there is no test {name}"),
