@@ -98,9 +98,9 @@ class ClientTest(unittest.TestCase):
         with self.assertRaises(vfio_dmabuf.BusyError):
             self.client.acquire("a/b", index=vfio_dmabuf.ANY_INDEX, read_only=True, seconds=5, wait=0.0015)
         self.assertEqual(requests, [(b"a/b".ljust(64, b"\0"), 0xFFFFFFFF, 1, 5, 2)])
-        for renew in lambda: self.client._native.renew(2**64 + 7, 0), lambda: self.client._native.renew(7, 2**32 + 1):
+        for lease, seconds in (2**64 + 7, 0), (7, 2**32 + 1):
             with self.assertRaises(OverflowError):
-                renew()
+                self.client._native.renew(lease, seconds)
         for bad in {"index": -1}, {"seconds": 2**32}, {"wait": -1.0}, {"wait": float("nan")}, {"wait": 1e10}:
             with self.subTest(bad), self.assertRaises(ValueError):
                 self.client.acquire("a/b", **bad)
@@ -337,9 +337,9 @@ class AsyncTest(unittest.IsolatedAsyncioTestCase):
         """Nothing of the client's is used there, where nobody would hear of it."""
         lease = self.lease()
 
-        async def use() -> list[BaseException | object]:
-            return await asyncio.gather(self.client.slices(), self.client.acquire("nic/doorbell"), lease.release(),
-                                        self.client.close(), return_exceptions=True)
+        async def use() -> list[object]:
+            return list(await asyncio.gather(self.client.slices(), self.client.acquire("nic/doorbell"),
+                                             lease.release(), self.client.close(), return_exceptions=True))
 
         for result in await asyncio.to_thread(asyncio.run, use()):
             self.assertIsInstance(result, RuntimeError)

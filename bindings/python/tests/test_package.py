@@ -93,9 +93,9 @@ class Fds(unittest.TestCase):
         with self.assertRaises(vfio_dmabuf.Error):
             vfio_dmabuf.Slice.from_fd(-1, bar=0, offset=0)
         # Numbers are not cut to the width that C has for them.
-        for wrong in {"bar": 2**32}, {"bar": -1}, {"offset": 2**64}, {"offset": -1}:
+        for bar, offset in (2**32, 0), (-1, 0), (0, 2**64), (0, -1):
             with self.assertRaises(OverflowError), open("/dev/null", "rb") as null:
-                vfio_dmabuf.Slice.from_fd(null.fileno(), **{"bar": 0, "offset": 0, **wrong})
+                vfio_dmabuf.Slice.from_fd(null.fileno(), bar=bar, offset=offset)
         with self.assertRaises(ValueError):
             vfio_dmabuf.Device.from_fd(-1)
         with self.assertRaises(TypeError):
