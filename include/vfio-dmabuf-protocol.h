@@ -37,6 +37,7 @@ enum vdp_type {
 	VDP_LIST_DEVICES = 9,	/* administrators only */
 	VDP_LIST_ACCOUNTS = 10,	/* this client's owner; an administrator: all */
 	VDP_RELOAD	= 11,	/* read the configuration again; administrators only */
+	VDP_WATCH	= 12,	/* be sent news from now on */
 
 	VDP_ANSWER	= 0x100,	/* added to the type of the request */
 	VDP_ITEM	= 0x200,	/* added to the type of a list */
@@ -44,6 +45,7 @@ enum vdp_type {
 	VDP_GRANT	= 0x300,	/* the slice is granted; with two fds */
 	VDP_STATE	= 0x301,	/* the device is suspended, or live again */
 	VDP_END		= 0x302,	/* the lease has ended, or the request is refused */
+	VDP_NEWS	= 0x303,	/* to a client that watches */
 
 	VDP_ERROR	= 0x3ff,
 };
@@ -55,6 +57,7 @@ struct vdp_header {
 	 * A request: greater than that of the request before; not 0.
 	 * An answer, an item, an error: that of the request; 0 if it had none.
 	 * A grant, a state, an end: that of the acquire; 0 if another client's.
+	 * News: that of the watch.
 	 */
 	uint64_t serial;
 };
@@ -116,7 +119,7 @@ struct vdp_renew_answer {
 	uint32_t reserved;
 };
 
-/* VDP_STATUS, VDP_LIST_*, VDP_RELOAD; and the answer that ends a list, or a reload. */
+/* VDP_STATUS, VDP_LIST_*, VDP_RELOAD, VDP_WATCH; and the answer that ends a list, and to the last two. */
 struct vdp_plain {
 	struct vdp_header header;
 };
@@ -270,6 +273,46 @@ struct vdp_status_answer {
 	char problem[VDP_TEXT];	/* of the configuration; "" if none */
 };
 
+/* Later brokers may have others. */
+enum vdp_news_type {
+	VDP_NEWS_GRANTED = 1,		/* a lease; this and the next two have all fields of one */
+	VDP_NEWS_RENEWED = 2,
+	VDP_NEWS_ENDED = 3,
+	VDP_NEWS_DEVICE_OPEN = 4,	/* a device: name, bdf */
+	VDP_NEWS_DEVICE_LOST = 5,	/* the same, reason */
+	VDP_NEWS_DEVICE_SUSPENDED = 6,
+	VDP_NEWS_DEVICE_RESUMED = 7,
+	VDP_NEWS_RESTARTED = 8,		/* the broker; what happened meanwhile is not sent */
+	VDP_NEWS_MISSED = 9,		/* missed */
+};
+
+/*
+ * To a client that watches: an administrator is sent all, others what happens to
+ * leases of their owner.  Fields that a type does not have are 0.
+ */
+struct vdp_news {
+	struct vdp_header header;
+	uint64_t time;		/* microseconds of CLOCK_BOOTTIME */
+	uint64_t lease;
+	uint64_t offset;
+	uint64_t length;
+	uint64_t missed;	/* that this client read too slowly to be sent */
+	uint32_t type;		/* enum vdp_news_type */
+	uint32_t end;		/* enum vdp_end_code */
+	uint32_t bar;
+	uint32_t flags;
+	uint32_t index;
+	uint32_t seconds;	/* until the lease ends; 0: does not by itself */
+	uint32_t pid;		/* of the client; 0 if it has disconnected */
+	uint32_t uid;
+	uint32_t gid;
+	uint32_t reserved;
+	char name[VDP_NAME];	/* of the slice, or of the device */
+	char bdf[VDP_BDF];
+	char client[VDP_NAME];	/* as in its hello, in printable ASCII; "" if it has disconnected */
+	char reason[VDP_TEXT];	/* why the device is lost */
+};
+
 /* After the first three the broker closes the connection. */
 enum vdp_error_code {
 	VDP_ERROR_MALFORMED = 1,	/* size, reserved field or text is wrong */
@@ -311,6 +354,7 @@ static_assert(sizeof(struct vdp_lease_item) == 224, "wire format");
 static_assert(sizeof(struct vdp_device_item) == 304, "wire format");
 static_assert(sizeof(struct vdp_account_item) == 56, "wire format");
 static_assert(sizeof(struct vdp_status_answer) == 272, "wire format");
+static_assert(sizeof(struct vdp_news) == 432, "wire format");
 static_assert(sizeof(struct vdp_error) == 216, "wire format");
 
 #endif

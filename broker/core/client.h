@@ -23,6 +23,11 @@ struct client {
 	struct notice *notices, **last;	/* to be sent, the oldest first */
 	struct notice *sending;		/* handed to the connection, but not in the socket yet */
 	enum message message;		/* the message of @sending */
+	/* If it watches, which is r.watch. */
+	struct client *next_watcher;
+	uint64_t next_news;		/* number of the first that it has not been sent */
+	uint64_t missed;		/* made room for others before they could be sent */
+	bool sending_news;		/* as @sending */
 };
 
 #endif

@@ -17,6 +17,7 @@ enum event_type {
 	EVENT_RELEASE,		/* lease */
 	EVENT_RENEW,		/* lease, seconds */
 	EVENT_REVOKE,		/* lease */
+	EVENT_WATCH,
 	/* Results of the workers: device, ok. */
 	EVENT_OPENED,		/* fresh, buffers, nr_buffers */
 	EVENT_PREPARED,

@@ -5,6 +5,7 @@
 #include "end.h"
 #include "grant.h"
 #include "lease_set.h"
+#include "news.h"
 #include "tell.h"
 
 #define USEC	1000000ULL
@@ -251,11 +252,13 @@ void grant_exported(struct core *core, struct lease *lease, bool ok, uint64_t bu
 		return;
 	}
 	lease->r.phase = LEASE_GRANTED;
+	lease->was_granted = true;
 	lease->r.expires = lease->r.seconds ? core->now + lease->r.seconds * USEC : 0;
 	deadline_set(&core->deadlines, lease, lease->r.expires);
 	/* Before it is sent: a buffer that is not saved has not been sent to a client. */
 	lease_save(core, lease);
 	EMIT(core, EFFECT_LOG, .log = LOG_GRANTED, .lease = lease->r.id,
 	     .saved_lease = &lease->r);
+	news_of_lease(core, NEWS_GRANTED, lease, lease->r.seconds);
 	tell(core, lease);
 }

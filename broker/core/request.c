@@ -4,6 +4,7 @@
 #include "end.h"
 #include "grant.h"
 #include "lease_set.h"
+#include "news.h"
 #include "request.h"
 
 #define USEC	1000000ULL
@@ -48,7 +49,8 @@ static void renew(struct core *core, const struct client *client, struct lease *
 {
 	uint32_t seconds;
 
-	if (!lease || lease->client != client || lease->r.phase != LEASE_GRANTED) {
+	if (!lease || lease->r.phase != LEASE_GRANTED ||
+	    (lease->client != client && !request_is_from_admin(core, client))) {
 		reply(core, event, ANSWER_NO_LEASE);
 		return;
 	}
@@ -62,6 +64,18 @@ static void renew(struct core *core, const struct client *client, struct lease *
 	lease_save(core, lease);
 	EMIT(core, EFFECT_REPLY, .client = event->client, .serial = event->serial,
 	     .answer = ANSWER_DONE, .lease = lease->r.id, .seconds = seconds);
+	news_of_lease(core, NEWS_RENEWED, lease, seconds);
+}
+
+/* As a hello, it may come again. */
+static void watch(struct core *core, struct client *client, const struct event *event)
+{
+	if (!news_watch(core, client, event->serial)) {
+		reply(core, event, ANSWER_NO_MEMORY);
+		return;
+	}
+	EMIT(core, EFFECT_SAVE_CLIENT, .client = client->r.id, .saved_client = &client->r);
+	reply(core, event, ANSWER_DONE);
 }
 
 void request_handle(struct core *core, struct client *client, const struct event *event)
@@ -79,6 +93,10 @@ void request_handle(struct core *core, struct client *client, const struct event
 	}
 	if (event->type == EVENT_ACQUIRE) {
 		grant_request(core, client, event);
+		return;
+	}
+	if (event->type == EVENT_WATCH) {
+		watch(core, client, event);
 		return;
 	}
 	lease = table_find(&core->leases, event->lease);

@@ -8,7 +8,7 @@
 static_assert(__BYTE_ORDER == __LITTLE_ENDIAN, "messages are used as they are received");
 static_assert(VDP_ANY_INDEX == ANY_INDEX && VDP_READ_ONLY == SLICE_READ_ONLY, "same values");
 
-#define NR_TYPES	(VDP_RELOAD + 1)
+#define NR_TYPES	(VDP_WATCH + 1)
 
 static const struct {
 	const char *name;
@@ -26,6 +26,7 @@ static const struct {
 	[VDP_LIST_DEVICES] = { "a list of devices", 16, sizeof(struct vdp_plain) },
 	[VDP_LIST_ACCOUNTS] = { "a list of accounts", 16, sizeof(struct vdp_plain) },
 	[VDP_RELOAD] = { "a reload", 16, sizeof(struct vdp_plain) },
+	[VDP_WATCH] = { "a watch", 16, sizeof(struct vdp_plain) },
 };
 
 /* Any request, with 0 for what the client did not send. */
@@ -174,6 +175,9 @@ static bool take_body(struct request *request, const union received *m)
 	case VDP_REVOKE:
 		request->event.type = request->type == VDP_RELEASE ? EVENT_RELEASE : EVENT_REVOKE;
 		request->event.lease = m->lease.lease;
+		return true;
+	case VDP_WATCH:
+		request->event.type = EVENT_WATCH;
 		return true;
 	case VDP_RELOAD:
 		request->kind = REQUEST_RELOAD;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/news.h"
 #include "protocol/encode.h"
 
 static_assert(VDP_WC == SLICE_WC && VDP_EXCLUSIVE == SLICE_EXCLUSIVE, "same bits");
@@ -12,6 +13,12 @@ static_assert((int)VDP_END_NONE == (int)END_NONE && (int)VDP_END_RELEASED == (in
 	      (int)VDP_END_DEVICE == (int)END_DEVICE && (int)VDP_END_CLIENT == (int)END_CLIENT &&
 	      (int)VDP_END_UNSENT == (int)END_UNSENT && (int)VDP_END_EXPORT == (int)END_EXPORT &&
 	      (int)VDP_END_BUSY == (int)END_BUSY && (int)VDP_END_TIMEOUT == (int)END_TIMEOUT, "same ends");
+static_assert((int)VDP_NEWS_GRANTED == (int)NEWS_GRANTED && (int)VDP_NEWS_RENEWED == (int)NEWS_RENEWED &&
+	      (int)VDP_NEWS_ENDED == (int)NEWS_ENDED && (int)VDP_NEWS_DEVICE_OPEN == (int)NEWS_DEVICE_OPEN &&
+	      (int)VDP_NEWS_DEVICE_LOST == (int)NEWS_DEVICE_LOST &&
+	      (int)VDP_NEWS_DEVICE_SUSPENDED == (int)NEWS_DEVICE_SUSPENDED &&
+	      (int)VDP_NEWS_DEVICE_RESUMED == (int)NEWS_DEVICE_RESUMED &&
+	      (int)VDP_NEWS_RESTARTED == (int)NEWS_RESTARTED && (int)VDP_NEWS_MISSED == (int)NEWS_MISSED, "same news");
 
 static void begin(struct packet *packet, uint32_t type, uint64_t serial, size_t size)
 {
@@ -45,6 +52,8 @@ static void encode_done(struct packet *packet, const struct effect *effect,
 		begin(packet, VDP_HELLO | VDP_ANSWER, effect->serial, sizeof(packet->hello));
 		packet->hello.version = VDP_VERSION;
 		packet->hello.admin = admin;
+	} else if (request->type == EVENT_WATCH) {
+		begin(packet, VDP_WATCH | VDP_ANSWER, effect->serial, sizeof(packet->plain));
 	} else {
 		begin(packet, VDP_RENEW | VDP_ANSWER, effect->serial, sizeof(packet->renew));
 		packet->renew.seconds = effect->seconds;
@@ -63,6 +72,14 @@ static void encode_invalid(struct packet *packet, const struct effect *effect,
 			     "index %" PRId64 ", flags 0x%x or %u s do not fit \"%s\"; \"vfio-dmabuf slices\" shows what does",
 			     request->index == VDP_ANY_INDEX ? -1 : (int64_t)request->index,
 			     request->flags, request->seconds, request->name);
+}
+
+static const char *whose(enum event_type request, bool admin)
+{
+	if (request == EVENT_REVOKE || (request == EVENT_RENEW && admin))
+		return "";
+	return request == EVENT_RENEW ? " of this connection (administrators can renew others)" :
+	       " of this connection";
 }
 
 void encode_reply(struct packet *packet, const struct effect *effect,
@@ -97,8 +114,9 @@ void encode_reply(struct packet *packet, const struct effect *effect,
 		break;
 	case ANSWER_NO_LEASE:
 		encode_error(packet, serial, VDP_ERROR_NO_LEASE,
-			     "there is no lease %" PRIu64 "%s, or it is ending already", request->lease,
-			     request->type == EVENT_REVOKE ? "" : " of this connection");
+			     "there is no lease %" PRIu64 "%s, or it %s", request->lease,
+			     whose(request->type, admin),
+			     request->type == EVENT_RENEW ? "is not granted (any more)" : "is ending already");
 		break;
 	case ANSWER_FORBIDDEN:
 		encode_error(packet, serial, VDP_ERROR_FORBIDDEN,
@@ -142,6 +160,31 @@ static void encode_end(struct packet *packet, const struct lease_record *lease, 
 	packet->end.end = lease->end;
 }
 
+static void encode_news(struct packet *packet, const struct news *news, uint64_t serial)
+{
+	struct vdp_news *to = &packet->news;
+
+	begin(packet, VDP_NEWS, serial, sizeof(*to));
+	to->time = news->time;
+	to->lease = news->lease;
+	to->offset = news->offset;
+	to->length = news->length;
+	to->missed = news->missed;
+	to->type = news->type;
+	to->end = news->end;
+	to->bar = news->bar;
+	to->flags = news->flags;
+	to->index = news->index;
+	to->seconds = news->seconds;
+	to->pid = news->pid;
+	to->uid = news->uid;
+	to->gid = news->gid;
+	snprintf(to->name, sizeof(to->name), "%s", news->name);
+	snprintf(to->bdf, sizeof(to->bdf), "%s", news->bdf);
+	snprintf(to->client, sizeof(to->client), "%s", news->client);
+	snprintf(to->reason, sizeof(to->reason), "%s", news->why ?: "");
+}
+
 void encode_send(struct packet *packet, const struct effect *effect)
 {
 	const struct lease_record *lease = effect->saved_lease;
@@ -157,6 +200,9 @@ void encode_send(struct packet *packet, const struct effect *effect)
 		break;
 	case MESSAGE_END:
 		encode_end(packet, lease, effect->client);
+		break;
+	case MESSAGE_NEWS:
+		encode_news(packet, effect->news, effect->serial);
 		break;
 	}
 }

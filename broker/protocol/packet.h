@@ -23,6 +23,7 @@ struct packet {
 		struct vdp_device_item device;
 		struct vdp_account_item account;
 		struct vdp_status_answer status;
+		struct vdp_news news;
 		struct vdp_error error;
 		char bytes[VDP_MAX_MESSAGE];
 	};

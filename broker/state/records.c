@@ -11,6 +11,9 @@ static const struct field start_fields[] = {
 
 static const struct field client_fields[] = {
 	UINT(client_record, id),
+#ifndef STATE_OLDER
+	UINT(client_record, watch),
+#endif
 	NAME(client_record, name),
 	{ .type = FIELD_END },
 };

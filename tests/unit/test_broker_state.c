@@ -359,7 +359,7 @@ START_TEST(unknown_of_any_type)
 {
 #define ODD	"\xa4" CLIENT "\x07" EXOTIC "\x64name\x42xy"
 #define OTHER	"\xa4\x61t\x63" "new\x63key\xc1\x82\x01\x02" EXOTIC "\x61x\xf5"
-	struct client_record client = { 7, "zz" };
+	struct client_record client = { .id = 7, .name = "zz" };
 	struct state *state = raw(ODD, sizeof(ODD) - 1);
 	struct ledger *ledger;
 

@@ -36,6 +36,7 @@ START_TEST(nothing_is_violated)
 	ck_assert_uint_gt(world.grants, STEPS / 1000);
 	ck_assert_uint_gt(world.waits, STEPS / 1000);
 	ck_assert_uint_gt(world.crashes, STEPS / 1000);
+	ck_assert_uint_gt(world.news, STEPS / 1000);
 }
 END_TEST
 

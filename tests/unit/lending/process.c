@@ -15,6 +15,10 @@ static void collect(void *data, const struct effect *effect)
 	job->effect = *effect;
 	if (effect->saved_lease)
 		job->record = *effect->saved_lease;
+	if (effect->news)
+		job->news = *effect->news;
+	if (effect->saved_client)
+		job->watch = effect->saved_client->watch;
 	if (effect->bdf)
 		strcpy(job->bdf, effect->bdf);
 }
@@ -72,14 +76,17 @@ static void forget_lease(struct world *world, uint64_t id)
 		}
 }
 
-static void save_client(struct world *world, uint64_t id)
+static void save_client(struct world *world, uint64_t id, uint64_t watch)
 {
 	for (int i = 0; i < world->nr_saved_clients; i++)
-		if (world->saved_clients[i].id == id)
+		if (world->saved_clients[i].id == id) {
+			world->saved_clients[i].watch = watch;
 			return;
+		}
 	if (world->nr_saved_clients == CLIENTS_MAX * 2)
 		violation(world, "records of clients without end", 0, 0);
-	world->saved_clients[world->nr_saved_clients++] = (struct client_record){ .id = id };
+	world->saved_clients[world->nr_saved_clients++] = (struct client_record){
+		.id = id, .watch = watch };
 }
 
 static void forget_client(struct world *world, uint64_t id)
@@ -201,7 +208,7 @@ static void send(struct world *world, const struct job *job)
 	client->sent = false;
 	client->pending = (struct sim_message){
 		.kind = MSG_SEND, .effect = job->effect, .record = job->record,
-		.time = world->now
+		.news = job->news, .time = world->now
 	};
 	if (client->nr_inbox < 2)
 		put_into_inbox(world, client);
@@ -294,7 +301,7 @@ static void carry_out(struct world *world, const struct job *job)
 		world->start = job->effect.start;
 		break;
 	case EFFECT_SAVE_CLIENT:
-		save_client(world, job->effect.client);
+		save_client(world, job->effect.client, job->watch);
 		break;
 	case EFFECT_SAVE_LEASE:
 		world->waits += job->record.phase == LEASE_WAITING;
@@ -341,6 +348,12 @@ static void carry_out(struct world *world, const struct job *job)
 		world->timer = job->effect.time;
 		break;
 	case EFFECT_LOG:
+		if (job->effect.log == LOG_GRANTED) {
+			int i = world->nr_granted++ % (2 * RECORDS_MAX);
+
+			world->granted[i].lease = job->effect.lease;
+			world->granted[i].time = world->now;
+		}
 		break;
 	}
 }
@@ -493,10 +506,11 @@ static size_t restore_clients(struct world *world, struct restored_client *clien
 
 	for (int i = 0; i < CLIENTS_MAX; i++) {
 		struct sim_client *client = &world->clients[i];
-		bool saved = false;
+		const struct client_record *saved = NULL;
 
 		for (int j = 0; j < world->nr_saved_clients; j++)
-			saved |= world->saved_clients[j].id == client->id;
+			if (world->saved_clients[j].id == client->id)
+				saved = &world->saved_clients[j];
 		if (!client->id)
 			continue;
 		if (!saved) {
@@ -509,7 +523,7 @@ static size_t restore_clients(struct world *world, struct restored_client *clien
 		}
 		client->known = true;
 		clients[nr++] = (struct restored_client){
-			.record = { .id = client->id }, .owner = client->owner,
+			.record = *saved, .owner = client->owner,
 			.who = &client->who
 		};
 	}

@@ -10,6 +10,7 @@
 #include <setjmp.h>
 
 #include "core.h"
+#include "news.h"
 
 #define DEVICES		3
 #define OWNERS		5
@@ -40,6 +41,8 @@ struct buffer {
 struct job {
 	struct effect effect;
 	struct lease_record record;
+	struct news news;
+	uint64_t watch;			/* of a client's record */
 	char bdf[16];
 	uint64_t since;
 };
@@ -63,6 +66,7 @@ struct sim_message {
 	enum { MSG_REPLY, MSG_SEND } kind;
 	struct effect effect;
 	struct lease_record record;
+	struct news news;
 	uint64_t time;
 };
 
@@ -81,7 +85,7 @@ struct held {
 	uint64_t expires;
 	uint64_t reloads, troubles;
 	uint64_t refused;		/* serial of a release that was answered with "no such lease" */
-	bool asked, unwanted, closed;
+	bool asked, unwanted, closed, renewed;
 };
 
 struct sim_client {
@@ -95,6 +99,10 @@ struct sim_client {
 	uint64_t serial;
 	struct outstanding outstanding[OUTSTANDING_MAX];
 	struct held held[HELD_MAX];
+	bool watches;
+	uint64_t watches_since;		/* of what is granted later it is told */
+	uint64_t seen[RECORDS_MAX];	/* leases that it has been told of, and whose end not */
+	int nr_seen;
 	struct event requests[8];
 	int nr_requests;
 	struct sim_message inbox[8];
@@ -139,7 +147,10 @@ struct world {
 	struct device_record saved_devices[DEVICES];
 	int nr_saved_devices;
 
-	uint64_t crashes, grants, ends, waits, swapped;
+	/* When the last leases were granted. */
+	struct { uint64_t lease, time; } granted[2 * RECORDS_MAX];
+	uint64_t nr_granted;
+	uint64_t crashes, grants, ends, waits, swapped, news, missed;
 };
 
 _Noreturn void violation(struct world *world, const char *what, uint64_t a, uint64_t b);
@@ -176,6 +187,8 @@ void client_act(struct world *world, struct sim_client *client);
 void client_release_unwanted(struct world *world, struct sim_client *client);
 bool client_read(struct world *world, struct sim_client *client);
 void client_lost(struct world *world, struct sim_client *client);
+/* Whether a watcher was told of its grant, and not of its end. */
+bool client_has_seen(const struct sim_client *client, uint64_t lease);
 uint64_t troubles_of(const struct world *world, int device);
 
 /* process.c */

@@ -115,6 +115,7 @@ struct client_record random_client(uint64_t id)
 
 	memset(&client, 0, sizeof(client));
 	client.id = id;
+	client.watch = any_number();
 	any_name(client.name, sizeof(client.name), 0);
 	return client;
 }
