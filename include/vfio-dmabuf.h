@@ -41,8 +41,8 @@ extern "C" {
  * its comment says that it does not grow.
  *
  * The caller provides the memory of struct vdb_bar, vdb_buffer, vdb_lease,
- * vdb_event and vdb_status.  The functions that fill them in are inline.  They
- * pass the size that the struct had when the program was compiled to an exported
+ * vdb_event, vdb_status and vdb_news.  The functions that fill them in are inline.
+ * They pass the size that the struct had when the program was compiled to an exported
  * function with the suffix _sized, which fills in as much as fits, and 0 where the
  * program's struct is the longer one.  A program in another language calls that
  * function with the size of its own definition of the struct.  A size less than
@@ -716,8 +716,8 @@ void vdb_client_close(struct vdb_client *client);
  * vdb_client_fd() - for the caller's event loop
  * @client: any
  *
- * Return: an fd, of @client, that polls readable when vdb_client_next() is to be
- * called.  It may then still have nothing to report.
+ * Return: an fd, of @client, that polls readable when vdb_client_next(), or
+ * vdb_client_news() of a client that watches, is to be called.  It may then still have nothing to report.
  */
 int vdb_client_fd(const struct vdb_client *client);
 
@@ -824,12 +824,14 @@ int vdb_client_release(struct vdb_client *client, uint64_t lease);
 
 /**
  * vdb_client_renew() - make a lease last longer
- * @client: that has acquired it
+ * @client: that has acquired it, or an administrator's
  * @lease: its id
  * @seconds: from now on; 0: as long as allowed
  *
- * Return: seconds granted, or 0 if it does not end by itself; -1 with ENOENT, or
- * EINVAL if @seconds is more than allowed.
+ * Return: seconds granted, or 0 if it does not end by itself; -1 with errno:
+ *	ENOENT	this client has no such lease, or it is not granted (any more)
+ *	EINVAL	@seconds is more than the slice allows
+ *	ETIMEDOUT, ENOTCONN
  */
 int64_t vdb_client_renew(struct vdb_client *client, uint64_t lease,
 			 uint32_t seconds);
@@ -1021,6 +1023,66 @@ int vdb_client_status_sized(struct vdb_client *client, struct vdb_status *status
 static inline int vdb_client_status(struct vdb_client *client, struct vdb_status *status)
 {
 	return vdb_client_status_sized(client, status, sizeof(*status));
+}
+
+/* Later brokers may have others. */
+enum vdb_news_type {
+	VDB_NEWS_GRANTED = 1,		/* a lease; this and the next two have all fields of one */
+	VDB_NEWS_RENEWED = 2,
+	VDB_NEWS_ENDED = 3,
+	VDB_NEWS_DEVICE_OPEN = 4,	/* a device: name, bdf */
+	VDB_NEWS_DEVICE_LOST = 5,	/* the same, reason */
+	VDB_NEWS_DEVICE_SUSPENDED = 6,
+	VDB_NEWS_DEVICE_RESUMED = 7,
+	VDB_NEWS_RESTARTED = 8,		/* the broker; what happened meanwhile is not known */
+	VDB_NEWS_MISSED = 9,		/* missed */
+};
+
+struct vdb_news {
+	enum vdb_news_type type;
+	enum vdb_end end;
+	uint64_t time;		/* microseconds of CLOCK_BOOTTIME; 0: not known */
+	uint64_t missed;	/* how many came too fast */
+	uint64_t lease;
+	uint64_t offset;
+	uint64_t length;
+	uint32_t bar;
+	uint32_t flags;		/* VDB_FLAG_READ_ONLY, VDB_FLAG_WC */
+	uint32_t index;
+	uint32_t seconds;	/* until the lease ends; 0: does not by itself */
+	uint32_t pid, uid, gid;	/* of the client; 0 if it has disconnected */
+	char name[64];		/* of the slice, or of the device */
+	char bdf[16];
+	char client[64];	/* the name that it gave itself; "" if it has disconnected */
+	char reason[192];	/* why the device is lost */
+};
+
+/**
+ * vdb_client_watch() - be sent what happens to leases and devices from now on
+ * @client: any
+ *
+ * An administrator is sent all.  Others are sent what happens to the leases of their
+ * owner, of all connections.  vdb_client_news() reports it.
+ *
+ * Return: 0; -1 with ENOTSUP if the broker is older, ENOMEM, ETIMEDOUT, ENOTCONN.
+ */
+int vdb_client_watch(struct vdb_client *client);
+
+/**
+ * vdb_client_news() - what has happened
+ * @client: that watches
+ * @news: filled in; fields that its type does not have are 0
+ *
+ * Does not block.  To be called, like vdb_client_next(), when vdb_client_fd() polls
+ * readable.  A program that waits too long is told how many it has missed.
+ *
+ * Return: 1 if @news is filled in, 0 if there is nothing; -1 with EINVAL if @client
+ * does not watch, ENOTCONN or EPROTO if the connection has ended.
+ */
+int vdb_client_news_sized(struct vdb_client *client, struct vdb_news *news, size_t size);
+static inline int vdb_client_news(struct vdb_client *client, struct vdb_news *news)
+{
+	return vdb_client_news_sized(client, news, sizeof(*news));
 }
 
 /**

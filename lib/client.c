@@ -89,6 +89,7 @@ void vdb_client_close(struct vdb_client *client)
 	vdb_close(client->socket);
 	while (client->leases)
 		client_forget_lease(client, client->leases);
+	free(client->news);
 	free(client);
 	errno = error;
 }
@@ -275,7 +276,7 @@ static int next_pending(struct vdb_client *client, struct vdb_event *event)
 	while (lease && !lease->decided && !lease->changed)
 		lease = lease->next;
 	if (!lease) {
-		eventfd_read(client->pending, &(eventfd_t){ 0 });
+		client_be_quiet(client);
 		return 0;
 	}
 	if (lease->decided) {

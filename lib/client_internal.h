@@ -5,6 +5,7 @@
  *	client_socket	bytes and fds, and how long to wait for them
  *	client_leases	what is known of leases and of requests for them
  *	client_request	one request and its answer
+ *	client_watch	news, until the program takes them
  *	client, client_lists, client_reload	the library's functions
  *
  * Each uses those above it.
@@ -47,6 +48,7 @@ struct vdb_client {
 	uint64_t serial;	/* of the last request */
 	struct known_lease *leases, *newest;
 	unsigned int unwanted;	/* how many are */
+	struct news_queue *news;	/* NULL: this client does not watch */
 	char error[VDP_TEXT];
 };
 
@@ -66,6 +68,7 @@ struct message {
 		struct vdp_device_item device;
 		struct vdp_account_item account;
 		struct vdp_status_answer status;
+		struct vdp_news news;
 		struct vdp_error error;
 		char bytes[VDP_MAX_MESSAGE];
 	};
@@ -114,6 +117,15 @@ void client_pay(struct vdb_client *client);
  */
 int client_take(struct vdb_client *client, struct message *m, uint64_t *answers);
 int client_errno_of(const struct vdp_error *error);
+
+/* Nothing is to be reported: the fd is not readable for that any more. */
+void client_be_quiet(struct vdb_client *client);
+
+/* client_watch.c */
+
+/* -1: the connection has ended. */
+int client_take_news(struct vdb_client *client, const struct vdp_news *news);
+bool client_has_news(const struct vdb_client *client);
 
 /* client_request.c: -1 with errno and client->error. */
 

@@ -114,6 +114,16 @@ static void ring(struct vdb_client *client, const struct known_lease *lease)
 		eventfd_write(client->pending, 1);
 }
 
+void client_be_quiet(struct vdb_client *client)
+{
+	const struct known_lease *lease = client->leases;
+
+	while (lease && !lease->decided && !lease->changed)
+		lease = lease->next;
+	if (!lease && !client_has_news(client))
+		eventfd_read(client->pending, &(eventfd_t){ 0 });
+}
+
 void client_await_no_more(struct vdb_client *client, struct known_lease *lease)
 {
 	lease->awaited = false;
@@ -370,6 +380,8 @@ int client_take(struct vdb_client *client, struct message *m, uint64_t *answers)
 	case VDP_END:
 		*answers = m->end.answers;
 		return take_end(client, &m->end);
+	case VDP_NEWS:
+		return client_take_news(client, &m->news);
 	case VDP_ERROR:
 		return take_error(client, &m->error, answers);
 	default:

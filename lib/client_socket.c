@@ -127,7 +127,8 @@ static size_t least_of(uint32_t type, size_t *known)
 	case VDP_LIST_LEASES | VDP_ANSWER:
 	case VDP_LIST_DEVICES | VDP_ANSWER:
 	case VDP_LIST_ACCOUNTS | VDP_ANSWER:
-	case VDP_RELOAD | VDP_ANSWER:	MESSAGE(16, vdp_plain);
+	case VDP_RELOAD | VDP_ANSWER:
+	case VDP_WATCH | VDP_ANSWER:	MESSAGE(16, vdp_plain);
 	case VDP_LIST_SLICES | VDP_ITEM:	MESSAGE(144, vdp_slice_item);
 	case VDP_LIST_LEASES | VDP_ITEM:	MESSAGE(224, vdp_lease_item);
 	case VDP_LIST_DEVICES | VDP_ITEM:	MESSAGE(304, vdp_device_item);
@@ -135,6 +136,7 @@ static size_t least_of(uint32_t type, size_t *known)
 	case VDP_GRANT:			MESSAGE(72, vdp_grant);
 	case VDP_STATE:			MESSAGE(32, vdp_state);
 	case VDP_END:			MESSAGE(40, vdp_end);
+	case VDP_NEWS:			MESSAGE(432, vdp_news);
 	case VDP_ERROR:			MESSAGE(216, vdp_error);
 	default:			return 0;
 	}

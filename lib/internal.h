@@ -39,6 +39,7 @@ struct vdb_slice {
 #define VDB_FIRST_LEASE		VDB_UP_TO(vdb_lease, slice)
 #define VDB_FIRST_EVENT		VDB_UP_TO(vdb_event, slice)
 #define VDB_FIRST_STATUS	VDB_UP_TO(vdb_status, problem)
+#define VDB_FIRST_NEWS		VDB_UP_TO(vdb_news, reason)
 
 /* Whether the caller's struct can be filled in; otherwise errno is EINVAL. */
 bool vdb_is_size(size_t size, size_t first);
