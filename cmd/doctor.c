@@ -259,7 +259,7 @@ int cmd_doctor(int argc, char **argv)
 		.doc = "Looks for what is missing on this machine; the exit status is 1 if anything is.",
 	};
 
-	argp_parse(&argp, argc, argv, 0, NULL, NULL);
+	parse_command(&argp, argc, argv, 0, NULL);
 	list = common.json ? json_array() : NULL;
 	check_kernel();
 	check_iommu();

@@ -52,6 +52,31 @@ const char *device_phase_name(enum vdb_device_phase phase)
 	}
 }
 
+static const struct {
+	const char *name, *text;
+} ends[] = {
+	[VDB_END_NONE] = { "unknown", "the broker's log says why" },
+	[VDB_END_RELEASED] = { "released", "released" },
+	[VDB_END_EXPIRED] = { "expired", "its time is over" },
+	[VDB_END_REVOKED] = { "revoked", "revoked" },
+	[VDB_END_DEVICE] = { "device", "the device is lost" },
+	[VDB_END_CLIENT] = { "client", "its client has disconnected, or no process has the slice any more" },
+	[VDB_END_UNSENT] = { "unsent", "the broker could not send the slice" },
+	[VDB_END_EXPORT] = { "export", "the kernel did not export the slice" },
+	[VDB_END_BUSY] = { "busy", "others have the slice" },
+	[VDB_END_TIMEOUT] = { "timeout", "others had the slice for all of the time to wait" },
+};
+
+const char *end_name(enum vdb_end end)
+{
+	return ends[end <= VDB_END_TIMEOUT ? end : VDB_END_NONE].name;
+}
+
+const char *end_text(enum vdb_end end)
+{
+	return ends[end <= VDB_END_TIMEOUT ? end : VDB_END_NONE].text;
+}
+
 void make_printable(char *text)
 {
 	for (; *text; text++)
@@ -64,10 +89,41 @@ json_t *json_range(uint64_t offset, uint64_t length)
 	return json_pack("{s:I,s:I}", "offset", (json_int_t)offset, "length", (json_int_t)length);
 }
 
+json_t *json_text(const char *text)
+{
+	return *text ? json_string(text) : json_null();
+}
+
+json_t *json_number(uint64_t number, uint64_t none)
+{
+	return number == none ? json_null() : json_integer(number);
+}
+
+json_t *json_group(const char *group)
+{
+	return *group ? json_integer(strtoull(group, NULL, 10)) : json_null();
+}
+
+void json_add_client(json_t *object, const char *client, uint32_t pid, uint32_t uid, uint32_t gid)
+{
+	json_object_set_new(object, "client", json_text(client));
+	json_object_set_new(object, "pid", json_number(pid, 0));
+	json_object_set_new(object, "uid", pid ? json_integer(uid) : json_null());
+	json_object_set_new(object, "gid", pid ? json_integer(gid) : json_null());
+}
+
 void print_json(json_t *value)
 {
 	json_dumpf(value, stdout, JSON_INDENT(2));
 	putchar('\n');
+	json_decref(value);
+}
+
+void print_json_line(json_t *value)
+{
+	json_dumpf(value, stdout, JSON_COMPACT);
+	putchar('\n');
+	fflush(stdout);
 	json_decref(value);
 }
 

@@ -36,8 +36,6 @@ static const struct argp_option write_options[] = {
 
 static void parse_position(const char *arg, struct argp_state *state)
 {
-	uint64_t *numbers[] = { NULL, &args.offset, &args.value };
-
 	switch (args.nr++) {
 	case 0:
 		args.name = arg;
@@ -46,8 +44,10 @@ static void parse_position(const char *arg, struct argp_state *state)
 		return;
 	case 1:
 	case 2:
-		if (!parse_number(arg, numbers[args.nr - 1]))
-			argp_error(state, "\"%s\" is no number; write it as in 4096 or 0x1000", arg);
+		if (args.nr == 2 && !parse_size(arg, &args.offset))
+			argp_error(state, "\"%s\" is not an offset; write it as in 4096, 0x1000 or 4K", arg);
+		if (args.nr == 3 && !parse_number(arg, &args.value))
+			argp_error(state, "\"%s\" is not a number; write it as in 4096 or 0x1000", arg);
 		return;
 	default:
 		argp_error(state, "\"%s\" is one argument too many", arg);
@@ -228,7 +228,7 @@ int cmd_read(int argc, char **argv)
 		       " --reset. A slice of the broker does not: the broker has the function open.",
 	};
 
-	argp_parse(&argp, argc, argv, 0, NULL, &(int){ 2 });
+	parse_command(&argp, argc, argv, 0, &(int){ 2 });
 	return run(VDB_FLAG_READ_ONLY, read_registers);
 }
 
@@ -241,6 +241,6 @@ int cmd_write(int argc, char **argv)
 		       " --reset, and what was written is lost when the command ends.",
 	};
 
-	argp_parse(&argp, argc, argv, 0, NULL, &(int){ 3 });
+	parse_command(&argp, argc, argv, 0, &(int){ 3 });
 	return run(0, write_register);
 }

@@ -26,6 +26,7 @@ struct holder {
 	unsigned int bar;
 	uint64_t offset, length;
 	char text[160];
+	json_t *json;		/* what it is */
 };
 
 static const char *bdf_argument;
@@ -55,8 +56,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	}
 }
 
-__attribute__((format(printf, 4, 5)))
-static void add(unsigned int bar, uint64_t offset, uint64_t length, const char *format, ...)
+/* @json: what the text says as well. */
+__attribute__((format(printf, 5, 6)))
+static void add(unsigned int bar, uint64_t offset, uint64_t length, json_t *json, const char *format, ...)
 {
 	struct holder *holder;
 	va_list args;
@@ -65,7 +67,7 @@ static void add(unsigned int bar, uint64_t offset, uint64_t length, const char *
 	if (!holders)
 		abort();
 	holder = &holders[nr_holders++];
-	*holder = (struct holder){ .bar = bar, .offset = offset, .length = length };
+	*holder = (struct holder){ .bar = bar, .offset = offset, .length = length, .json = json_incref(json) };
 	va_start(args, format);
 	vsnprintf(holder->text, sizeof(holder->text), format, args);
 	va_end(args);
@@ -77,23 +79,29 @@ static void add_buffers(void)
 	for (size_t i = 0; i < buffers.nr; i++) {
 		const struct buffer *buffer = &buffers.list[i];
 		char more[48] = "";
+		json_t *json;
 
 		if (!buffer->slice)
 			continue;
+		json = json_pack("{s:s,s:s,s:b,s:b,s:i,s:I}", "kind", "slice", "state", buffer->state,
+				 "read_only", buffer->read_only, "write_combining", !strcmp(buffer->memattr, "wc"),
+				 "mappings", buffer->mappings,
+				 "more_ranges", (json_int_t)(buffer->nr_ranges - buffer->nr_known));
 		if (buffer->nr_known < buffer->nr_ranges) {
 			ranges_left_out = true;
 			snprintf(more, sizeof(more), ", and %zu more ranges", buffer->nr_ranges - buffer->nr_known);
 		}
 		for (size_t j = 0; j < buffer->nr_known; j++)
-			add(buffer->bar, buffer->ranges[j].offset, buffer->ranges[j].length,
+			add(buffer->bar, buffer->ranges[j].offset, buffer->ranges[j].length, json,
 			    "slice, %s, %s, mapped %d times%s%s", buffer->state,
 			    buffer->read_only ? "read-only" : "writable", buffer->mappings,
 			    strcmp(buffer->memattr, "wc") ? "" : ", write-combining", more);
+		json_decref(json);
 	}
 }
 
 /* A buffer's ranges are mapped one behind the other, the first at its place in the BAR. */
-static void add_parts(const struct buffer *buffer, const struct mapping *mapping, const char *text)
+static void add_parts(const struct buffer *buffer, const struct mapping *mapping, json_t *json, const char *text)
 {
 	uint64_t begin = mapping->offset - buffer->ranges[0].offset, end = begin + mapping->length, at = 0;
 
@@ -102,7 +110,7 @@ static void add_parts(const struct buffer *buffer, const struct mapping *mapping
 		uint64_t from = begin > at ? begin : at, to = end < next ? end : next;
 
 		if (from < to)
-			add(buffer->bar, buffer->ranges[i].offset + from - at, to - from, "%s", text);
+			add(buffer->bar, buffer->ranges[i].offset + from - at, to - from, json, "%s", text);
 		at = next;
 	}
 }
@@ -113,6 +121,7 @@ static bool add_mapping(const char *line, void *data)
 	struct mapping mapping;
 	const char *pid = data;
 	char name[32], text[96];
+	json_t *json;
 
 	if (!parse_mapping(line, &mapping))
 		return false;
@@ -122,10 +131,13 @@ static bool add_mapping(const char *line, void *data)
 	process_name(pid, name);
 	snprintf(text, sizeof(text), "mapped by %s, pid %.20s, %s", name, pid,
 		 mapping.writable ? "writable" : "read-only");
+	json = json_pack("{s:s,s:s,s:I,s:b}", "kind", "mapping", "process", name, "pid",
+			 (json_int_t)strtoll(pid, NULL, 10), "read_only", !mapping.writable);
 	if (buffer)
-		add_parts(buffer, &mapping, text);
+		add_parts(buffer, &mapping, json, text);
 	else
-		add(mapping.bar, mapping.offset, mapping.length, "%s", text);
+		add(mapping.bar, mapping.offset, mapping.length, json, "%s", text);
+	json_decref(json);
 	return false;
 }
 
@@ -137,12 +149,20 @@ static bool add_maps_of(const char *pid, void *unused)
 
 static bool add_lease(const struct vdb_lease_info *info, void *data)
 {
+	json_t *json;
+
 	(void)data;
 	if (info->phase != VDB_LEASE_GRANTED && info->phase != VDB_LEASE_ENDING)
 		return true;
-	if (!strcmp(info->bdf, bdf))
-		add(info->bar, info->offset, info->length, "lease %" PRIu64 " of %s[%u]: %.40s, pid %u, uid %u",
-		    info->id, info->name, info->index, info->client, info->pid, info->uid);
+	if (strcmp(info->bdf, bdf))
+		return true;
+	json = json_pack("{s:s,s:I,s:s,s:I,s:b}", "kind", "lease", "lease", (json_int_t)info->id,
+			 "slice", info->name, "index", (json_int_t)info->index,
+			 "read_only", info->flags & VDB_FLAG_READ_ONLY);
+	json_add_client(json, info->client, info->pid, info->uid, info->gid);
+	add(info->bar, info->offset, info->length, json, "lease %" PRIu64 " of %s[%u]: %.40s, pid %u, uid %u",
+	    info->id, info->name, info->index, info->client, info->pid, info->uid);
+	json_decref(json);
 	return true;
 }
 
@@ -212,14 +232,14 @@ static json_t *json_of(const struct function *function)
 			if (holders[j].bar != i)
 				continue;
 			part = json_range(holders[j].offset, holders[j].length);
-			json_object_set_new(part, "holder", json_string(holders[j].text));
+			json_object_update(part, holders[j].json);
 			json_array_append_new(list, part);
 		}
 		json_array_append_new(bars, json_pack("{s:i,s:I,s:o}", "index", i, "size",
 						      (json_int_t)function->bars[i].size, "holders", list));
 	}
-	return json_pack("{s:s,s:s,s:s,s:o,s:b}", "bdf", function->bdf, "name", function->name,
-			 "driver", function->driver, "bars", bars,
+	return json_pack("{s:s,s:s,s:o,s:o,s:o,s:b}", "bdf", function->bdf, "name", function->name,
+			 "driver", json_text(function->driver), "iommu_group", json_group(function->group), "bars", bars,
 			 "complete", listed && !ranges_left_out);
 }
 
@@ -233,7 +253,7 @@ int cmd_show(int argc, char **argv)
 	};
 	struct function function;
 
-	argp_parse(&argp, argc, argv, 0, NULL, NULL);
+	parse_command(&argp, argc, argv, 0, NULL);
 	if (!vdb_parse_bdf(bdf_argument, bdf)) {
 		fail("\"%s\" is no PCI function; write it as in 0000:01:00.0", bdf_argument);
 		return STATUS_USAGE;

@@ -62,6 +62,9 @@ build/user/support/%.o: tests/vm/support/%.c
 	@mkdir -p $(@D)
 	$(CC) $(GUEST_CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
+# It has the schema within it.
+build/user/support/command.o: docs/command.schema.json
+
 build/user/stress/%.o: tests/vm/stress/%.c
 	@mkdir -p $(@D)
 	$(CC) $(GUEST_CPPFLAGS) $(CFLAGS) -c -o $@ $<

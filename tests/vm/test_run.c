@@ -59,7 +59,7 @@ START_TEST(environment_is_json)
 	int fd, index;
 
 	ck_assert_runs("run " S " -s edu/page -s 'edu/array[5],ro' -- sh -c 'echo \"$VFIO_DMABUF_SLICES\"'");
-	list = json_loads(command_out, 0, NULL);
+	list = command_json("VFIO_DMABUF_SLICES", command_out);
 	ck_assert_uint_eq(json_array_size(list), 2);
 	one = json_array_get(list, 1);
 	ck_assert_int_eq(json_unpack(one, "{s:i,s:i}", "index", &index, "fd", &fd), 0);
@@ -117,11 +117,11 @@ START_TEST(slices_are_waited_for)
 	int status;
 	pid_t pid;
 
-	ck_assert_int_eq(vfio_dmabuf("run " S " -w 1 -s edu/page -- true"), 1);
+	ck_assert_int_eq(vfio_dmabuf("run " S " -w1 -s edu/page -- true"), 1);
 	check_says("for all of the time to wait");
 	pid = fork();
 	if (!pid) {
-		execlp("vfio-dmabuf", "vfio-dmabuf", "run", "-S", MANAGER_SOCKET, "-w", "60",
+		execlp("vfio-dmabuf", "vfio-dmabuf", "run", "-S", MANAGER_SOCKET, _i ? "--wait" : "--wait=1m",
 		       "-s", "edu/page", "--", "sh", "-c", "exit 7", NULL);
 		_exit(99);
 	}
@@ -204,7 +204,7 @@ Suite *suite(void)
 	tcase_add_test(tc, environment_is_json);
 	tcase_add_test(tc, exit_statuses);
 	tcase_add_test(tc, few_file_descriptors);
-	tcase_add_test(tc, slices_are_waited_for);
+	tcase_add_loop_test(tc, slices_are_waited_for, 0, 2);
 	tcase_add_test(tc, time_ends);
 	tcase_add_test(tc, leases_are_renewed);
 	tcase_add_test(tc, signals_are_passed_on);
