@@ -71,10 +71,9 @@ error_t parse_nothing(int key, char *arg, struct argp_state *state)
 
 /* ---- before it ---- */
 
-static int wrong_option(char **argv, int at)
+static int wrong_option(const char *option, const char *why)
 {
-	fprintf(stderr, "vfio-dmabuf: \"%s\" cannot stand before the command; only --json, --socket PATH, --help and --version can\n",
-		argv[at]);
+	fprintf(stderr, "vfio-dmabuf: \"%s\" %s\n", option, why);
 	return -1;
 }
 
@@ -91,7 +90,7 @@ int parse_leading_options(int argc, char **argv, bool *help)
 
 	opterr = 0;
 	/* Up to the first that is no option. */
-	while ((key = getopt_long(argc, argv, "+jS:hV", options, NULL)) != -1) {
+	while ((key = getopt_long(argc, argv, "+:jS:hV", options, NULL)) != -1) {
 		switch (key) {
 		case 'j':
 			common.json = true;
@@ -105,8 +104,10 @@ int parse_leading_options(int argc, char **argv, bool *help)
 		case 'V':
 			puts(version);
 			exit(0);
+		case ':':
+			return wrong_option(argv[at], "needs a path behind it");
 		default:
-			return wrong_option(argv, at);
+			return wrong_option(argv[at], "cannot stand before the command; only --json, --socket PATH, --help and --version can");
 		}
 		at = optind;
 	}

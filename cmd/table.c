@@ -65,16 +65,24 @@ static size_t width_of(const struct table *table, size_t column)
 	return width;
 }
 
-/* The last column is not filled up. */
-static void print_cell(const struct table *table, size_t column, const char *text, size_t width, FILE *stream)
+/* The last cell that is not empty is not filled up. */
+static void print_row(const struct table *table, const char *const *cells, const size_t *widths, FILE *stream)
 {
-	bool last = column + 1 == table->nr_columns;
+	size_t nr = table->nr_columns;
 
-	if (is_right(table, column))
-		fprintf(stream, "%*s", (int)width, text);
-	else
-		fprintf(stream, "%-*s", last ? 0 : (int)width, text);
-	fputs(last ? "\n" : "  ", stream);
+	while (nr && !*cells[nr - 1])
+		nr--;
+	for (size_t column = 0; column < nr; column++) {
+		const char *text = cells[column] + (cells == table->columns && is_right(table, column));
+		int width = widths[column];
+
+		if (is_right(table, column))
+			fprintf(stream, "%*s", width, text);
+		else
+			fprintf(stream, "%-*s", column + 1 == nr ? 0 : width, text);
+		fputs(column + 1 == nr ? "" : "  ", stream);
+	}
+	fputc('\n', stream);
 }
 
 void table_end(struct table *table, FILE *stream)
@@ -85,13 +93,13 @@ void table_end(struct table *table, FILE *stream)
 		table_add(table, "%s", "");
 	for (size_t column = 0; table->nr_rows && column < table->nr_columns; column++)
 		widths[column] = width_of(table, column);
-	for (size_t column = 0; table->nr_rows && column < table->nr_columns; column++)
-		print_cell(table, column, header(table, column), widths[column], stream);
-	for (size_t i = 0; i < table->nr_rows; i++)
-		for (size_t column = 0; column < table->nr_columns; column++) {
-			print_cell(table, column, table->rows[i][column], widths[column], stream);
+	if (table->nr_rows)
+		print_row(table, table->columns, widths, stream);
+	for (size_t i = 0; i < table->nr_rows; i++) {
+		print_row(table, (const char *const *)table->rows[i], widths, stream);
+		for (size_t column = 0; column < table->nr_columns; column++)
 			free(table->rows[i][column]);
-		}
+	}
 	free(table->rows);
 	*table = (struct table){ 0 };
 }

@@ -58,7 +58,7 @@ START_TEST(many_rows)
 		table_add(&table, "1");
 		if (i < 39)
 			table_add(&table, "x");
-		sprintf(expected + strlen(expected), "row%02d     1  %s\n", i, i < 39 ? "x" : "");
+		sprintf(expected + strlen(expected), "row%02d     1%s\n", i, i < 39 ? "  x" : "");
 	}
 	check(&table, expected);
 }

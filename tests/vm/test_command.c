@@ -39,7 +39,7 @@ START_TEST(list_shows_functions)
 	check_says(lab_bdf("EDU"));
 	check_says("Inter-VM shared memory");
 	check_says("FUNCTION      GROUP  DRIVER");
-	check_says("  0  1 MiB  32-bit memory");
+	check_says("  0    1 MiB  32-bit memory");
 	check_says_not(lab_bdf("PORT_NVME"));
 	ck_assert_runs("list --all");
 	check_says(lab_bdf("PORT_NVME"));
@@ -81,7 +81,7 @@ START_TEST(wrong_use_is_told)
 	ck_assert_int_eq(vfio_dmabuf("revoke x"), 2);
 	ck_assert_int_eq(vfio_dmabuf("run -- true"), 2);
 	ck_assert_int_eq(vfio_dmabuf("bind"), 2);
-	ck_assert_int_eq(vfio_dmabuf("run -w 1x -s edu/page -- true"), 2);
+	ck_assert_int_eq(vfio_dmabuf("run -w1x -s edu/page -- true"), 2);
 	check_says("\"1x\" is not a time");
 	ck_assert_int_eq(vfio_dmabuf("read edu/page 0x1K"), 2);
 	check_says("\"0x1K\" is not an offset; write it as in 4096, 0x1000 or 4K");
@@ -150,6 +150,7 @@ START_TEST(options_can_stand_anywhere)
 	ck_assert_int_eq(vfio_dmabuf("read edu/page -S /nowhere 0 -n 2"), 1);
 	check_says("/nowhere: No such file");
 	ck_assert_int_eq(vfio_dmabuf("--socket"), 2);
+	check_says("\"--socket\" needs a path behind it");
 }
 END_TEST
 

@@ -20,7 +20,7 @@ __asm__(".section .rodata\n"
 	".previous\n");
 extern const char schema_begin[], schema_end[];
 
-char command_out[65536];
+char command_out[262144];
 
 static int run(const char *command)
 {

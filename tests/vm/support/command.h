@@ -7,7 +7,7 @@
 #include <sys/types.h>
 
 /* What the last one has said. */
-extern char command_out[65536];
+extern char command_out[262144];
 
 /* Runs a shell's command, its stderr with its stdout; the exit status. */
 __attribute__((format(printf, 1, 2)))
