@@ -299,3 +299,4 @@ module_exit(dvp_module_exit);
 MODULE_LICENSE("GPL");
 MODULE_AUTHOR("The vfio-dmabuf developers");
 MODULE_DESCRIPTION("VFIO PCI with BAR mappings backed by DMABUFs");
+MODULE_VERSION(DVP_VERSION);
