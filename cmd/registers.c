@@ -19,18 +19,21 @@ static struct {
 	const char *name;
 	int nr;
 	bool reset;
+	const char *vf_token;
 } args = { .width = 32, .count = 1 };
 
 static const struct argp_option read_options[] = {
 	{ "width", 'w', "BITS", 0, "8, 16, 32 (default) or 64", 0 },
 	{ "count", 'n', "N", 0, "this number of consecutive registers", 0 },
 	{ "reset", 'r', NULL, 0, "allow the reset of a function that is opened for this", 0 },
+	{ "vf-token", 'k', "UUID", 0, "the token of a virtual function that is opened for this", 0 },
 	{ 0 }
 };
 
 static const struct argp_option write_options[] = {
 	{ "width", 'w', "BITS", 0, "8, 16, 32 (default) or 64", 0 },
 	{ "reset", 'r', NULL, 0, "allow the reset of a function that is opened for this", 0 },
+	{ "vf-token", 'k', "UUID", 0, "the token of a virtual function that is opened for this", 0 },
 	{ 0 }
 };
 
@@ -74,6 +77,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case 'r':
 		args.reset = true;
+		return 0;
+	case 'k':
+		args.vf_token = arg;
 		return 0;
 	case ARGP_KEY_ARG:
 		parse_position(arg, state);
@@ -211,7 +217,7 @@ static int run(unsigned int flags, int (*access)(const struct opened *))
 
 	if (vdb_guard_enable())
 		return fail("no handler for SIGBUS: %s", strerror(errno));
-	if (target_open(&args.target, flags, args.reset, &opened))
+	if (target_open(&args.target, flags, args.reset, args.vf_token, &opened))
 		return STATUS_FAILED;
 	ret = access(&opened);
 	target_close(&opened);
