@@ -16,6 +16,7 @@
 
 #include "buffers.h"
 #include "command.h"
+#include "memory_type.h"
 #include "output.h"
 #include "process.h"
 #include "sysfs.h"
@@ -25,6 +26,7 @@
 struct holder {
 	unsigned int bar;
 	uint64_t offset, length;
+	enum memory_type type;	/* of a slice's mappings, or of this one */
 	char text[160];
 };
 
@@ -32,6 +34,9 @@ static const char *bdf_argument;
 static struct holder *holders;
 static size_t nr_holders;
 static struct buffers buffers;
+static struct function function;
+static struct mtrrs mtrrs;
+static uint64_t bar_address[VDB_BARS];	/* 0: not known */
 static bool listed;		/* whether these are known */
 static bool ranges_left_out;	/* a buffer has more than are listed */
 static char bdf[16];
@@ -71,6 +76,16 @@ static void add(unsigned int bar, uint64_t offset, uint64_t length, const char *
 	va_end(args);
 }
 
+/* The type of what was added last, whose page table entries have the buffer's attribute. */
+static void add_type(const struct buffer *buffer)
+{
+	struct holder *last = &holders[nr_holders - 1];
+
+	if (buffer->bar < VDB_BARS && bar_address[buffer->bar])
+		last->type = memory_type_of(&mtrrs, !strcmp(buffer->memattr, "wc"),
+					    bar_address[buffer->bar] + last->offset, last->length);
+}
+
 /* Slices only: BAR mappings are found with their processes. */
 static void add_buffers(void)
 {
@@ -84,11 +99,12 @@ static void add_buffers(void)
 			ranges_left_out = true;
 			snprintf(more, sizeof(more), ", and %zu more ranges", buffer->nr_ranges - buffer->nr_known);
 		}
-		for (size_t j = 0; j < buffer->nr_known; j++)
+		for (size_t j = 0; j < buffer->nr_known; j++) {
 			add(buffer->bar, buffer->ranges[j].offset, buffer->ranges[j].length,
-			    "slice, %s, %s, mapped %d times%s%s", buffer->state,
-			    buffer->read_only ? "read-only" : "writable", buffer->mappings,
-			    strcmp(buffer->memattr, "wc") ? "" : ", write-combining", more);
+			    "slice, %s, %s, mapped %d times%s", buffer->state,
+			    buffer->read_only ? "read-only" : "writable", buffer->mappings, more);
+			add_type(buffer);
+		}
 	}
 }
 
@@ -101,8 +117,10 @@ static void add_parts(const struct buffer *buffer, const struct mapping *mapping
 		uint64_t next = at + buffer->ranges[i].length;
 		uint64_t from = begin > at ? begin : at, to = end < next ? end : next;
 
-		if (from < to)
+		if (from < to) {
 			add(buffer->bar, buffer->ranges[i].offset + from - at, to - from, "%s", text);
+			add_type(buffer);
+		}
 		at = next;
 	}
 }
@@ -190,20 +208,21 @@ static void print_bar(unsigned int index, const struct vdb_bar *bar)
 		any = true;
 		printf("  [");
 		draw(&holders[i], bar->size, cells);
-		printf("] 0x%" PRIx64 "+0x%" PRIx64 "\n      %s\n", holders[i].offset, holders[i].length, holders[i].text);
+		printf("] 0x%" PRIx64 "+0x%" PRIx64 "\n      %s%s%s\n", holders[i].offset, holders[i].length,
+		       holders[i].text, holders[i].type ? ", " : "", memory_type_name(holders[i].type) ?: "");
 	}
 	if (!any)
 		printf("  held by nobody\n");
 }
 
-static json_t *json_of(const struct function *function)
+static json_t *json_of(void)
 {
 	json_t *bars = json_array();
 
 	for (unsigned int i = 0; i < VDB_BARS; i++) {
 		json_t *list;
 
-		if (!function->bars[i].size)
+		if (!function.bars[i].size)
 			continue;
 		list = json_array();
 		for (size_t j = 0; j < nr_holders; j++) {
@@ -213,13 +232,15 @@ static json_t *json_of(const struct function *function)
 				continue;
 			part = json_range(holders[j].offset, holders[j].length);
 			json_object_set_new(part, "holder", json_string(holders[j].text));
+			json_object_set_new(part, "memory_type", holders[j].type ?
+					    json_string(memory_type_name(holders[j].type)) : json_null());
 			json_array_append_new(list, part);
 		}
 		json_array_append_new(bars, json_pack("{s:i,s:I,s:o}", "index", i, "size",
-						      (json_int_t)function->bars[i].size, "holders", list));
+						      (json_int_t)function.bars[i].size, "holders", list));
 	}
-	return json_pack("{s:s,s:s,s:s,s:o,s:b}", "bdf", function->bdf, "name", function->name,
-			 "driver", function->driver, "bars", bars,
+	return json_pack("{s:s,s:s,s:s,s:o,s:b}", "bdf", function.bdf, "name", function.name,
+			 "driver", function.driver, "bars", bars,
 			 "complete", listed && !ranges_left_out);
 }
 
@@ -231,7 +252,6 @@ int cmd_show(int argc, char **argv)
 		       "\vRoot sees everybody. Other users see everybody if a process of theirs has the"
 		       " device open, and otherwise the mappings of their own processes.",
 	};
-	struct function function;
 
 	argp_parse(&argp, argc, argv, 0, NULL, NULL);
 	if (!vdb_parse_bdf(bdf_argument, bdf)) {
@@ -241,6 +261,8 @@ int cmd_show(int argc, char **argv)
 	if (!function_read(bdf, &function))
 		return fail("%s: there is no such function; vfio-dmabuf list shows which there are", bdf);
 	listed = buffers_read(bdf, &buffers);
+	function_bar_addresses(bdf, bar_address);
+	mtrrs_read(&mtrrs);
 	add_buffers();
 	process_any(add_maps_of, NULL);
 	add_leases();
@@ -248,7 +270,7 @@ int cmd_show(int argc, char **argv)
 		qsort(holders, nr_holders, sizeof(holders[0]), compare);
 
 	if (common.json) {
-		print_json(json_of(&function));
+		print_json(json_of());
 		return 0;
 	}
 	printf("%s  %s\n", function.bdf, function.name);

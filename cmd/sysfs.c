@@ -126,6 +126,21 @@ static void read_bars(struct function *function)
 	fclose(file);
 }
 
+void function_bar_addresses(const char *bdf, uint64_t addresses[VDB_BARS])
+{
+	unsigned long long start;
+	char path[256];
+	FILE *file;
+
+	memset(addresses, 0, VDB_BARS * sizeof(addresses[0]));
+	function_path(bdf, "resource", path, sizeof(path));
+	file = fopen(path, "re");
+	for (int i = 0; file && i < VDB_BARS && fscanf(file, "%llx %*x %*x", &start) == 1; i++)
+		addresses[i] = start;
+	if (file)
+		fclose(file);
+}
+
 static void find_name(struct function *function)
 {
 	static struct pci_access *access;

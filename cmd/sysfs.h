@@ -25,6 +25,8 @@ struct function {
 bool function_read(const char *bdf, struct function *function);
 /* All of them, sorted; *list is to be freed. */
 size_t function_all(struct function **list);
+/* The physical address that each BAR begins at; 0 if there is none. */
+void function_bar_addresses(const char *bdf, uint64_t addresses[VDB_BARS]);
 bool function_is_bridge(const struct function *function);
 
 /* Files of sysfs and /proc: 0 or -1 with errno; text is cut to fit. */

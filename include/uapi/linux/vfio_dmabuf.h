@@ -166,7 +166,8 @@ struct vfio_dmabuf_feature_revoke {
  * @region_index: the BAR, 0 to 5.
  * @nr_ranges: ranges that do not continue one another.
  * @flags: VFIO_DMABUF_BUFFER_*.
- * @memattr: VFIO_DMABUF_MEMATTR_*.
+ * @memattr: VFIO_DMABUF_MEMATTR_*, which the page table entries of all its
+ *	mappings have.
  * @state: VFIO_DMABUF_STATE_*, as the event files tell it.
  * @mappings: VMAs of the buffer, in all processes.
  * @importers: devices that are attached to the buffer.
