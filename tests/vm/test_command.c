@@ -366,7 +366,7 @@ START_TEST(brokers_that_do_not_answer)
 	ck_assert_int_eq(vfio_dmabuf("slices -S /tmp/other.socket"), 1);
 	check_says("; vfio-dmabuf and vfio-dmabufd are of different versions, update both");
 	ck_assert_int_eq(vfio_dmabuf("doctor -S /tmp/other.socket"), 1);
-	check_says("; vfio-dmabuf and vfio-dmabufd are of different versions, update both");
+	check_says("vfio-dmabuf and vfio-dmabufd are of different versions, update both");
 }
 END_TEST
 
@@ -380,9 +380,10 @@ static const char *verdict(json_t *list, const char *check, const char *text)
 
 	json_array_foreach(list, i, one) {
 		const char *what, *said, *how;
+		json_t *function, *advice;
 
-		ck_assert_int_eq(json_unpack(one, "{s:s,s:s,s:s!}", "check", &what, "verdict", &how,
-					     "text", &said), 0);
+		ck_assert_int_eq(json_unpack(one, "{s:s,s:s,s:s,s:o,s:o!}", "check", &what, "verdict", &how,
+					     "text", &said, "function", &function, "advice", &advice), 0);
 		if (!strcmp(what, check) && strstr(said, text))
 			return how;
 	}
@@ -409,11 +410,17 @@ END_TEST
 START_TEST(doctor_finds_what_is_missing)
 {
 	broker_stop(broker, SIGKILL);
-	ck_assert_int_eq(system("mount -t tmpfs none /sys/bus/pci/drivers && mount -t tmpfs none /lib/modules"), 0);
+	ck_assert_int_eq(system("mount -t tmpfs none /sys/bus/pci/drivers"), 0);
+	ck_assert_int_eq(vfio_dmabuf("doctor -S /nowhere"), 1);
+	check_says("missing  driver   a module is loaded that is called dmabuf_vfio_pci, but has no driver " DRIVER);
+	ck_assert_int_eq(system("mount -t tmpfs none /sys/module && mount -t tmpfs none /lib/modules"), 0);
 	ck_assert_int_eq(vfio_dmabuf("doctor -S /nowhere"), 1);
 	umount("/lib/modules");
+	umount("/sys/module");
 	umount("/sys/bus/pci/drivers");
-	check_says("missing  driver   " DRIVER " is not there for this kernel; install dmabuf-vfio-pci-dkms");
+	check_says("missing  vfio     vfio-pci-core is not there for this kernel");
+	check_says("missing  driver   " DRIVER " is not there for this kernel\n");
+	check_says("                  install dmabuf-vfio-pci-dkms, and the kernel's headers");
 	check_says("no socket at /nowhere");
 	broker = broker_start();
 }
