@@ -620,6 +620,44 @@ done:
 	to_finish--
 }
 
+/*
+ * dvp_access_revoke_now(), and dvp_access_revoke() where that says -EAGAIN, as for
+ * what is too much to do.  dvp_zap_buffer_now() takes i_mmap_rwsem by trylock.
+ */
+proctype dvp_access_revoke_now()
+{
+	bool signal, told, again;
+#ifdef SEED_NOW_LOOKS_FIRST
+	byte before = attached;
+#else
+#define before	attached
+#endif
+
+	if
+	:: returned -> goto done	/* -EBADFD */
+	:: else
+	fi;
+	if
+	:: atomic { !i_mmap_writer -> i_mmap_readers++ };
+		gated(revoked = true);
+		zap_vma(0);
+		zap_vma(1);
+		i_mmap_readers--;
+		zapped = true;
+		if
+		:: before > 0 -> again = true	/* dvp_importers_any() */
+		:: before == 0 -> dvp_events_revoked(); returned = true; revoke_over = true
+		fi
+	:: true -> again = true
+	fi;
+	if
+	:: again -> gated(revoked = true); zap(); revoke_zapped(true)
+	:: else
+	fi;
+done:
+	to_finish--
+}
+
 proctype dvp_access_close()
 {
 	bool signal, told;
@@ -853,6 +891,9 @@ init
 #if REVOKES > 1
 		run dvp_access_revoke();
 #endif
+#endif
+#ifdef REVOKE_NOW
+		to_finish++; run dvp_access_revoke_now();
 #endif
 #ifdef CLOSE
 		to_finish++; run dvp_access_close();

@@ -438,23 +438,31 @@ static void set_revoked(struct dvp_buffer *buffer)
 	raw_spin_unlock(&buffer->dvp->gate);
 }
 
-/* The rest of a revocation, when no CPU mapping is left. */
-static int revoke_zapped(struct dvp_buffer *buffer, enum dvp_patience patience)
+/* No CPU mapping is left. */
+static void set_zapped(struct dvp_buffer *buffer)
 {
-	int ret;
-
 	/* What is zapped is seen by whoever sees this, in dvp_events_revoked(). */
 	smp_store_release(&buffer->zapped, true);
+}
 
-	ret = dvp_importers_evict(buffer, patience);
-	if (ret)
-		return ret;
-
+/* Nothing is left. */
+static int revoke_done(struct dvp_buffer *buffer)
+{
 	dvp_events_revoked(buffer);
 	if (xchg(&buffer->returned, true))
 		return -EBADFD;
 	trace_buffer_revoke(buffer);
 	return 0;
+}
+
+/* The rest of a revocation, when no CPU mapping is left. */
+static int revoke_zapped(struct dvp_buffer *buffer, enum dvp_patience patience)
+{
+	int ret;
+
+	set_zapped(buffer);
+	ret = dvp_importers_evict(buffer, patience);
+	return ret ?: revoke_done(buffer);
 }
 
 /**
@@ -476,6 +484,28 @@ int dvp_access_revoke(struct dvp_buffer *buffer)
 	set_revoked(buffer);
 	dvp_zap_buffer(buffer);
 	return revoke_zapped(buffer, DVP_UNTIL_A_SIGNAL);
+}
+
+/**
+ * dvp_access_revoke_now() - the same, if nobody is to be waited for
+ * @buffer: any buffer
+ *
+ * Waits for nothing that a client, an importer or the device can hold.  What a client
+ * can hold, it holds without being preempted.
+ *
+ * Return: 0 or -EBADFD as dvp_access_revoke(); -EAGAIN if that has to be called.
+ */
+int dvp_access_revoke_now(struct dvp_buffer *buffer)
+{
+	int ret;
+
+	if (READ_ONCE(buffer->returned))
+		return -EBADFD;
+	ret = dvp_zap_buffer_now(buffer, set_revoked);
+	if (ret)
+		return ret;
+	set_zapped(buffer);
+	return dvp_importers_any(buffer) ? -EAGAIN : revoke_done(buffer);
 }
 
 /**

@@ -44,5 +44,6 @@ int dvp_access_announce(struct dvp_device *dvp);
 void dvp_access_changed(struct dvp_device *dvp, bool announced);
 
 int dvp_access_revoke(struct dvp_buffer *buffer);
+int dvp_access_revoke_now(struct dvp_buffer *buffer);
 
 #endif

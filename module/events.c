@@ -15,7 +15,9 @@
  * A file holds its buffer's memory, not the DMABUF.
  */
 #include <linux/anon_inodes.h>
+#include <linux/err.h>
 #include <linux/fcntl.h>
+#include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/poll.h>
 #include <linux/slab.h>
@@ -37,6 +39,7 @@ struct dvp_events {
 	struct list_head in_buffer;	/* buffer->watchers */
 	wait_queue_head_t wait;
 	struct work_struct wake;
+	bool woken;			/* the work has been queued once; under events_lock */
 	u64 end;			/* of the device; see buffer->told_end */
 	/*
 	 * event.changes of the last read.  Readers of one file at the same
@@ -127,12 +130,15 @@ static void events_free(struct dvp_events *events)
 static int events_release(struct inode *inode, struct file *file)
 {
 	struct dvp_events *events = file->private_data;
+	bool woken;
 
 	scoped_guard(spinlock, &events->dvp->events_lock) {
 		list_del(&events->in_device);
 		list_del(&events->in_buffer);
+		woken = events->woken;
 	}
-	cancel_work_sync(&events->wake);
+	if (woken)
+		cancel_work_sync(&events->wake);
 	events_free(events);
 	return 0;
 }
@@ -179,6 +185,21 @@ void dvp_events_queue(struct work_struct *work)
 	queue_work(wake_queue, work);
 }
 
+/*
+ * Under events_lock, after what is to be reported is set.  One who begins to wait puts
+ * itself into the queue and then looks, under that lock: it is seen here, or it sees
+ * what is reported.  Mostly nobody waits, and the work would cost more than the rest.
+ */
+static void wake(struct dvp_events *events)
+{
+	lockdep_assert_held(&events->dvp->events_lock);
+
+	if (wq_has_sleeper(&events->wait)) {
+		events->woken = true;
+		dvp_events_queue(&events->wake);
+	}
+}
+
 /**
  * dvp_events_init() - for a new device
  * @dvp: the device
@@ -190,26 +211,25 @@ void dvp_events_init(struct dvp_device *dvp)
 }
 
 /**
- * dvp_events_open() - make a file that reports what happens
+ * dvp_events_file() - make a file that reports what happens
  * @dvp: an open device
  * @buffer: of it, or NULL: to the device as a whole
- * @open_flags: O_CLOEXEC, O_NONBLOCK
+ * @open_flags: O_CLOEXEC, which is the caller's affair, and O_NONBLOCK
  *
- * Return: its fd, -EINVAL for other flags, or as usual.
+ * Return: the file, an ERR_PTR() of -EINVAL for other flags, or as usual.
  */
-int dvp_events_open(struct dvp_device *dvp, struct dvp_buffer *buffer,
-		    u32 open_flags)
+struct file *dvp_events_file(struct dvp_device *dvp, struct dvp_buffer *buffer,
+			     u32 open_flags)
 {
 	struct dvp_events *events;
 	struct file *file;
-	int fd;
 
 	if (open_flags & ~(O_CLOEXEC | O_NONBLOCK))
-		return -EINVAL;
+		return ERR_PTR(-EINVAL);
 
 	events = kzalloc_obj(*events, GFP_KERNEL_ACCOUNT);
 	if (!events)
-		return -ENOMEM;
+		return ERR_PTR(-ENOMEM);
 	get_device(&dvp->core.vdev.device);
 	events->dvp = dvp;
 	if (buffer)
@@ -219,15 +239,11 @@ int dvp_events_open(struct dvp_device *dvp, struct dvp_buffer *buffer,
 	init_waitqueue_head(&events->wait);
 	INIT_WORK(&events->wake, wake_watchers);
 
-	fd = get_unused_fd_flags(open_flags);
-	if (fd < 0)
-		goto free;
 	file = anon_inode_getfile("[vfio-dmabuf-events]", &dvp_events_fops,
 				  events, O_RDONLY | open_flags);
 	if (IS_ERR(file)) {
-		put_unused_fd(fd);
-		fd = PTR_ERR(file);
-		goto free;
+		events_free(events);
+		return file;
 	}
 
 	scoped_guard(spinlock, &dvp->events_lock) {
@@ -237,12 +253,31 @@ int dvp_events_open(struct dvp_device *dvp, struct dvp_buffer *buffer,
 		else
 			INIT_LIST_HEAD(&events->in_buffer);
 	}
-	/* From here user space can close it. */
-	fd_install(fd, file);
-	return fd;
+	return file;
+}
 
-free:
-	events_free(events);
+/**
+ * dvp_events_open() - make such a file and give it to the caller's process
+ * @dvp: an open device
+ * @buffer: of it, or NULL: to the device as a whole
+ * @open_flags: O_CLOEXEC, O_NONBLOCK
+ *
+ * Return: its fd, -EINVAL for other flags, or as usual.
+ */
+int dvp_events_open(struct dvp_device *dvp, struct dvp_buffer *buffer,
+		    u32 open_flags)
+{
+	struct file *file = dvp_events_file(dvp, buffer, open_flags);
+	int fd;
+
+	if (IS_ERR(file))
+		return PTR_ERR(file);
+	fd = get_unused_fd_flags(open_flags);
+	if (fd < 0)
+		fput(file);
+	else
+		/* From here user space can close it. */
+		fd_install(fd, file);
 	return fd;
 }
 
@@ -286,7 +321,7 @@ void dvp_events_suspended(struct dvp_device *dvp, enum dvp_reason reason,
 	if (!before != !dvp->told_reasons) {
 		dvp->told_changes++;
 		list_for_each_entry(events, &dvp->watchers, in_device)
-			dvp_events_queue(&events->wake);
+			wake(events);
 	}
 	spin_unlock(&dvp->events_lock);
 }
@@ -313,7 +348,7 @@ void dvp_events_revoked(struct dvp_buffer *buffer)
 	if (!buffer->told_end) {
 		buffer->told_end = dvp->told_changes + 1;
 		list_for_each_entry(events, &buffer->watchers, in_buffer)
-			dvp_events_queue(&events->wake);
+			wake(events);
 	}
 	spin_unlock(&dvp->events_lock);
 }
@@ -331,7 +366,7 @@ void dvp_events_closed(struct dvp_device *dvp)
 		if (events->buffer || events->end)
 			continue;
 		events->end = dvp->told_changes + 1;
-		dvp_events_queue(&events->wake);
+		wake(events);
 	}
 	spin_unlock(&dvp->events_lock);
 }

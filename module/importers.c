@@ -428,6 +428,22 @@ void dvp_importers_notice(struct work_struct *work)
 }
 
 /**
+ * dvp_importers_any() - whether a buffer has importers
+ * @buffer: revoked, so that none is let in any more
+ *
+ * Return: whether there is one, with or without something mapped.
+ */
+bool dvp_importers_any(struct dvp_buffer *buffer)
+{
+	bool any;
+
+	spin_lock(&buffer->dvp->buffers_lock);
+	any = buffer->attached;
+	spin_unlock(&buffer->dvp->buffers_lock);
+	return any;
+}
+
+/**
  * dvp_importers_evict() - make all importers of a buffer unmap, and wait
  * @buffer: revoked
  * @patience: how long to wait

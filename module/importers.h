@@ -26,6 +26,7 @@ void dvp_importer_unmap(struct dma_buf_attachment *attachment,
 			struct sg_table *sgt,
 			enum dma_data_direction direction);
 
+bool dvp_importers_any(struct dvp_buffer *buffer);
 int dvp_importers_evict(struct dvp_buffer *buffer, enum dvp_patience patience);
 int dvp_importers_evict_all(struct dvp_device *dvp, enum dvp_patience patience);
 void dvp_importers_resume(struct dvp_device *dvp);

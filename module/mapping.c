@@ -11,6 +11,7 @@
 #include <linux/fs.h>
 #include <linux/interval_tree_generic.h>
 #include <linux/mm.h>
+#include <linux/mmu_notifier.h>
 #include <uapi/linux/vfio_dmabuf.h>
 #include "compat.h"
 #include "access.h"
@@ -358,6 +359,11 @@ INTERVAL_TREE_DEFINE(struct vm_area_struct, shared.rb, unsigned long,
 		     shared.rb_subtree_last, vma_first_page, vma_last_page,
 		     static inline, vma_tree)
 
+static void zap_whole(struct vm_area_struct *vma)
+{
+	zap_special_vma_range(vma, vma->vm_start, vma->vm_end - vma->vm_start);
+}
+
 /**
  * dvp_zap_buffer() - take the pages of one buffer's mappings away
  * @buffer: already revoked
@@ -386,8 +392,75 @@ void dvp_zap_buffer(struct dvp_buffer *buffer)
 	     vma = vma_tree_iter_next(vma, first, last)) {
 		if (vma->vm_ops == &dvp_vma_ops &&
 		    vma->vm_private_data == buffer)
-			zap_special_vma_range(vma, vma->vm_start,
-					      vma->vm_end - vma->vm_start);
+			zap_whole(vma);
 	}
 	i_mmap_unlock_read(mapping);
+}
+
+/*
+ * What a client can make of one slice, which a zap that must not take long leaves to
+ * one that may.
+ */
+#define FEW_VMAS	8
+#define FEW_PAGES	4096
+#define FEW_OTHERS	64
+
+/* This buffer's VMAs, under i_mmap_rwsem; how many, -EAGAIN if too much is to be done. */
+static int find_few(struct dvp_buffer *buffer, struct address_space *mapping,
+		    struct vm_area_struct *vmas[FEW_VMAS])
+{
+	unsigned long first = buffer->base_page;
+	unsigned long last = first + buffer->ranges.nr_pages - 1;
+	unsigned long pages = 0;
+	struct vm_area_struct *vma;
+	int nr = 0, others = 0;
+
+	for (vma = vma_tree_iter_first(&mapping->i_mmap, first, last); vma;
+	     vma = vma_tree_iter_next(vma, first, last)) {
+		if (vma->vm_ops != &dvp_vma_ops ||
+		    vma->vm_private_data != buffer) {
+			if (++others > FEW_OTHERS)
+				return -EAGAIN;
+			continue;
+		}
+		pages += vma_pages(vma);
+		if (nr == FEW_VMAS || pages > FEW_PAGES ||
+		    mm_has_notifiers(vma->vm_mm))
+			return -EAGAIN;
+		vmas[nr++] = vma;
+	}
+	return nr;
+}
+
+/**
+ * dvp_zap_buffer_now() - revoke a buffer and zap it, if nobody can hold that up
+ * @buffer: any
+ * @revoke: sets what makes faults fail; called under i_mmap_rwsem
+ *
+ * i_mmap_rwsem can be held by a client that is not run, and is taken by trylock.  It is
+ * taken first, so that nothing is changed where this fails.
+ *
+ * The zap calls the MMU notifiers of a client's process, which may wait for whatever
+ * registered them, such as another device.  A process that has none cannot register its
+ * first one meanwhile: mm_take_all_locks() takes i_mmap_rwsem of all that it maps.
+ *
+ * Return: 0; -EAGAIN if there is too much to do, or somebody to wait for.
+ */
+int dvp_zap_buffer_now(struct dvp_buffer *buffer,
+		       void (*revoke)(struct dvp_buffer *buffer))
+{
+	struct address_space *mapping = buffer->dvp->core.vdev.inode->i_mapping;
+	struct vm_area_struct *vmas[FEW_VMAS];
+	int nr;
+
+	if (!i_mmap_trylock_read(mapping))
+		return -EAGAIN;
+	nr = find_few(buffer, mapping, vmas);
+	if (nr >= 0) {
+		revoke(buffer);
+		while (nr)
+			zap_whole(vmas[--nr]);
+	}
+	i_mmap_unlock_read(mapping);
+	return nr;
 }

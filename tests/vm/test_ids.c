@@ -203,12 +203,12 @@ START_TEST(reserved_must_be_zero)
 	} request = {
 		.feature.argsz = sizeof(request),
 		.feature.flags = VFIO_DEVICE_FEATURE_SET | VFIO_DMABUF_FEATURE_REVOKE,
-		.revoke = { .dmabuf_fd = fd, .reserved = 1 },
+		.revoke = { .dmabuf_fd = fd, .flags = 2 },
 	};
 
 	ck_assert_fails(ioctl(mem.fd, VFIO_DEVICE_FEATURE, &request), EINVAL);
 	/* What an older struct had room for is not enough. */
-	request.revoke.reserved = 0;
+	request.revoke.flags = 0;
 	request.feature.argsz = sizeof(request.feature) + sizeof(__s32);
 	ck_assert_fails(ioctl(mem.fd, VFIO_DEVICE_FEATURE, &request), EINVAL);
 	ck_assert_int_eq(try_read(slice_map(fd, 0, PAGE)), 0);

@@ -31,6 +31,7 @@
 #define VFIO_DMABUF_FEATURE_EVENTS	0xfffc
 #define VFIO_DMABUF_FEATURE_LIST	0xfffb
 #define VFIO_DMABUF_FEATURE_INFO	0xfffa
+#define VFIO_DMABUF_FEATURE_EXPORT	0xfff9
 
 #ifndef VFIO_DEVICE_FEATURE_DMA_BUF
 /*
@@ -106,6 +107,56 @@ struct vfio_device_feature_dma_buf {
 #define VFIO_DMABUF_MAX_END		(6ULL << 40)
 
 /*
+ * Of a feature's flags: fail with EAGAIN instead of waiting for anything that a client,
+ * an importer or the device can hold up.  An owner that must not wait, such as an event
+ * loop, tries so and has a thread call again without the flag.
+ *
+ * Nothing is promised about when a call without the flag would be done, nor that one
+ * with the flag ever succeeds: clients can see to it that it does not.
+ *
+ * As every system call, these may wait for memory.  As every creation and every last
+ * close of any DMABUF, an export takes a lock of the kernel's list of DMABUFs, which is
+ * held for as long as it takes to change the list.
+ */
+#define VFIO_DMABUF_NONBLOCK	(1 << 0)
+
+/**
+ * VFIO_DMABUF_FEATURE_EXPORT - export a slice, and all that belongs to it (GET)
+ *
+ * One call for what otherwise takes VFIO_DEVICE_FEATURE_DMA_BUF, and then
+ * VFIO_DMABUF_FEATURE_MEMATTR, _EVENTS and _INFO.  It is not subject to the device's
+ * setting core_export.
+ *
+ * @region_index: the BAR, 0 to 5.
+ * @open_flags: O_RDONLY or O_RDWR, and O_CLOEXEC, which holds for both fds.
+ * @flags: VFIO_DMABUF_NONBLOCK; VFIO_DMABUF_EXPORT_EVENTS: with an event fd, which is
+ *	O_NONBLOCK.
+ * @memattr: VFIO_DMABUF_MEMATTR_*.
+ * @range: offset and length in bytes.
+ * @dmabuf_fd: out: the slice.
+ * @events_fd: out: its event fd, or -1.
+ * @id: out: the buffer's id.
+ *
+ * Return: 0, or -1 with errno, and there is no new fd:
+ *	EAGAIN	   VFIO_DMABUF_NONBLOCK, and nothing has been exported of this BAR before
+ *	EINVAL	   unknown flags, open_flags or memattr; a range that is empty, unaligned
+ *		   or ends behind the BAR
+ *	EOPNOTSUPP this machine has no such attribute (x86 without PAT)
+ *	EOVERFLOW, ENODEV, EFAULT, ENOMEM, EMFILE  as for VFIO_DEVICE_FEATURE_DMA_BUF
+ */
+struct vfio_dmabuf_feature_export {
+	__u32	region_index;
+	__u32	open_flags;
+	__u32	flags;
+#define VFIO_DMABUF_EXPORT_EVENTS	(1 << 1)
+	__u32	memattr;
+	struct vfio_region_dma_range range;
+	__s32	dmabuf_fd;
+	__s32	events_fd;
+	__aligned_u64 id;
+};
+
+/*
  * How a feature below names a buffer: by a file descriptor of it, or by its id.
  *
  * An id is a number that the kernel gives to each buffer.  It is not 0, grows
@@ -129,6 +180,7 @@ struct vfio_device_feature_dma_buf {
  * VFIO_DMABUF_FEATURE_REVOKE - take a buffer back for good (SET)
  *
  * @dmabuf_fd, @id: the buffer.
+ * @flags: 0 or VFIO_DMABUF_NONBLOCK.
  *
  * When the call returns 0, no mapping of the buffer in any process reaches
  * the device, and no importer does.  This includes mappings that a process got
@@ -145,14 +197,20 @@ struct vfio_device_feature_dma_buf {
  * Return: 0, or -1 with errno:
  *	EBADFD	   a call has returned 0 for this buffer before, or the device had
  *		   been closed; nothing reaches the device through it
- *	EINVAL	   reserved is not 0
+ *	EINVAL	   flags has other bits
+ *	EAGAIN	   VFIO_DMABUF_NONBLOCK, and there is somebody to wait for, or much to do:
+ *		   a lock that clients can hold is held; the buffer has importers, is
+ *		   mapped by a process with MMU notifiers, or in more than a few places or
+ *		   pages; many others map the same bytes.  The buffer may be revoked by
+ *		   then, but nothing that is promised above holds.  Call again without
+ *		   the flag
  *	EINTR	   a signal came before all importers had unmapped
  *	EBADF, EINVAL, ENODEV, ENOENT  see above
  *	EFAULT	   as usual
  */
 struct vfio_dmabuf_feature_revoke {
 	__s32	dmabuf_fd;
-	__u32	reserved;	/* 0 */
+	__u32	flags;
 	__aligned_u64 id;
 };
 

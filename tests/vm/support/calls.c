@@ -467,6 +467,7 @@ static void call_revoke(void)
 	struct slice *s = slice_at(args[1]);
 	struct vfio_dmabuf_feature_revoke request = {
 		.dmabuf_fd = args[2] & 1 ? -1 : fd_of(args[2], s),
+		.flags = args[2] & 0x10 ? VFIO_DMABUF_NONBLOCK : 0,
 		.id = args[2] & 1 ? s->id : args[2] >> 2 & 1,
 	};
 	bool named = args[2] & 1 ? s->id : s->fd >= 0 && request.dmabuf_fd == s->fd;
@@ -659,7 +660,7 @@ static void call_raw(void)
 	static const uint32_t ours[] = {
 		VFIO_DMABUF_FEATURE_REVOKE, VFIO_DMABUF_FEATURE_MEMATTR, VFIO_DMABUF_FEATURE_CORE_EXPORT,
 		VFIO_DMABUF_FEATURE_EVENTS, VFIO_DMABUF_FEATURE_LIST, VFIO_DMABUF_FEATURE_INFO,
-		VFIO_DEVICE_FEATURE_DMA_BUF, 0xfff9,
+		VFIO_DEVICE_FEATURE_DMA_BUF, VFIO_DMABUF_FEATURE_EXPORT,
 	};
 	uint32_t index = args[1] & 0x80 ? args[1] & 0x1f : ours[args[1] & 7];
 	uint8_t data[256];
