@@ -11,6 +11,7 @@
 #include <vfio-dmabuf.h>
 
 #include "actions.h"
+#include "direct.h"
 #include "operate.h"
 #include "unsent.h"
 
@@ -92,6 +93,7 @@ static bool find_facts(const struct vdb_device *device, struct facts *facts)
 		return false;
 	facts->page = sysconf(_SC_PAGESIZE);
 	facts->can_be_reset = info.flags & VFIO_DEVICE_FLAGS_RESET;
+	facts->direct = direct_is_possible(vdb_device_fd(device));
 	for (unsigned int i = 0; i < BARS; i++) {
 		struct vdb_bar bar;
 
@@ -197,6 +199,7 @@ static bool open_device(struct held *held, struct job *job)
 	    !list_buffers(held->device, job))
 		return failed(job, "%s", strerror(errno));
 	held->facts = job->facts;
+	job->fd = vdb_device_fd(held->device);
 	job->event.fresh = fresh;
 	if (!fresh)
 		return true;

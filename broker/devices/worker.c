@@ -161,6 +161,7 @@ struct job *worker_job(struct worker *worker, const struct effect *effect)
 	}
 	if (!job)
 		return NULL;
+	job->worker = worker;
 	job->type = effect->type;
 	job->incarnation = worker->incarnation;
 	strcpy(job->bdf, worker->held.bdf);

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "devices.h"
+#include "direct.h"
 #include "operate.h"
 #include "suite.h"
 #include "unsent.h"
@@ -31,6 +32,8 @@ static struct played {
 	int request, events;	/* the test's ends */
 	uint64_t last_buffer;
 	int made[128][2];	/* fds of buffers */
+	bool direct;		/* its driver does not wait, and refuses this often */
+	int refusals, done_now;
 } played[] = {
 	{ A, PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, .request = -1, .events = -1 },
 	{ B, PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, .request = -1, .events = -1 },
@@ -61,12 +64,47 @@ static void open_played(struct held *held, struct job *job, struct played *p)
 	job->events = ends[0];
 	p->events = ends[1];
 	held->device = (void *)p;
+	job->facts.direct = p->direct;
+	job->fd = p - played;
 	job->event.fresh = held->stored < 0;
 	job->buffers = malloc(sizeof(*job->buffers));
 	if (job->buffers)
 		job->buffers[0] = (struct listed){ 77, false };
 	job->event.buffers = job->buffers;
 	job->event.nr_buffers = job->buffers ? 1 : 0;
+}
+
+/* What the loop does itself; the fd of a device is its number. */
+static bool is_done_now(int device)
+{
+	struct played *p = &played[device];
+
+	ck_assert(p->direct);
+	if (p->refusals) {
+		p->refusals--;
+		return false;
+	}
+	p->done_now++;
+	return true;
+}
+
+bool direct_export(int device, const struct lease_record *record, int fds[2], uint64_t *buffer)
+{
+	struct played *p = &played[device];
+
+	ck_assert_uint_eq(record->length, 4096);
+	if (!is_done_now(device))
+		return false;
+	*buffer = ++p->last_buffer;
+	for (int i = 0; i < 2; i++)
+		p->made[p->last_buffer % 128][i] = fds[i] = eventfd(0, 0);
+	return true;
+}
+
+bool direct_revoke(int device, uint64_t buffer)
+{
+	(void)buffer;
+	return is_done_now(device);
 }
 
 void operate(struct held *held, struct job *job)
@@ -567,6 +605,116 @@ START_TEST(many_jobs_of_both)
 }
 END_TEST
 
+/* Without its worker, which the test holds up. */
+START_TEST(idle_device_is_worked_on_at_once)
+{
+	struct event event;
+	int fds[2];
+
+	played[0].direct = true;
+	open_it(0);
+	hang(&played[0], true);
+	do_job(EFFECT_EXPORT, 0, 1);
+	ck_assert(devices_next(devices, &event));
+	ck_assert_int_eq(event.type, EVENT_EXPORTED);
+	ck_assert(event.ok);
+	ck_assert_uint_eq(event.device, 0);
+	ck_assert_uint_eq(event.lease, 1);
+	ck_assert_uint_eq(event.buffer, 1);
+	nothing_more();
+	ck_assert(devices_take_fds(devices, 1, fds));
+	ck_assert_int_eq(fds[0], played[0].made[1][0]);
+	do_job(EFFECT_EXPORT, 0, 2);
+	do_job(EFFECT_REVOKE, 0, 2);
+	ck_assert(!are_open(2));
+	expect(EVENT_EXPORTED, 0, true);
+	event = expect(EVENT_REVOKED, 0, true);
+	ck_assert_uint_eq(event.lease, 2);
+	ck_assert_uint_eq(event.buffer, 2);
+	nothing_more();
+	ck_assert_int_eq(played[0].done_now, 3);
+}
+END_TEST
+
+START_TEST(what_would_wait_is_a_job)
+{
+	played[0].direct = true;
+	open_it(0);
+	played[0].refusals = 2;
+	do_job(EFFECT_EXPORT, 0, 1);
+	ck_assert_uint_eq(expect(EVENT_EXPORTED, 0, true).buffer, 1);
+	do_job(EFFECT_REVOKE, 0, 1);
+	expect(EVENT_REVOKED, 0, true);
+	ck_assert_int_eq(played[0].done_now, 0);
+	/* Only the worker does these. */
+	do_job(EFFECT_ACT, 0, 1);
+	expect(EVENT_ACTED, 0, true);
+	do_job(EFFECT_PREPARE, 0, 0);
+	expect(EVENT_PREPARED, 0, true);
+	ck_assert_int_eq(played[0].done_now, 0);
+}
+END_TEST
+
+/* Until its results have been taken. */
+START_TEST(busy_device_is_left_to_its_worker)
+{
+	played[0].direct = true;
+	open_it(0);
+	hang(&played[0], true);
+	do_job(EFFECT_ACT, 0, 1);
+	do_job(EFFECT_EXPORT, 0, 2);
+	do_job(EFFECT_REVOKE, 0, 3);
+	nothing_more();
+	hang(&played[0], false);
+	wait_until_done();
+	do_job(EFFECT_EXPORT, 0, 4);
+	ck_assert_int_eq(played[0].done_now, 0);
+	expect(EVENT_ACTED, 0, true);
+	ck_assert_uint_eq(expect(EVENT_EXPORTED, 0, true).lease, 2);
+	expect(EVENT_REVOKED, 0, true);
+	ck_assert_uint_eq(expect(EVENT_EXPORTED, 0, true).lease, 4);
+	do_job(EFFECT_EXPORT, 0, 5);
+	ck_assert_int_eq(played[0].done_now, 1);
+	ck_assert_uint_eq(expect(EVENT_EXPORTED, 0, true).lease, 5);
+}
+END_TEST
+
+/* A client with many leases disconnects: the loop does some, and goes on. */
+START_TEST(loop_does_not_do_much_at_once)
+{
+	played[0].direct = true;
+	open_it(0);
+	for (uint64_t id = 1; id <= 100; id++)
+		do_job(EFFECT_REVOKE, 0, id);
+	ck_assert_int_le(played[0].done_now, 8);
+	for (uint64_t id = 1; id <= 100; id++)
+		ck_assert_uint_eq(expect(EVENT_REVOKED, 0, true).lease, id);
+	nothing_more();
+}
+END_TEST
+
+START_TEST(closed_device_is_not_worked_on)
+{
+	int fds[2];
+
+	played[0].direct = true;
+	open_it(0);
+	do_job(EFFECT_EXPORT, 0, 1);
+	do_job(EFFECT_CLOSE, 0, 0);
+	ck_assert(!are_open(1));
+	do_job(EFFECT_REVOKE, 0, 1);
+	expect(EVENT_EXPORTED, 0, true);
+	ck_assert(!devices_take_fds(devices, 1, fds));
+	expect(EVENT_CLOSED, 0, true);
+	expect(EVENT_REVOKED, 0, false);
+	ck_assert_int_eq(played[0].done_now, 1);
+	/* Nor is one whose driver cannot. */
+	played[0].direct = false;
+	open_it(0);
+	export_lease(2);
+}
+END_TEST
+
 static const struct facts facts = {
 	.page = 4096,
 	.bars = { { 0x2000, true }, { 256, true }, { 0x1000, false } },
@@ -624,6 +772,11 @@ Suite *suite(void)
 	tcase_add_test(tc, device_is_adopted);
 	tcase_add_test(tc, no_thread_is_a_failure);
 	tcase_add_loop_test(tc, no_memory_is_a_failure, 0, 60);
+	tcase_add_test(tc, idle_device_is_worked_on_at_once);
+	tcase_add_test(tc, what_would_wait_is_a_job);
+	tcase_add_test(tc, busy_device_is_left_to_its_worker);
+	tcase_add_test(tc, loop_does_not_do_much_at_once);
+	tcase_add_test(tc, closed_device_is_not_worked_on);
 	tcase_add_test(tc, many_jobs_of_both);
 	return s;
 }
