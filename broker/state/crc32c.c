@@ -61,6 +61,14 @@ static uint32_t by_instruction(uint32_t sum, const void *data, size_t size)
 		memcpy(&word, at, sizeof(word));
 		sum = __builtin_ia32_crc32di(sum, word);
 	}
+	if (size >= 4) {
+		uint32_t word;
+
+		memcpy(&word, at, sizeof(word));
+		sum = __builtin_ia32_crc32si(sum, word);
+		at += 4;
+		size -= 4;
+	}
 	while (size--)
 		sum = __builtin_ia32_crc32qi(sum, *at++);
 	return ~sum;

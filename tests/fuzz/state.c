@@ -97,6 +97,7 @@ static void load_records(const uint8_t *data, size_t size)
 	while (size >= 2) {
 		size_t length = data[0] | data[1] << 8;
 		struct writer to = ledger_writer(ledger);
+		struct key key;
 
 		data += 2;
 		size -= 2;
@@ -104,8 +105,8 @@ static void load_records(const uint8_t *data, size_t size)
 			length = size;
 		write_encoded(&to, data, length);
 		/* Its own idea of the key is not what is tested. */
-		must(!to.full && !ledger_append(ledger, to.at, 0, length < 9 ? length : 9, false,
-						false));
+		key = ledger_key(data, length < 9 ? length : 9);
+		must(!to.full && !ledger_append(ledger, to.at, 0, &key, false, false));
 		data += length;
 		size -= length;
 	}

@@ -251,20 +251,22 @@ static struct state *raw(const void *bytes, size_t size)
 	struct state *state;
 	struct saved saved;
 	struct writer to;
+	struct key key = ledger_key(bytes, 0);
 	struct item map;
-	size_t key = 0, key_size = 0;
+	size_t at = 0, key_size = 0;
 
 	ck_assert_ptr_nonnull(ledger);
 	if (read_item(&from, &map)) {
-		key = from.at - (const uint8_t *)bytes;
+		at = from.at - (const uint8_t *)bytes;
 		for (int i = 0; i < 4 && read_over(&from); i++)
-			key_size = from.at - (const uint8_t *)bytes - key;
+			key_size = from.at - (const uint8_t *)bytes - at;
+		key = ledger_key((const uint8_t *)bytes + at, key_size);
 	}
 	ck_assert_works(ledger_reserve(ledger, size, 1));
 	to = ledger_writer(ledger);
 	write_encoded(&to, bytes, size);
 	ck_assert(!to.full);
-	ck_assert_works(ledger_append(ledger, to.at, key, key_size, false, false));
+	ck_assert_works(ledger_append(ledger, to.at, at, &key, false, false));
 	state = state_load(dup(ledger->fd), &saved);
 	if (!state)
 		ck_assert_int_eq(errno, EBADMSG);
