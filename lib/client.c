@@ -52,6 +52,7 @@ static int connect_client(struct vdb_client *client, const char *path)
 	client->socket = client_connect_socket(path, deadline);
 	if (client->socket < 0 || watch(client, client->socket) || watch(client, client->pending))
 		return -1;
+	client_limit_socket(client);
 	return say_hello(client, deadline);
 }
 
@@ -76,6 +77,7 @@ struct vdb_client *vdb_client_connect(const char *path, int timeout_ms,
 void vdb_client_set_timeout(struct vdb_client *client, int timeout_ms)
 {
 	client->timeout_ms = timeout_ms;
+	client_limit_socket(client);
 }
 
 void vdb_client_close(struct vdb_client *client)

@@ -42,6 +42,7 @@ struct vdb_client {
 	int pending;		/* eventfd: readable if something is to be reported */
 	int epoll;		/* of both */
 	int timeout_ms;		/* -1: no limit */
+	bool limited;		/* the socket has that limit, to receive */
 	bool broken;		/* the connection has ended */
 	bool owes;		/* releases that the socket has had no room for */
 	uint64_t serial;	/* of the last request */
@@ -86,6 +87,8 @@ int client_break_off(struct vdb_client *client, int error, const char *why);
 int client_fail(struct vdb_client *client, int error, const char *why);
 /* A connected socket; -1 with errno. */
 int client_connect_socket(const char *path, uint64_t deadline);
+/* Gives the socket the limit of timeout_ms. */
+void client_limit_socket(struct vdb_client *client);
 /* The next message.  1; 0: there is none before the deadline, which may be 0. */
 int client_receive(struct vdb_client *client, struct message *m, uint64_t deadline);
 /* Sends now, with the next serial.  1; 0: there is no room. */

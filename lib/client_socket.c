@@ -172,8 +172,8 @@ static const char *check(const struct message *m, size_t size)
 	return NULL;
 }
 
-/* 1; 0: there is none now. */
-static int receive_now(struct vdb_client *client, struct message *m)
+/* 1; 0: there is none now, or, without MSG_DONTWAIT, within the socket's time. */
+static int receive(struct vdb_client *client, struct message *m, int flags)
 {
 	const char *wrong;
 	ssize_t size;
@@ -182,9 +182,9 @@ static int receive_now(struct vdb_client *client, struct message *m)
 	/* Reported once if the broker closed without reading all; what it sent comes next. */
 	do {
 		size = vdb_receive_fds(client->socket, m->bytes, sizeof(m->bytes), m->fds,
-				       VDP_MAX_FDS, MSG_DONTWAIT, &m->lost);
+				       VDP_MAX_FDS, flags, &m->lost);
 	} while (size < 0 && errno == ECONNRESET);
-	if (size < 0 && errno == EAGAIN)
+	if (size < 0 && (errno == EAGAIN || errno == EINTR))
 		return 0;
 	if (size < 0 && errno == EPROTO)
 		return client_break_off(client, EPROTO, "the broker's message is too long or has too many file descriptors");
@@ -200,17 +200,44 @@ static int receive_now(struct vdb_client *client, struct message *m)
 	return 1;
 }
 
+/* How much later than its deadline a call may return. */
+#define SLACK	(NSEC_PER_MSEC)
+
+void client_limit_socket(struct vdb_client *client)
+{
+	int ms = client->timeout_ms < 0 ? 0 : client->timeout_ms;
+	const struct timeval limit = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
+
+	/* 0 is no limit, for the kernel. */
+	client->limited = client->timeout_ms &&
+			  !setsockopt(client->socket, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+}
+
+/* Whether the socket itself ends a wait in time, which saves a call of poll(). */
+static bool ends_in_time(const struct vdb_client *client, uint64_t deadline)
+{
+	if (!client->limited || (deadline == NO_DEADLINE) != (client->timeout_ms < 0))
+		return false;
+	return deadline == NO_DEADLINE ||
+	       left(deadline) + SLACK >= client->timeout_ms * NSEC_PER_MSEC;
+}
+
 int client_receive(struct vdb_client *client, struct message *m, uint64_t deadline)
 {
 	int ret;
 
 	if (client->broken)
 		return client_fail(client, ENOTCONN, "the connection to the broker has ended");
+	if (deadline && ends_in_time(client, deadline)) {
+		ret = receive(client, m, 0);
+		if (ret)
+			return ret;
+	}
 	/* An answer is hardly ever there already: looking for it first would be in vain. */
 	if (deadline && !client_wait(client, POLLIN, deadline))
 		return 0;
 	do {
-		ret = receive_now(client, m);
+		ret = receive(client, m, MSG_DONTWAIT);
 	} while (!ret && deadline && client_wait(client, POLLIN, deadline));
 	return ret;
 }

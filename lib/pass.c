@@ -119,9 +119,7 @@ ssize_t vdb_receive_fds(int socket, void *data, size_t size, int *fds,
 
 	for (unsigned int i = 0; i < max; i++)
 		fds[i] = -1;
-	do {
-		got = recvmsg(socket, &message, flags | MSG_CMSG_CLOEXEC);
-	} while (got < 0 && errno == EINTR);
+	got = recvmsg(socket, &message, flags | MSG_CMSG_CLOEXEC);
 	if (got < 0)
 		return -1;
 	nr = take_fds(&message, fds, max);
@@ -206,8 +204,11 @@ struct vdb_slice *vdb_slice_receive(int socket)
 	struct vdb_slice *slice;
 	bool lost;
 	int fds[2];
-	ssize_t size = vdb_receive_fds(socket, &message, sizeof(message), fds, 2, 0, &lost);
+	ssize_t size;
 
+	do {
+		size = vdb_receive_fds(socket, &message, sizeof(message), fds, 2, 0, &lost);
+	} while (size < 0 && errno == EINTR);
 	if (size < 0)
 		return NULL;
 	if (!size || lost) {
