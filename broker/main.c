@@ -158,9 +158,10 @@ static bool take_results(void)
 
 	while (devices_next(shell.devices, &event)) {
 		shell_handle(&shell, &event);
+		/* A revocation that fails does as well, but then the device is closed. */
+		devices_changed |= event.type != EVENT_EXPORTED && event.type != EVENT_REVOKED;
 		any = true;
 	}
-	devices_changed |= any;
 	return any;
 }
 
@@ -186,10 +187,11 @@ static uint64_t work(void)
 
 static int milliseconds(uint64_t until)
 {
-	uint64_t now = shell_now(), left;
+	uint64_t now, left;
 
 	if (until == UINT64_MAX)
 		return -1;
+	now = shell_now();
 	left = until > now ? until - now : 0;
 	return left >= 1000000000 ? 1000000 : (left + 999) / 1000;
 }
@@ -220,6 +222,7 @@ static void loop(void)
 		uint64_t until = earlier(work(), feed_watchdog(period));
 		int nr = epoll_wait(shell.epoll, events, MAX_EVENTS, milliseconds(until));
 
+		shell_tick(&shell);
 		for (int i = 0; i < nr; i++) {
 			struct watch *watch = events[i].data.ptr;
 

@@ -209,7 +209,7 @@ static enum packet_outcome hand_over(struct connection *connection, const void *
 }
 
 /* True if the remaining answers must wait. */
-static bool receive(struct connection *connection)
+static bool receive(struct connection *connection, uint64_t time)
 {
 	struct flows *flows = &connection->connections->flows;
 	unsigned char data[PACKET_MAX];
@@ -218,7 +218,7 @@ static bool receive(struct connection *connection)
 	ssize_t size = socket_peek(connection->fd, data, sizeof(data), &flawed);
 
 	if (size < 0 && (errno == EAGAIN || errno == EINTR)) {
-		flow_received(flows, &connection->flow, false, now());
+		flow_received(flows, &connection->flow, false, time);
 		return false;
 	}
 	if (size <= 0) {
@@ -235,7 +235,7 @@ static bool receive(struct connection *connection)
 	if (outcome == PACKET_LATER)
 		return true;
 	socket_take_out(connection->fd);
-	flow_received(flows, &connection->flow, true, now());
+	flow_received(flows, &connection->flow, true, time);
 	return false;
 }
 
@@ -248,9 +248,10 @@ static void await_reader(struct connection *connection)
 static void serve(struct connection *connection)
 {
 	struct flows *flows = &connection->connections->flows;
+	uint64_t time = now();
 
 	for (;;) {
-		switch (flow_next(flows, &connection->flow, now())) {
+		switch (flow_next(flows, &connection->flow, time)) {
 		case FLOW_MEASURE:
 			flow_measured(flows, &connection->flow, socket_unread(connection->fd));
 			break;
@@ -258,7 +259,7 @@ static void serve(struct connection *connection)
 			send_in_hand(connection);
 			break;
 		case FLOW_RECEIVE:
-			if (!receive(connection))
+			if (!receive(connection, time))
 				break;
 			/* Other clients get their turn, however fast this one reads. */
 			await_reader(connection);
@@ -459,9 +460,8 @@ void connections_free(struct connections *connections)
 /* ---- functions for the caller ---- */
 
 /* Clients that have not said hello in time, or have been idle too long. */
-static void drop_late(struct connections *connections)
+static void drop_late(struct connections *connections, uint64_t time)
 {
-	uint64_t time = now();
 	struct flow *flow;
 
 	while ((flow = flows_late(&connections->flows, time))) {
@@ -476,26 +476,26 @@ static void drop_late(struct connections *connections)
 	}
 }
 
-static void forget_accounts(struct connections *connections)
+static void forget_accounts(struct connections *connections, uint64_t time)
 {
 	uint32_t suppressed;
 	uint64_t owner;
 
-	while (flows_forget(&connections->flows, now(), &owner, &suppressed))
+	while (flows_forget(&connections->flows, time, &owner, &suppressed))
 		log_suppressed(connections, owner, suppressed);
 }
 
 uint64_t connections_work(struct connections *connections)
 {
-	uint64_t next, pause;
+	uint64_t next, pause, time = now();
 
-	drop_late(connections);
-	flows_tick(&connections->flows, now());
+	drop_late(connections, time);
+	flows_tick(&connections->flows, time);
 	serve_ready(connections);
-	forget_accounts(connections);
+	forget_accounts(connections, time);
 	free_closed(connections);
-	next = flows_tick(&connections->flows, now());
-	pause = listener_tick(&connections->listener, connections->epoll, now());
+	next = flows_tick(&connections->flows, time);
+	pause = listener_tick(&connections->listener, connections->epoll, time);
 	return next < pause ? next : pause;
 }
 

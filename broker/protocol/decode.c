@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <endian.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "protocol/decode.h"
@@ -96,6 +97,13 @@ static bool check_header(struct request *request, const union received *m, size_
 	return true;
 }
 
+static bool is_zero(const char *bytes, size_t size)
+{
+	static const char zero[VDP_NAME];
+
+	return !memcmp(bytes, zero, size);
+}
+
 /* A client can send any bytes as a name.  Logs and people get printable ASCII. */
 static bool take_name(struct request *request, const char name[VDP_NAME])
 {
@@ -105,9 +113,11 @@ static bool take_name(struct request *request, const char name[VDP_NAME])
 		WRONG(request, VDP_ERROR_MALFORMED, "the name has no NUL in its %d bytes", VDP_NAME);
 		return false;
 	}
-	for (size_t i = length; i < VDP_NAME; i++) {
-		if (!name[i])
-			continue;
+	if (!is_zero(name + length, VDP_NAME - length)) {
+		size_t i = length;
+
+		while (!name[i])
+			i++;
 		WRONG(request, VDP_ERROR_MALFORMED,
 		      "byte %zu of the name is 0x%02x; after its end at %zu all must be 0",
 		      i, (unsigned char)name[i], length);
@@ -189,7 +199,9 @@ static void begin(struct request *request, union received *m, uint64_t client,
 {
 	memset(m, 0, sizeof(*m));
 	memcpy(m, bytes, size < sizeof(*m) ? size : sizeof(*m));
-	*request = (struct request){ .kind = REQUEST_FOR_CORE, .client = client };
+	memset(request, 0, offsetof(struct request, error));
+	request->kind = REQUEST_FOR_CORE;
+	request->client = client;
 }
 
 void decode(struct request *request, uint64_t client, bool greeted, const void *bytes,

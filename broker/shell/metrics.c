@@ -120,7 +120,7 @@ void metrics_set(struct metrics *metrics, const struct metrics_settings *setting
 
 uint64_t metrics_work(struct metrics *metrics)
 {
-	uint64_t now = shell_now(), until = scrapes_work(metrics->scrapes, now);
+	uint64_t now = metrics->shell->now, until = scrapes_work(metrics->scrapes, now);
 
 	if (!*metrics->settings.file)
 		return until;

@@ -16,9 +16,14 @@ uint64_t shell_now(void)
 	return t.tv_sec * 1000000ULL + t.tv_nsec / 1000;
 }
 
+void shell_tick(struct shell *shell)
+{
+	shell->now = shell_now();
+}
+
 void shell_handle(struct shell *shell, const struct event *event)
 {
-	core_handle(shell->core, shell_now(), event);
+	core_handle(shell->core, shell->now, event);
 }
 
 size_t shell_new_records(const struct shell *shell)

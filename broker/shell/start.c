@@ -273,7 +273,8 @@ static int restore(struct shell *shell, struct former *former)
 	    state_reserve(shell->state, 1 + former->nr_devices + former->saved.nr_leases +
 			  (catalogue ? catalogue->nr_devices : 0)))
 		return -1;
-	return core_restore(shell->core, shell_now(), &restored);
+	shell_tick(shell);
+	return core_restore(shell->core, shell->now, &restored);
 }
 
 /* Closes what is not used. */
