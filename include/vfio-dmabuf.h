@@ -5,7 +5,8 @@
  *
  * The owner holds a VFIO device fd: it exports slices of BARs (vdb_device_*,
  * vdb_slice_export(), vdb_slice_revoke()), and lists what has been exported
- * (vdb_device_list()).  A client holds slices and nothing
+ * (vdb_device_list()).  It maps memory for the device's DMA (vdb_dma_*), also as
+ * slices (vdb_memory_alloc(), vdb_dma_revoke()).  A client holds slices and nothing
  * else of the device: it gets them from the owner (vdb_slice_receive()) or from
  * the broker (vdb_client_*), maps them (vdb_slice_map()) and talks to
  * registers through them (vdb_read32() and so on, or, where the slice may be
@@ -161,9 +162,20 @@ int vdb_device_fd(const struct vdb_device *device);
  *
  * Return: the type 1 container, or the iommufd with the IO address space that
  * the device is attached to; it belongs to @device.  -1 if the device came from
- * vdb_device_from_fd().
+ * vdb_device_from_fd().  vdb_dma_from_device() maps through it.
  */
 int vdb_device_iommu_fd(const struct vdb_device *device);
+
+/**
+ * vdb_device_set_bus_master() - let a device do DMA and send interrupts, or not
+ * @device: any device
+ * @on: whether
+ *
+ * A device does neither when it is opened, and after a reset.
+ *
+ * Return: 0; -1 as read() and write() of the config space.
+ */
+int vdb_device_set_bus_master(const struct vdb_device *device, bool on);
 
 /* What the driver that the device is bound to can do. */
 #define VDB_CAP_EXPORT	(1u << 0)	/* slices that can be mapped, and revoked */
@@ -215,10 +227,16 @@ static inline int vdb_device_bar(const struct vdb_device *device, unsigned int i
 int vdb_device_reset(const struct vdb_device *device);
 
 /* ------------------------------------------------------------------------
- * Slices.
+ * Slices: of registers, or of memory.  All functions are for both, unless they are
+ * described for a BAR, a DMABUF or a device, or for memory.
  */
 
 struct vdb_slice;
+
+enum vdb_kind {
+	VDB_KIND_REGISTERS = 0,	/* part of a BAR */
+	VDB_KIND_MEMORY = 1,	/* see vdb_memory_alloc() */
+};
 
 /* Does not grow. */
 struct vdb_range {
@@ -228,6 +246,9 @@ struct vdb_range {
 
 #define VDB_FLAG_READ_ONLY	(1u << 0)	/* can never be mapped writable */
 #define VDB_FLAG_WC		(1u << 1)	/* mapped write-combining instead of uncached */
+/* VDB_FLAG_BAR_MAPPING is bit 2.  Of memory: */
+#define VDB_FLAG_HUGE		(1u << 3)	/* it is of huge pages */
+#define VDB_FLAG_DMA_READ_ONLY	(1u << 4)	/* the device can read it, and not write to it */
 
 /**
  * vdb_slice_export() - export ranges of a BAR
@@ -294,13 +315,16 @@ int vdb_slice_watch(const struct vdb_device *device, struct vdb_slice *slice);
 void vdb_slice_free(struct vdb_slice *slice);
 
 /* About a slice; the fds belong to it. */
-int vdb_slice_fd(const struct vdb_slice *slice);	/* the DMABUF */
+enum vdb_kind vdb_slice_kind(const struct vdb_slice *slice);
+int vdb_slice_fd(const struct vdb_slice *slice);	/* the DMABUF, or the memfd */
 int vdb_slice_event_fd(const struct vdb_slice *slice);	/* -1: not watched */
 const char *vdb_slice_bdf(const struct vdb_slice *slice);	/* "" if not known */
 unsigned int vdb_slice_bar(const struct vdb_slice *slice);
 uint64_t vdb_slice_offset(const struct vdb_slice *slice);	/* of its byte 0 in the BAR */
 uint64_t vdb_slice_length(const struct vdb_slice *slice);
-unsigned int vdb_slice_flags(const struct vdb_slice *slice);	/* VDB_FLAG_READ_ONLY, VDB_FLAG_WC */
+uint64_t vdb_slice_iova(const struct vdb_slice *slice);	/* of memory: where the device has it */
+/* VDB_FLAG_READ_ONLY, VDB_FLAG_WC; of memory also VDB_FLAG_HUGE, VDB_FLAG_DMA_READ_ONLY */
+unsigned int vdb_slice_flags(const struct vdb_slice *slice);
 
 enum vdb_state {
 	VDB_STATE_LIVE = 0,
@@ -504,7 +528,8 @@ int vdb_event_read(int event_fd, uint64_t *changes);
  * vdb_slice_free().
  *
  * Return: the address; NULL with errno:
- *	EINVAL	@offset or @length not in whole pages, or behind the end
+ *	EINVAL	@offset or @length not in whole pages, which may be huge ones if it is
+ *		memory, or behind the end
  *	EACCES	@prot has PROT_WRITE and the slice is read-only
  *	ENODEV	the slice is revoked
  *	ENOMEM	as mmap()
@@ -551,10 +576,11 @@ int vdb_slice_send(int socket, const struct vdb_device *device,
  * @socket: the other end
  *
  * Trusts nothing in the message: bounds and mode are compared with the DMABUF
- * itself.  Fds that do not belong are closed.
+ * itself, or with the memfd and its seals.  Fds that do not belong are closed.  The
+ * IOVA of memory cannot be compared with anything: it is what the sender says.
  *
  * Return: the slice; NULL with errno:
- *	EPROTO	the message is not a slice's, or says what the DMABUF denies
+ *	EPROTO	the message is not a slice's, or says what the DMABUF or memfd denies
  *	EMFILE	this process may have no more fds
  *	ENOTCONN the other end is closed
  *	or what recvmsg() says (EAGAIN on a non-blocking socket).
@@ -580,6 +606,198 @@ struct vdb_slice *vdb_slice_receive(int socket);
 struct vdb_slice *vdb_slice_from_fd(int fd, int event_fd, const char *bdf,
 				    unsigned int bar, uint64_t offset,
 				    unsigned int flags);
+
+/* ------------------------------------------------------------------------
+ * DMA: memory that the device reaches.  For the owner.
+ *
+ * A device reaches memory through an IO address space: a type 1 container, or an
+ * IOAS of an iommufd.  Memory is mapped into it at an IO virtual address (IOVA),
+ * which the library chooses, and the device is told.  The kernel pins the memory as
+ * long as it is mapped.  docs/dma.md says what can be relied on.
+ *
+ * Mappings belong to the container or iommufd.  They last until they are unmapped or
+ * its last fd is closed; they do not end with the object, the process that made
+ * them, or the memory's last fd.
+ */
+
+struct vdb_dma;
+
+/**
+ * vdb_dma_from_device() - the IO address space that vdb_device_open() attached
+ * vdb_dma_from_fd() - one of the caller's
+ * @device: from vdb_device_open(); stays open as long as the object
+ * @iommu_fd: a type 1 container with an IOMMU set, or an iommufd; stays the
+ *	caller's, who keeps it open as long as the object
+ * @ioas: the number of the IO address space in the iommufd; 0: it is a container
+ * @error: after failure filled in with why, in words; NULL: not wanted
+ *
+ * The object knows which IOVAs it has given out.  Use one object for an address
+ * space.  If there are more, in this process or another, they see each other's
+ * mappings only when the kernel refuses an IOVA; then they try another.
+ *
+ * Return: the address space, to be given back with vdb_dma_close(); NULL with errno:
+ *	EINVAL	@device came from vdb_device_from_fd(); the container has no group
+ *		or no IOMMU set
+ *	EOPNOTSUPP the device has no IOMMU (VFIO's noiommu mode): its DMA would reach
+ *		all memory
+ *	ENOENT	the iommufd has no such IO address space
+ *	ENOTTY	@iommu_fd is neither
+ *	EBADF, ENOMEM
+ */
+struct vdb_dma *vdb_dma_from_device(const struct vdb_device *device, char error[VDB_ERROR_SIZE]);
+struct vdb_dma *vdb_dma_from_fd(int iommu_fd, uint32_t ioas, char error[VDB_ERROR_SIZE]);
+
+/**
+ * vdb_dma_close() - end the use of an IO address space
+ * @dma: any, or NULL.  errno is kept.
+ *
+ * Unmaps nothing.
+ */
+void vdb_dma_close(struct vdb_dma *dma);
+
+/**
+ * vdb_dma_error() - why the last call with @dma failed, in words
+ * @dma: any
+ *
+ * Return: a text, valid until the next call with @dma; "" if none failed.
+ */
+const char *vdb_dma_error(const struct vdb_dma *dma);
+
+/**
+ * vdb_dma_ioas() - the number of the IO address space
+ * @dma: any
+ *
+ * An owner that keeps the iommufd over its own restart keeps this number as well.
+ *
+ * Return: the number for vdb_dma_from_fd(); 0 for a container.
+ */
+uint32_t vdb_dma_ioas(const struct vdb_dma *dma);
+
+/**
+ * vdb_dma_set_width() - limit IOVAs to what a device can address
+ * @dma: any
+ * @bits: 1 to 64; of the device's registers and descriptors
+ *
+ * The kernel knows what the IOMMU can translate, and not what the device can
+ * address.  At first it is 64.  It is for mappings made after this call.
+ *
+ * Return: 0; -1 with EINVAL if @bits is not in that range.
+ */
+int vdb_dma_set_width(struct vdb_dma *dma, unsigned int bits);
+
+/**
+ * vdb_dma_reserve() - keep IOVAs from being given out
+ * @dma: any
+ * @iova, @length: the range
+ *
+ * For what an earlier process has mapped there, and for addresses that the
+ * caller wants to use otherwise.  vdb_dma_unmap() and vdb_dma_revoke() unmap what is
+ * there, and end the reservation, also if nothing is.
+ *
+ * Return: 0; -1 with EEXIST if part of it is given out or reserved, EINVAL if there
+ * is no such range, ENOMEM.
+ */
+int vdb_dma_reserve(struct vdb_dma *dma, uint64_t iova, uint64_t length);
+
+/**
+ * vdb_dma_map() - map memory of this process for DMA
+ * @dma: any
+ * @address: in whole pages
+ * @length: in whole pages
+ * @flags: 0, or VDB_FLAG_DMA_READ_ONLY
+ * @iova: filled in with where the device has it
+ *
+ * The IOVA is one that the IOMMU can translate (not one of the interrupt
+ * controller's, for example), below the limit of vdb_dma_set_width(), and not 0.  It
+ * is aligned so that the IOMMU can use huge pages where the memory has them.  It is
+ * not one that was unmapped recently, as long as there are others.
+ *
+ * The process can unmap the memory afterwards; the device still has it.  Between
+ * mapping and unmapping, the process must not fork() and then write to memory that
+ * is private to it, or the device keeps the old page: use madvise(MADV_DONTFORK),
+ * or shared memory.
+ *
+ * Return: 0; -1 with errno, and vdb_dma_error() says more:
+ *	EINVAL	@address or @length not in whole pages, or unknown @flags
+ *	ENOSPC	no IOVA is left for it, or the container has as many mappings as it
+ *		may have
+ *	EDQUOT	RLIMIT_MEMLOCK is too low: the text has the limit, and what it must be
+ *	EFAULT	there is no memory, or it is not writable and @flags is 0
+ *	EOPNOTSUPP the device has no IOMMU
+ *	ENOMEM
+ */
+int vdb_dma_map(struct vdb_dma *dma, void *address, uint64_t length, unsigned int flags,
+		uint64_t *iova);
+
+/**
+ * vdb_dma_unmap() - take memory away from the device
+ * @dma: that mapped it, or reserved it
+ * @iova, @length: of one mapping, exactly
+ *
+ * When it returns 0, the device cannot reach the memory.  It waits for no client.
+ *
+ * Return: 0; -1 with errno, and vdb_dma_error() says more:
+ *	EINVAL	it is not one mapping of @dma
+ *	ENOENT	it was reserved, and nothing was mapped there; the reservation ends
+ *	EIO	only a part was mapped, and that is unmapped; the range stays reserved
+ */
+int vdb_dma_unmap(struct vdb_dma *dma, uint64_t iova, uint64_t length);
+
+/**
+ * vdb_memory_alloc() - a slice of memory, mapped for DMA
+ * @dma: any
+ * @length: in whole pages
+ * @flags: VDB_FLAG_* bits:
+ *	VDB_FLAG_READ_ONLY	only the device can write to it
+ *	VDB_FLAG_DMA_READ_ONLY	the device cannot
+ *	VDB_FLAG_HUGE	of pages of 2 MiB if @length is in whole ones and there are
+ *			free ones; vdb_slice_flags() says what it became
+ *
+ * A memfd, all zeros, that nobody can shrink or grow.  vdb_slice_map(),
+ * vdb_slice_send(), vdb_slice_receive() and vdb_slice_free() work as with
+ * registers, and vdb_slice_iova() is the address for the device.  A client that
+ * has it can use the memory, which is not revoked for it, and needs no right to the
+ * device.  It cannot be watched.
+ *
+ * The memory counts for the control group of the caller.
+ *
+ * Return: the slice, to be given back with vdb_slice_free(), which leaves it
+ * mapped for the device; NULL with errno as vdb_dma_map().
+ */
+struct vdb_slice *vdb_memory_alloc(struct vdb_dma *dma, uint64_t length, unsigned int flags);
+
+/**
+ * vdb_dma_revoke() - take a slice of memory away from the device
+ * @dma: that it was allocated from, or that its IOVAs were reserved in
+ * @slice: stays a valid object
+ *
+ * As vdb_dma_unmap().  Processes that have the slice keep it as ordinary memory: give
+ * another client new memory.
+ *
+ * Before the IOVA is given out again, make sure that the device has no descriptor
+ * with it any more, by stopping its queue for example.
+ *
+ * Return: 0; -1 with errno as vdb_dma_unmap(), except that ENOENT is success, or
+ *	EINVAL	@slice is not of memory
+ *	EBADFD	it is revoked already
+ */
+int vdb_dma_revoke(struct vdb_dma *dma, struct vdb_slice *slice);
+
+/**
+ * vdb_memory_from_fd() - make a slice of a memfd that came another way
+ * @fd: from vdb_slice_fd(); the slice's own after success, the caller's after failure
+ * @iova: where the device has it
+ * @flags: VDB_FLAG_READ_ONLY, VDB_FLAG_DMA_READ_ONLY
+ *
+ * An owner that was restarted, and has kept the memfd, makes its slice again with
+ * this function, and vdb_dma_reserve() its IOVAs.
+ *
+ * Return: the slice; NULL with errno:
+ *	EBADF	@fd is not open
+ *	EINVAL	@fd is not a memfd that is sealed as vdb_memory_alloc() does it and as
+ *		@flags say, or @iova makes no sense
+ */
+struct vdb_slice *vdb_memory_from_fd(int fd, uint64_t iova, unsigned int flags);
 
 /* ------------------------------------------------------------------------
  * Registers.  @address points into a mapping, aligned to the access.

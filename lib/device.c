@@ -207,7 +207,9 @@ static int open_cdev(struct vdb_device *device, const char *path, const uint8_t 
 	}
 	if (ioctl(device->iommu, IOMMU_IOAS_ALLOC, &ioas))
 		return failed_at(error, "/dev/iommu");
-	attach.pt_id = ioas.out_ioas_id;
+	device->ioas = attach.pt_id = ioas.out_ioas_id;
+	/* So the kernel names it. */
+	device->no_iommu = strstr(path, "/noiommu-");
 	if (ioctl(device->fd, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach))
 		return failed_at(error, path);
 	return 0;
@@ -221,6 +223,11 @@ static int open_group(struct vdb_device *device, const char *token, char *error)
 	if (!sysfs_link(device->bdf, "iommu_group", group, sizeof(group))) {
 		errno = ENOENT;
 		return failed(error, "%s is in no IOMMU group", device->bdf);
+	}
+	snprintf(path, sizeof(path), "/dev/vfio/noiommu-%s", group);
+	if (!access(path, F_OK)) {
+		errno = EOPNOTSUPP;
+		return failed(error, "%s has no IOMMU that limits its DMA: turn the IOMMU on", device->bdf);
 	}
 	snprintf(path, sizeof(path), "/dev/vfio/%s", group);
 	if (open_node(&device->group, path, error) ||
@@ -269,6 +276,7 @@ static void close_all(struct vdb_device *device)
 	vdb_close(device->group);
 	vdb_close(device->iommu);
 	device->fd = device->group = device->iommu = -1;
+	device->ioas = 0;
 }
 
 /* @token: NULL, or a UUID. */
@@ -474,6 +482,19 @@ int vdb_device_bar_sized(const struct vdb_device *device, unsigned int index,
 	}
 	vdb_fill(bar, size, &found, sizeof(found));
 	return 0;
+}
+
+int vdb_device_set_bus_master(const struct vdb_device *device, bool on)
+{
+	struct vfio_region_info config;
+	uint16_t command;
+
+	if (region(device, VFIO_PCI_CONFIG_REGION_INDEX, &config) ||
+	    pread(device->fd, &command, sizeof(command), config.offset + PCI_COMMAND) != sizeof(command))
+		return -1;
+	command = on ? command | PCI_COMMAND_MASTER : command & ~PCI_COMMAND_MASTER;
+	return pwrite(device->fd, &command, sizeof(command), config.offset + PCI_COMMAND) ==
+	       sizeof(command) ? 0 : -1;
 }
 
 int vdb_device_reset(const struct vdb_device *device)

@@ -14,18 +14,23 @@ struct vdb_device {
 	bool owned;		/* fd and the others are ours to close */
 	int group;		/* -1: opened through the cdev, or not by us */
 	int iommu;		/* container or iommufd; -1 if not opened by us */
+	uint32_t ioas;		/* of the iommufd; 0 for a container */
+	bool no_iommu;		/* its DMA is not limited */
 	char bdf[VDB_BDF_SIZE];	/* "" if not known */
 };
 
 struct vdb_slice {
-	int fd;
+	enum vdb_kind kind;
+	int fd;			/* a DMABUF, or a memfd */
 	int event_fd;		/* -1: not watched */
 	char bdf[VDB_BDF_SIZE];
 	unsigned int bar;
 	unsigned int flags;
 	uint64_t offset;
 	uint64_t length;
-	enum vdb_state state;	/* as last read from event_fd */
+	uint64_t iova;		/* of memory */
+	uint64_t page;		/* smallest part that can be mapped */
+	enum vdb_state state;	/* as last read from event_fd; of memory: as far as this process knows */
 	uint64_t changes;
 };
 

@@ -2,7 +2,6 @@
 /* Mapping a slice where huge pages fit. */
 #include <errno.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include "internal.h"
 
@@ -43,11 +42,9 @@ static void *find_address(uint64_t place, size_t length, uint64_t align)
 /* The length that is meant, or 0 with EINVAL if that is no part of the slice. */
 static size_t part(const struct vdb_slice *slice, uint64_t offset, size_t length)
 {
-	uint64_t page = sysconf(_SC_PAGESIZE);
-
 	if (!length && offset < slice->length)
 		length = slice->length - offset;
-	if (!length || offset % page || length % page ||
+	if (!length || offset % slice->page || length % slice->page ||
 	    offset > slice->length || length > slice->length - offset) {
 		errno = EINVAL;
 		return 0;
@@ -71,7 +68,12 @@ void *vdb_slice_map(const struct vdb_slice *slice, uint64_t offset,
 			       MAP_SHARED | (wish ? MAP_FIXED_NOREPLACE : 0),
 			       slice->fd, offset);
 	} while (address == MAP_FAILED && errno == EEXIST && wish);
-	return address == MAP_FAILED ? NULL : address;
+	if (address != MAP_FAILED)
+		return address;
+	/* So the kernel says what is the same of a memfd as EACCES of a DMABUF. */
+	if (errno == EPERM && slice->flags & VDB_FLAG_READ_ONLY)
+		errno = EACCES;
+	return NULL;
 }
 
 int vdb_slice_unmap(const struct vdb_slice *slice, void *address, uint64_t offset,

@@ -9,7 +9,8 @@
 #include "internal.h"
 
 #define MAGIC		0x5356	/* "VS" */
-#define VERSION		2
+#define VERSION		2	/* of registers */
+#define VERSION_MEMORY	3	/* of memory: .offset is its IOVA, .bar 0 */
 #define MAX_FDS		8	/* room for those that do not belong */
 
 /* As the kernel has them since Linux 6.5 and 2.6.18; the C library's headers may be older. */
@@ -146,12 +147,12 @@ int vdb_slice_send(int socket, const struct vdb_device *device, const struct vdb
 {
 	struct slice_message message = {
 		.magic = MAGIC,
-		.version = VERSION,
+		.version = slice->kind == VDB_KIND_MEMORY ? VERSION_MEMORY : VERSION,
 		.bar = slice->bar,
 		.flags = slice->flags,
 		.watched = slice->event_fd >= 0,
 		.state = slice->state,
-		.offset = slice->offset,
+		.offset = slice->kind == VDB_KIND_MEMORY ? slice->iova : slice->offset,
 		.length = slice->length,
 		.changes = slice->changes,
 	};
@@ -172,6 +173,14 @@ int vdb_slice_send(int socket, const struct vdb_device *device, const struct vdb
 	return ret;
 }
 
+/* Memory is not watched.  What its message says of huge pages is what its fd shows. */
+static struct vdb_slice *memory_of(const struct slice_message *message, int fd)
+{
+	if (message->bar || message->watched || message->changes || message->bdf[0])
+		return NULL;
+	return vdb_memory_from_fd(fd, message->offset, message->flags & ~VDB_FLAG_HUGE);
+}
+
 /* The slice that a message describes; the fds are the slice's if there is one. */
 static struct vdb_slice *slice_of(const struct slice_message *message, ssize_t size,
 				  const int fds[2])
@@ -179,12 +188,12 @@ static struct vdb_slice *slice_of(const struct slice_message *message, ssize_t s
 	struct vdb_slice *slice;
 
 	if (size != sizeof(*message) || message->magic != MAGIC ||
-	    message->version != VERSION || message->watched > 1 || message->state > VDB_STATE_REVOKED ||
+	    (message->version != VERSION && message->version != VERSION_MEMORY) || message->watched > 1 || message->state > VDB_STATE_REVOKED ||
 	    message->bdf[VDB_BDF_SIZE - 1] || fds[0] < 0 ||
 	    (fds[1] >= 0) != message->watched)
 		return NULL;
-	slice = vdb_slice_from_fd(fds[0], -1, message->bdf, message->bar,
-				  message->offset, message->flags);
+	slice = message->version == VERSION_MEMORY ? memory_of(message, fds[0]) :
+		vdb_slice_from_fd(fds[0], -1, message->bdf, message->bar, message->offset, message->flags);
 	if (!slice)
 		return NULL;
 	if (slice->length != message->length) {

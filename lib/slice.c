@@ -66,6 +66,7 @@ struct vdb_slice *vdb_slice_from_fd(int fd, int event_fd, const char *bdf,
 	slice->bar = bar;
 	slice->offset = offset;
 	slice->length = size;
+	slice->page = sysconf(_SC_PAGESIZE);
 	slice->flags = flags;
 	return slice;
 }
@@ -110,6 +111,16 @@ uint64_t vdb_slice_offset(const struct vdb_slice *slice)
 uint64_t vdb_slice_length(const struct vdb_slice *slice)
 {
 	return slice->length;
+}
+
+enum vdb_kind vdb_slice_kind(const struct vdb_slice *slice)
+{
+	return slice->kind;
+}
+
+uint64_t vdb_slice_iova(const struct vdb_slice *slice)
+{
+	return slice->iova;
 }
 
 unsigned int vdb_slice_flags(const struct vdb_slice *slice)
