@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT */
+/* What the kernel logs from now on. */
+#ifndef TESTS_KMSG_H
+#define TESTS_KMSG_H
+
+/* An fd that reads what comes after this call. */
+int kmsg_open(void);
+/* Reads on until there is a line with @text; the test fails if none comes. */
+void kmsg_wait_for(int kmsg, const char *text);
+
+#endif
