@@ -138,18 +138,35 @@ static void fill_device(char with)
 	vdb_slice_free(slice);
 }
 
-/* The device tries to write there, and the IOMMU stops it. */
-static void check_write_is_stopped(uint64_t iova, const char *name)
+/*
+ * What a device does at @iova is a fault that the IOMMU reports.  The kernel logs no more
+ * than some in 5 s, so it is done again until it is logged.
+ */
+static void check_faults(const char *name, uint64_t iova, void (*access_it)(uint64_t iova))
 {
 	int kmsg = kmsg_open();
 	char text[128];
 
-	edu_to_memory(edu, iova, PAGE);
 	/* Kernels differ in whether they write the domain. */
-	snprintf(text, sizeof(text), "%s] fault addr 0x%llx", lab_bdf(name) + 5,
-		 (unsigned long long)iova);
-	kmsg_wait_for(kmsg, text);
-	close(kmsg);
+	snprintf(text, sizeof(text), "%s] fault addr 0x%llx", lab_bdf(name) + 5, (unsigned long long)iova);
+	for (int tries = 0; tries < 5; tries++) {
+		access_it(iova);
+		if (kmsg_wait_for(kmsg, text, 6)) {
+			close(kmsg);
+			return;
+		}
+	}
+	ck_abort_msg("the kernel has not logged \"%s\"", text);
+}
+
+static void write_a_page(uint64_t iova)
+{
+	edu_to_memory(edu, iova, PAGE);
+}
+
+static void check_write_is_stopped(uint64_t iova)
+{
+	check_faults("EDU", iova, write_a_page);
 }
 
 START_TEST(device_reads_and_writes)
@@ -179,7 +196,7 @@ START_TEST(nothing_after_unmap)
 	check_filled(area, 'd', PAGE);
 	ck_assert_works(vdb_dma_unmap(dma, iova, PAGE));
 	memset(area, 'm', PAGE);
-	check_write_is_stopped(iova, "EDU");
+	check_write_is_stopped(iova);
 	check_filled(area, 'm', PAGE);
 }
 END_TEST
@@ -190,11 +207,16 @@ START_TEST(read_only_for_the_device)
 	uint64_t iova;
 
 	open_edu(_i);
+	fill_device('d');
 	memset(area, 'r', PAGE);
 	iova = map(area, PAGE, VDB_FLAG_DMA_READ_ONLY);
+	/* First: QEMU reports no fault where its IOTLB has an entry from a read. */
+	check_write_is_stopped(iova);
+	check_filled(area, 'r', PAGE);
 	edu_from_memory(edu, iova, PAGE);
+	edu_to_memory(edu, iova, PAGE);
 	memset(area, 'm', PAGE);
-	check_write_is_stopped(iova, "EDU");
+	edu_to_memory(edu, iova, PAGE);
 	check_filled(area, 'm', PAGE);
 	edu_to_memory(edu, map(area, PAGE, 0), PAGE);
 	check_filled(area, 'r', PAGE);
@@ -425,7 +447,7 @@ START_TEST(client_has_memory)
 	edu_to_memory(edu, vdb_slice_iova(slice), PAGE);
 	ck_assert_works(vdb_dma_revoke(dma, slice));
 	ck_assert_int_eq(client_call(c, read_and_write, &(struct client_step){ .fd = -1 }), 'd');
-	check_write_is_stopped(vdb_slice_iova(slice), "EDU");
+	check_write_is_stopped(vdb_slice_iova(slice));
 	ck_assert_int_eq(client_call(c, read_and_write, &(struct client_step){ .fd = -1 }), 'C');
 	ck_assert_fails(vdb_dma_revoke(dma, slice), EBADFD);
 	client_end(c);
@@ -517,7 +539,7 @@ START_TEST(kernel_without_map_file)
 	edu_to_memory(edu, vdb_slice_iova(slice), PAGE);
 	check_filled(owner_map(slice, PROT_READ), 'f', PAGE);
 	ck_assert_works(vdb_dma_revoke(dma, slice));
-	check_write_is_stopped(vdb_slice_iova(slice), "EDU");
+	check_write_is_stopped(vdb_slice_iova(slice));
 }
 END_TEST
 
@@ -530,7 +552,7 @@ END_TEST
 #define NVME_ACQ	0x30
 #define NVME_SQ_TAIL	0x1000	/* of the admin queue */
 #define NVME_CQ_HEAD	0x1004
-#define QUEUE_LENGTH	4
+#define QUEUE_LENGTH	16	/* more than there are commands */
 #define IDENTIFY	0x06
 
 struct completion {
@@ -585,11 +607,15 @@ static unsigned int identify(uint64_t iova)
 	return completion->status >> 1;
 }
 
+static void identify_again(uint64_t iova)
+{
+	identify(iova);
+}
+
 START_TEST(nvme_queues)
 {
 	struct vdb_slice *data;
-	char text[128], *memory;
-	int kmsg;
+	char *memory;
 
 	open_device("NVME", _i);
 	start_nvme();
@@ -601,11 +627,8 @@ START_TEST(nvme_queues)
 
 	ck_assert_works(vdb_dma_revoke(dma, data));
 	memset(memory, 'm', PAGE);
-	kmsg = kmsg_open();
-	ck_assert_uint_ne(identify(vdb_slice_iova(data)), 0);
-	snprintf(text, sizeof(text), "%s] fault addr 0x%llx", lab_bdf("NVME") + 5,
-		 (unsigned long long)vdb_slice_iova(data));
-	kmsg_wait_for(kmsg, text);
+	/* QEMU's controller does not notice, whatever its status says. */
+	check_faults("NVME", vdb_slice_iova(data), identify_again);
 	check_filled(memory, 'm', PAGE);
 }
 END_TEST
@@ -653,7 +676,7 @@ START_TEST(killed_owner)
 	memory = owner_map(slice, RW);
 	memset(memory, 'm', PAGE);
 	open_edu(_i);
-	check_write_is_stopped(vdb_slice_iova(slice), "EDU");
+	check_write_is_stopped(vdb_slice_iova(slice));
 	check_filled(memory, 'm', PAGE);
 }
 END_TEST
@@ -685,7 +708,7 @@ START_TEST(killed_owner_whose_fds_are_kept)
 	ck_assert_uint_ne(vdb_slice_iova(alloc(PAGE, 0)), vdb_slice_iova(slice));
 	ck_assert_works(vdb_dma_revoke(dma, slice));
 	memset(memory, 'm', PAGE);
-	check_write_is_stopped(vdb_slice_iova(slice), "EDU");
+	check_write_is_stopped(vdb_slice_iova(slice));
 	check_filled(memory, 'm', PAGE);
 }
 END_TEST
