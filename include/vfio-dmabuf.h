@@ -691,7 +691,8 @@ int vdb_dma_set_width(struct vdb_dma *dma, unsigned int bits);
  * @iova, @length: the range
  *
  * For what an earlier process has mapped there, and for addresses that the
- * caller wants to use otherwise.  vdb_dma_unmap() and vdb_dma_revoke() unmap what is
+ * caller wants to use otherwise.  To be called before anything is mapped through
+ * @dma, which may want the same addresses.  vdb_dma_unmap() and vdb_dma_revoke() unmap what is
  * there, and end the reservation, also if nothing is.
  *
  * Return: 0; -1 with EEXIST if part of it is given out or reserved, EINVAL if there
@@ -712,10 +713,7 @@ int vdb_dma_reserve(struct vdb_dma *dma, uint64_t iova, uint64_t length);
  * is aligned so that the IOMMU can use huge pages where the memory has them.  It is
  * not one that was unmapped recently, as long as there are others.
  *
- * The process can unmap the memory afterwards; the device still has it.  Between
- * mapping and unmapping, the process must not fork() and then write to memory that
- * is private to it, or the device keeps the old page: use madvise(MADV_DONTFORK),
- * or shared memory.
+ * The process can unmap the memory afterwards; the device still has it.
  *
  * Return: 0; -1 with errno, and vdb_dma_error() says more:
  *	EINVAL	@address or @length not in whole pages, or unknown @flags

@@ -43,8 +43,15 @@ bool vdb_dma_add_usable(struct vdb_dma *dma, uint64_t first, uint64_t last)
 /* They change when devices are attached and detached, so each mapping asks again. */
 static int read_usable(struct vdb_dma *dma)
 {
+	uint64_t page = sysconf(_SC_PAGESIZE);
+
 	dma->nr_usable = 0;
-	return dma->kind->read_usable(dma);
+	if (dma->kind->read_usable(dma))
+		return -1;
+	/* An IOAS without a device takes bytes. */
+	if (dma->page < page)
+		dma->page = page;
+	return 0;
 }
 
 static struct vdb_dma *dma_new(int fd, uint32_t ioas, char *error)

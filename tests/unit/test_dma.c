@@ -47,6 +47,7 @@ static struct {
 	uint64_t unmap_only;	/* not 0: bytes of which unmapping says that they were mapped */
 	bool no_map_file;
 	bool noiommu;
+	bool no_device;		/* attached to the IOAS */
 	bool per_process;
 	unsigned int map_calls, file_calls;
 } kernel;
@@ -133,7 +134,7 @@ static int ioas_ranges(struct iommu_ioas_iova_ranges *query)
 	if (kernel.info_errno || query->ioas_id != IOAS)
 		return fails(kernel.info_errno ?: ENOENT);
 	query->num_iovas = kernel.nr_usable;
-	query->out_iova_alignment = PAGE;
+	query->out_iova_alignment = kernel.no_device ? 1 : PAGE;
 	if (room < kernel.nr_usable)
 		return fails(EMSGSIZE);
 	if (kernel.nr_usable)
@@ -315,6 +316,16 @@ START_TEST(parts_of_pages)
 	ck_assert_int_eq(vdb_dma_map(dma, memory + 8, PAGE, 0, &iova), -1);
 	check_error(EINVAL, "whole pages");
 	ck_assert_uint_eq(kernel.map_calls, 0);
+	vdb_dma_close(dma);
+}
+END_TEST
+
+START_TEST(ioas_without_a_device)
+{
+	kernel.no_device = true;
+	open_kind(1);
+	ck_assert_uint_eq(map(memory, PAGE) % PAGE, 0);
+	check_map_fails(PAGE / 2, EINVAL, "whole pages");
 	vdb_dma_close(dma);
 }
 END_TEST
@@ -680,6 +691,7 @@ Suite *suite(void)
 	tcase_add_loop_test(tc, mapped_and_unmapped, 0, 2);
 	tcase_add_loop_test(tc, read_only_for_the_device, 0, 2);
 	tcase_add_loop_test(tc, parts_of_pages, 0, 2);
+	tcase_add_test(tc, ioas_without_a_device);
 	tcase_add_loop_test(tc, alignment_for_huge_pages, 0, 2);
 	tcase_add_loop_test(tc, alignment_is_only_a_wish, 0, 2);
 	tcase_add_loop_test(tc, width_of_the_device, 0, 2);
