@@ -370,6 +370,24 @@ START_TEST(examples_are_configurations)
 }
 END_TEST
 
+/* So it compiles, because examples/lease.c does. */
+START_TEST(program_in_readme_is_the_example)
+{
+	char *readme = read_file(PROJECT "/README.md"), *example = read_file(PROJECT "/examples/lease.c");
+	char *block = strstr(readme, "\n```c\n"), *program = strstr(example, "#include"), *end;
+
+	ck_assert_ptr_nonnull(block);
+	ck_assert_ptr_nonnull(program);
+	block += strlen("\n```c\n");
+	end = strstr(block, "```\n");
+	ck_assert_ptr_nonnull(end);
+	*end = '\0';
+	ck_assert_str_eq(block, program);
+	free(readme);
+	free(example);
+}
+END_TEST
+
 START_TEST(installed_file_is_a_configuration)
 {
 	struct settings *settings = settings_read(INSTALLED, NULL, &names, add_line, NULL);
@@ -408,6 +426,7 @@ Suite *suite(void)
 	tcase_add_test(tc, manual_page_has_all_messages);
 	tcase_add_test(tc, manual_page_has_all_fields);
 	tcase_add_test(tc, examples_are_configurations);
+	tcase_add_test(tc, program_in_readme_is_the_example);
 	tcase_add_test(tc, installed_file_is_a_configuration);
 	tcase_add_test(tc, installed_example_is_a_configuration);
 	return s;
