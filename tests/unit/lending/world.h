@@ -144,7 +144,7 @@ struct world {
 
 _Noreturn void violation(struct world *world, const char *what, uint64_t a, uint64_t b);
 
-/* random.c */
+/* simulate.c */
 uint64_t random_below(struct world *world, uint64_t n);
 static inline bool chance(struct world *world, uint64_t n)
 {
