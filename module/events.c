@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A file that reports to whoever holds it, a client for instance, when a buffer
- * is suspended, resumed and revoked; or, to its owner, the device as a whole.
+ * A file that reports when a buffer, or the device as a whole, is suspended,
+ * resumed and revoked.
  *
- * Nothing is queued: a change counts up and wakes, and a read compares.  What
- * is reported is kept apart from what faults test, since it is reported when it
- * is complete: a mapping may still reach the device between the setting of
- * revoked and the end of the zap.
+ * Nothing is queued: a change increments a count and wakes readers, and a read
+ * compares the count.  The reported state is separate from the state that
+ * faults test, because a change is reported when it is complete.  Between the
+ * setting of revoked and the end of the zap a mapping can still reach the
+ * device.
  *
- * Each file has a wait queue of its own, and work that wakes it.  The number of
- * those who wait is up to the clients, and the owner who revokes or resets does
- * not pay for them.
+ * Each file has a wait queue of its own, and a work item that wakes it.
+ * Clients choose how many of them wait, and the owner that revokes or resets
+ * must not pay for them.
  *
  * A file holds its buffer's memory, not the DMABUF.
  */
@@ -31,7 +32,7 @@
 #define NEVER_READ	U64_MAX
 
 struct dvp_events {
-	struct dvp_device *dvp;		/* with a reference, like */
+	struct dvp_device *dvp;		/* with a reference, as is */
 	struct dvp_buffer *buffer;	/* NULL: the device as a whole */
 	struct list_head in_device;	/* dvp->watchers */
 	struct list_head in_buffer;	/* buffer->watchers */
@@ -39,8 +40,8 @@ struct dvp_events {
 	struct work_struct wake;
 	u64 end;			/* of the device; see buffer->told_end */
 	/*
-	 * event.changes of the last read.  Readers of one file at the same
-	 * time may be told the same.
+	 * event.changes of the last read.  Simultaneous readers of one file can
+	 * get the same.
 	 */
 	u64 seen;
 };
@@ -152,7 +153,7 @@ static const struct file_operations dvp_events_fops = {
 };
 
 /**
- * dvp_events_start() - before any device is there
+ * dvp_events_start() - called before there is a device
  *
  * Return: 0 or -ENOMEM.
  */
@@ -163,7 +164,7 @@ int dvp_events_start(void)
 }
 
 /**
- * dvp_events_stop() - when no device and no file is left
+ * dvp_events_stop() - called when no device and no file is left
  */
 void dvp_events_stop(void)
 {
@@ -171,8 +172,8 @@ void dvp_events_stop(void)
 }
 
 /**
- * dvp_events_queue() - do something soon, outside of the caller's time
- * @work: wakes somebody
+ * dvp_events_queue() - run a work item soon
+ * @work: wakes readers
  */
 void dvp_events_queue(struct work_struct *work)
 {
@@ -192,7 +193,7 @@ void dvp_events_init(struct dvp_device *dvp)
 /**
  * dvp_events_open() - make a file that reports what happens
  * @dvp: an open device
- * @buffer: of it, or NULL: to the device as a whole
+ * @buffer: of it, or NULL for the device as a whole
  * @open_flags: O_CLOEXEC, O_NONBLOCK
  *
  * Return: its fd, -EINVAL for other flags, or as usual.
@@ -266,8 +267,9 @@ u32 dvp_events_state(struct dvp_buffer *buffer)
 /**
  * dvp_events_suspended() - report that a device is suspended or no longer is
  * @dvp: the device
- * @reason: one of them, and reported as one
- * @suspended: no mapping reaches the device any more; or that reason is gone
+ * @reason: which one; all of them are reported as suspended
+ * @suspended: true: no mapping reaches the device any more; false: the reason
+ * no longer holds
  *
  * Does not sleep.
  */
@@ -293,11 +295,11 @@ void dvp_events_suspended(struct dvp_device *dvp, enum dvp_reason reason,
 
 /**
  * dvp_events_revoked() - report that a buffer is revoked, once it is
- * @buffer: any; nothing is done until no mapping and no importer is left, nor
- *	the second time
+ * @buffer: any; does nothing while a mapping or an importer is left, nor the
+ * second time
  *
- * To be called when the last of an importer's mappings is undone, and after an
- * eviction; a mapping that is being made then is undone as well.  Does not sleep.
+ * Called when the last mapping of importers is undone, and after an eviction.  A
+ * mapping that is being made at that time is undone as well.  Does not sleep.
  */
 void dvp_events_revoked(struct dvp_buffer *buffer)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The entry points of user space's VFIO_DEVICE_FEATURE ioctl.  What they mean
- * is written at each feature in <linux/vfio_dmabuf.h>.
+ * The entry points of user space's VFIO_DEVICE_FEATURE ioctl.
+ * <linux/vfio_dmabuf.h> describes each feature.
  */
 #include <linux/dma-buf.h>
 #include <linux/fcntl.h>
@@ -111,7 +111,7 @@ static int feature_dma_buf(struct dvp_device *dvp, u32 flags,
 
 	trace_buffer_export(buffer);
 
-	/* The fd takes over the only reference, and must come last. */
+	/* The fd takes over the only reference, so it comes last. */
 	ret = dma_buf_fd(buffer->dmabuf, request.open_flags);
 	if (ret < 0)
 		dma_buf_put(buffer->dmabuf);
@@ -266,10 +266,10 @@ static int core_feature(struct dvp_device *dvp, u32 flags, void __user *arg,
  * dvp_device_feature() - VFIO_DEVICE_FEATURE
  * @core_vdev: the device, open
  * @flags: feature index and operation
- * @arg: user memory behind struct vfio_device_feature
+ * @arg: user memory after struct vfio_device_feature
  * @argsz: bytes of it
  *
- * Return: what the feature returns, -ENOTTY if there is no such feature.
+ * Return: the result of the feature; -ENOTTY if there is no such feature.
  */
 int dvp_device_feature(struct vfio_device *core_vdev, u32 flags,
 		       void __user *arg, size_t argsz)

@@ -9,7 +9,7 @@ struct dvp_buffer;
 struct dvp_device;
 struct work_struct;
 
-/* How long importers that are evicted are waited for. */
+/* How long an eviction waits for importers. */
 enum dvp_patience {
 	DVP_FOR_EVER,
 	DVP_UNTIL_A_SIGNAL,	/* then -ERESTARTSYS */
