@@ -32,7 +32,7 @@ enum vdp_type {
 	VDP_RENEW	= 4,
 	VDP_REVOKE	= 5,	/* any lease; administrators only */
 	VDP_STATUS	= 6,
-	VDP_LIST_SLICES	= 7,	/* that this client may have; an administrator: all */
+	VDP_LIST_SLICES	= 7,	/* that this client is allowed to lease; an administrator: all */
 	VDP_LIST_LEASES	= 8,	/* of this client; an administrator: all */
 	VDP_LIST_DEVICES = 9,	/* administrators only */
 	VDP_LIST_ACCOUNTS = 10,	/* this client's owner; an administrator: all */
@@ -146,7 +146,7 @@ struct vdp_state {
 	uint32_t reserved;
 };
 
-/* Why a lease ended, or was not granted.  Later brokers may have other reasons. */
+/* Why a lease ended, or was not granted.  Later brokers can have other reasons. */
 enum vdp_end_code {
 	VDP_END_NONE = 0,
 	VDP_END_RELEASED = 1,
@@ -184,7 +184,7 @@ struct vdp_slice_item {
 	uint64_t length;	/* of each */
 	uint32_t bar;
 	uint32_t flags;
-	uint32_t count;		/* 1: no array */
+	uint32_t count;		/* 1: not an array */
 	uint32_t free;		/* the number of these that could be granted now */
 	uint32_t waiting;	/* requests that wait for it */
 	uint32_t max_seconds;	/* 0: no limit */
@@ -246,7 +246,7 @@ struct vdp_account_item {
 	struct vdp_share leases;
 };
 
-/* What all owners use of it; only per_owner is for clients that are no administrators. */
+/* What all owners use of it; 0 except per_owner if the client is not an administrator. */
 struct vdp_total {
 	uint32_t used;
 	uint32_t limit;
