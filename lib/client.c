@@ -15,7 +15,7 @@ static_assert(VDB_ANY_INDEX == VDP_ANY_INDEX, "same number");
 
 static const char too_small[] = "the program's struct is smaller than the library's first one";
 
-#define AT_ONCE	64	/* messages that vdb_client_next() looks at in one call */
+#define AT_ONCE	64	/* messages that vdb_client_next() reads in one call */
 
 static int say_hello(struct vdb_client *client, uint64_t deadline)
 {
@@ -134,7 +134,7 @@ static struct known_lease *ask(struct vdb_client *client, const char *name, uint
 	return lease;
 }
 
-/* What was decided about a request, for the caller; what was refused is forgotten. */
+/* The outcome of a request, for the caller. A refused request is forgotten. */
 static void report(struct vdb_client *client, struct known_lease *lease, struct vdb_event *event)
 {
 	*event = (struct vdb_event){
@@ -241,7 +241,7 @@ int vdb_client_release(struct vdb_client *client, uint64_t id)
 	if (lease)
 		lease->awaited = true;
 	ret = end_lease(client, VDP_RELEASE, id);
-	/* It may be another one, or none, after all that has come meanwhile. */
+	/* Messages that were read meanwhile can have freed the record. */
 	lease = client_find_lease(client, id);
 	if (lease && ret)
 		client_await_no_more(client, lease);
@@ -295,7 +295,7 @@ static int next(struct vdb_client *client, struct vdb_event *event)
 	uint64_t answers;
 
 	client_pay(client);
-	/* A broker that goes on and on does not keep the caller here. */
+	/* A broker that sends continuously does not keep the caller here. */
 	for (int i = 0; i < AT_ONCE; i++) {
 		int ret;
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a client asks the broker about itself and others. */
+/* The lists and the status of the broker. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +11,7 @@ static_assert((int)VDB_DEVICE_CLOSING == (int)VDP_DEVICE_CLOSING &&
 static_assert((int)VDB_LEASE_ENDED == (int)VDP_LEASE_ENDED &&
 	      (int)VDB_LEASE_GRANTED == (int)VDP_LEASE_GRANTED, "same phases");
 
-/* Messages of one size, one after the other. */
+/* An array of messages of one size. */
 struct items {
 	char *bytes;
 	size_t nr, room, size;
@@ -24,7 +24,7 @@ static void *item(const struct items *items, size_t i)
 
 static int add(struct vdb_client *client, struct items *items, const struct message *m)
 {
-	/* A broker that is restarted, or reads its configuration, begins again. */
+	/* A broker that is restarted, or reads its configuration again, begins the list again. */
 	if (!m->header.item)
 		items->nr = 0;
 	if (m->header.item != items->nr)
@@ -92,7 +92,7 @@ static bool check_account(const void *item)
 	return true;
 }
 
-/* The same, and each item is right. */
+/* The same, and each item is valid. */
 static int get_checked(struct vdb_client *client, uint32_t type, bool (*check)(const void *),
 		       struct items *items)
 {

@@ -53,7 +53,7 @@ int client_fail(struct vdb_client *client, int error, const char *why)
 int client_break_off(struct vdb_client *client, int error, const char *why)
 {
 	client->broken = true;
-	/* The broker ends what this client has, also what it does not know of. */
+	/* The broker then ends all leases of this client, also those that it does not know of. */
 	shutdown(client->socket, SHUT_RDWR);
 	return client_fail(client, error, why);
 }
@@ -72,7 +72,10 @@ int client_connect_socket(const char *path, uint64_t deadline)
 	if (fd < 0)
 		return -1;
 	do {
-		/* Only this limits a wait for room in the listener's queue: poll() knows nothing of it. */
+		/*
+		 * Only this limits a wait for room in the listener's queue. poll() does
+		 * not report that.
+		 */
 		uint64_t time = deadline == NO_DEADLINE ? 0 : left(deadline) + 1000;
 		struct timeval limit = { .tv_sec = time / NSEC, .tv_usec = time % NSEC / 1000 };
 
@@ -114,7 +117,7 @@ bool client_is_text(const char *text, size_t size)
 	return memchr(text, '\0', size) != NULL;
 }
 
-/* Bytes that a message has at least, and those that are known here; 0: no such message. */
+/* The minimum size of a message, and the size that is known here; 0: there is no such message. */
 static size_t least_of(uint32_t type, size_t *known)
 {
 #define MESSAGE(bytes, what) do { *known = sizeof(struct what); return bytes; } while (0)
@@ -179,7 +182,10 @@ static int receive_now(struct vdb_client *client, struct message *m)
 	ssize_t size;
 
 	memset(m->bytes, 0, sizeof(m->bytes));
-	/* Reported once if the broker closed without reading all; what it sent comes next. */
+	/*
+	 * Reported once if the broker closed without reading everything. What it sent
+	 * comes next.
+	 */
 	do {
 		size = vdb_receive_fds(client->socket, m->bytes, sizeof(m->bytes), m->fds,
 				       VDP_MAX_FDS, MSG_DONTWAIT, &m->lost);
@@ -206,7 +212,7 @@ int client_receive(struct vdb_client *client, struct message *m, uint64_t deadli
 
 	if (client->broken)
 		return client_fail(client, ENOTCONN, "the connection to the broker has ended");
-	/* An answer is hardly ever there already: looking for it first would be in vain. */
+	/* The answer is hardly ever there already, so wait before receiving. */
 	if (deadline && !client_wait(client, POLLIN, deadline))
 		return 0;
 	do {
@@ -227,7 +233,10 @@ int client_send_now(struct vdb_client *client, struct vdp_header *header, uint32
 	} while (sent < 0 && errno == EINTR);
 	if (sent < 0 && errno == EAGAIN)
 		return 0;
-	/* A broker that has closed the connection may have said why: that is received next. */
+	/*
+	 * A broker that has closed the connection can have sent the reason, which is
+	 * received next.
+	 */
 	if (sent < 0 && errno != EPIPE && errno != ECONNRESET)
 		return client_break_off(client, ENOTCONN, "the connection to the broker is lost");
 	client->serial++;

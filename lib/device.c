@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The device: opened through VFIO or taken over as an fd, and what it has. */
+/* The device: opened through VFIO or from an fd, and its properties. */
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
@@ -26,7 +26,7 @@ void vdb_close(int fd)
 	errno = error;
 }
 
-/* A hexadecimal number of at most @digits digits, and what must follow it. */
+/* Parses a hexadecimal number of at most @digits digits, and the character after it. */
 static bool parse_hex(const char **text, int digits, char end, unsigned int *number)
 {
 	const char *at = *text;
@@ -50,7 +50,7 @@ static char *write_hex(char *to, unsigned int number, int digits)
 	return to;
 }
 
-/* Each lease that a client gets has one: stdio would be a good part of its cost. */
+/* Called for each lease of a client. stdio would be a large part of a lease's cost. */
 bool vdb_parse_bdf(const char *text, char bdf[VDB_BDF_SIZE])
 {
 	unsigned int domain = 0, bus, slot, function;
@@ -61,7 +61,7 @@ bool vdb_parse_bdf(const char *text, char bdf[VDB_BDF_SIZE])
 	if (!parse_hex(&text, 2, ':', &bus) || !parse_hex(&text, 2, '.', &slot) ||
 	    !parse_hex(&text, 1, '\0', &function))
 		return false;
-	/* A longer domain has no room in @bdf. */
+	/* @bdf has no room for a longer domain. */
 	if (slot > 31 || function > 7 || domain > 0xfffffff)
 		return false;
 	bdf = write_hex(bdf, domain, 4);
@@ -94,7 +94,7 @@ static int failed(char *error, const char *format, ...)
 	return -1;
 }
 
-/* The same for a node or a call, with what errno says. */
+/* The same for a node or a call, with the text of errno. */
 static int failed_at(char *error, const char *what)
 {
 	return failed(error, "%s: %s", what, strerror(errno));
@@ -107,7 +107,10 @@ static int open_node(int *fd, const char *path, char *error)
 	if (*fd >= 0)
 		return 0;
 	failed_at(error, path);
-	/* A control group forbids a node with EPERM, which has another meaning here. */
+	/*
+	 * If a control group forbids a node, open() fails with EPERM, which has another
+	 * meaning here.
+	 */
 	if (errno == EPERM)
 		errno = EACCES;
 	return -1;
@@ -132,7 +135,7 @@ static bool sysfs_link(const char *bdf, const char *name, char *last, size_t siz
 	return true;
 }
 
-/* It exists, or in a directory that cannot be searched, where it may exist. */
+/* It exists, or it is in a directory that cannot be searched, and can exist. */
 static bool may_exist(const char *path)
 {
 	return !access(path, F_OK) || errno == EACCES;
@@ -161,8 +164,8 @@ static bool find_cdev(const char *bdf, char *path, size_t size)
 }
 
 /*
- * As the kernel has it since Linux 6.18: headers may be older, and older kernels refuse
- * the flag, or a @argsz with more than they know.
+ * As in Linux 6.18 and later. Headers can be older. Older kernels refuse the flag, and
+ * a larger @argsz.
  */
 struct bind_iommufd {
 	uint32_t argsz;
@@ -200,7 +203,10 @@ static int open_cdev(struct vdb_device *device, const char *path, const uint8_t 
 	    open_node(&device->iommu, "/dev/iommu", error))
 		return -1;
 	if (bind_iommufd(device, token, token ? BIND_FLAG_TOKEN : 0)) {
-		/* So vfio_df_open() says that another fd is bound; only a token can be invalid, too. */
+		/*
+		 * vfio_df_open() returns this if another fd is bound. With a token it
+		 * can also mean an invalid token.
+		 */
 		if (errno == EINVAL)
 			errno = token && !knows_tokens(device) ? EOPNOTSUPP : EBUSY;
 		return failed_at(error, path);
@@ -229,7 +235,7 @@ static int open_group(struct vdb_device *device, const char *token, char *error)
 
 	if (ioctl(device->group, VFIO_GROUP_GET_STATUS, &status))
 		return failed_at(error, path);
-	/* As binding a cdev to an iommufd says of such a group. */
+	/* The error of binding a cdev to an iommufd for such a group. */
 	if (!(status.flags & VFIO_GROUP_FLAGS_VIABLE)) {
 		errno = EPERM;
 		return failed(error, "%s: another function of the IOMMU group has a driver that is not one of VFIO's",
@@ -288,8 +294,8 @@ static int open_any(struct vdb_device *device, const char *token, char *error)
 	if (!open_cdev(device, path, token ? bytes : NULL, error))
 		return 0;
 	/*
-	 * This user may be allowed to open the group, if not the cdev or /dev/iommu.
-	 * Groups also have had tokens for longer.
+	 * This user can be allowed to open the group, but not the cdev or
+	 * /dev/iommu. Groups also support tokens on older kernels.
 	 */
 	first = errno;
 	not_open = (device->fd < 0 || device->iommu < 0) && first == EACCES;
@@ -346,7 +352,7 @@ struct vdb_device *vdb_device_open(const char *bdf, const char *vf_token,
 	return NULL;
 }
 
-/* Kernels since 6.17 tell which device an fd is. */
+/* Kernels since 6.17 report the device of an fd. */
 static void find_bdf(struct vdb_device *device)
 {
 	char path[64], line[512];
@@ -429,7 +435,7 @@ unsigned int vdb_device_capabilities(const struct vdb_device *device)
 		capabilities |= VDB_CAP_WC;
 	if (can(device, VFIO_DEVICE_FEATURE_GET | VFIO_DMABUF_FEATURE_EVENTS))
 		capabilities |= VDB_CAP_EVENTS;
-	/* One came with the other. */
+	/* They were opened together. */
 	if (can(device, VFIO_DEVICE_FEATURE_GET | VFIO_DMABUF_FEATURE_LIST))
 		capabilities |= VDB_CAP_LIST;
 	return capabilities;

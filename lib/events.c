@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Being told of suspension and revocation. */
+/* Event fds: suspension and revocation. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/vfio_dmabuf.h>
@@ -35,7 +35,7 @@ int vdb_device_watch(const struct vdb_device *device)
 
 int vdb_device_watch_id(const struct vdb_device *device, uint64_t id)
 {
-	/* The kernel would take it for the device. */
+	/* For the kernel, 0 would mean the device. */
 	if (!id) {
 		errno = ENOENT;
 		return -1;
@@ -79,8 +79,8 @@ int vdb_event_read(int event_fd, uint64_t *changes)
 }
 
 /*
- * The fd may have come from somebody who is not trusted, and then be anything:
- * hence the poll, and a look at the value.
+ * The fd can come from a process that is not trusted, and can be any file. So
+ * poll first, and check the value.
  */
 static void read_event(struct vdb_slice *slice)
 {

@@ -72,7 +72,7 @@ int vdb_device_export_sized(const struct vdb_device *device, unsigned int bar,
 	fd = export(device, bar, ranges, nr_ranges, flags);
 	if (fd < 0)
 		return -1;
-	/* NC is what buffers begin with. */
+	/* Buffers are NC at first. */
 	if ((!(flags & VDB_FLAG_WC) || !set_memattr(device, fd, VFIO_DMABUF_MEMATTR_WC)) &&
 	    !vdb_describe_fd(device, fd, &found)) {
 		vdb_fill(buffer, size, &found, sizeof(found));
@@ -95,7 +95,7 @@ struct vdb_slice *vdb_slice_export(const struct vdb_device *device,
 
 	if (!can_be_asked_for(bar, nr_ranges, flags))
 		return NULL;
-	/* Stock vfio-pci may export, too, but such that nobody can map it. */
+	/* Stock vfio-pci can export, too, but its exports cannot be mapped. */
 	if (!(vdb_device_capabilities(device) & VDB_CAP_EXPORT)) {
 		errno = ENOTTY;
 		return NULL;

@@ -10,9 +10,9 @@
 
 #define MAGIC		0x5356	/* "VS" */
 #define VERSION		2
-#define MAX_FDS		8	/* room for those that do not belong */
+#define MAX_FDS		8	/* room for fds that do not belong to a slice */
 
-/* As the kernel has them since Linux 6.5 and 2.6.18; the C library's headers may be older. */
+/* In Linux since 6.5 and 2.6.18. The C library's headers can be older. */
 #define CMSG_PIDFD	4	/* SCM_PIDFD: for a socket with SO_PASSPIDFD */
 #define MAX_LABEL	4096	/* bytes of SCM_SECURITY: for one with SO_PASSSEC */
 
@@ -23,7 +23,7 @@ struct slice_message {
 	uint32_t bar;
 	uint32_t flags;
 	uint16_t watched;	/* 1: a second fd, the event fd */
-	uint16_t state;		/* what the sender has read from that, if anything */
+	uint16_t state;		/* the changes that the sender has read from it */
 	uint64_t offset;
 	uint64_t length;
 	uint64_t changes;	/* likewise */
@@ -65,9 +65,9 @@ int vdb_send_fds(int socket, const void *data, size_t size, const int *fds,
 }
 
 /*
- * Takes all fds out of a message: the number of those that were sent, of which those
- * that fit are put into @fds.  A pidfd was not sent: the kernel adds it if the caller's
- * socket has SO_PASSPIDFD, and the library has no use for it.
+ * Takes all fds out of a message, and puts those that fit into @fds.  Returns the
+ * number that was sent.  A pidfd was not sent: the kernel adds it if the caller's
+ * socket has SO_PASSPIDFD. The library does not use it.
  */
 static unsigned int take_fds(struct msghdr *message, int *fds, unsigned int max)
 {
@@ -100,8 +100,8 @@ ssize_t vdb_receive_fds(int socket, void *data, size_t size, int *fds,
 	union {
 		struct cmsghdr align;
 		/*
-		 * What the caller's socket is set to get comes beside the fds: credentials,
-		 * a security label and a pidfd.  Without room for them fds would be lost.
+		 * With some options of the caller's socket, credentials, a security label
+		 * and a pidfd come with the fds.  Without room for them fds would be lost.
 		 */
 		char space[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(MAX_LABEL) +
 			   CMSG_SPACE(MAX_FDS * sizeof(int)) + CMSG_SPACE(sizeof(int))];
@@ -125,9 +125,12 @@ ssize_t vdb_receive_fds(int socket, void *data, size_t size, int *fds,
 	if (got < 0)
 		return -1;
 	nr = take_fds(&message, fds, max);
-	/* There was room for more than @max, so it is not that which was missing. */
+	/* There was room for more than @max, so lack of room is not the reason. */
 	*lost = message.msg_flags & MSG_CTRUNC && nr <= max;
-	/* One without a byte would be taken for the end, and its fds forgotten. */
+	/*
+	 * A message without data would look like the end of the connection, and its fds
+	 * would leak.
+	 */
 	bad = nr > max || message.msg_flags & MSG_TRUNC || (!got && nr);
 	if (bad || *lost) {
 		for (unsigned int i = 0; i < max; i++) {
@@ -162,7 +165,7 @@ int vdb_slice_send(int socket, const struct vdb_device *device, const struct vdb
 		own = vdb_watch_fd(device, slice->fd);
 		if (own < 0)
 			return -1;
-		/* It says at its first read what the slice is. */
+		/* Its first read returns the state of the slice. */
 		fds[1] = own;
 		message.state = VDB_STATE_LIVE;
 		message.changes = 0;
@@ -172,7 +175,7 @@ int vdb_slice_send(int socket, const struct vdb_device *device, const struct vdb
 	return ret;
 }
 
-/* The slice that a message describes; the fds are the slice's if there is one. */
+/* The slice that a message describes. The fds belong to the slice, if there is one. */
 static struct vdb_slice *slice_of(const struct slice_message *message, ssize_t size,
 				  const int fds[2])
 {

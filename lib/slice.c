@@ -11,12 +11,12 @@
 
 #include "internal.h"
 
-/* The file system that every DMABUF is in, whoever exports it. */
+/* The file system of every DMABUF, regardless of its exporter. */
 #ifndef DMA_BUF_MAGIC
 #define DMA_BUF_MAGIC	0x444d4142
 #endif
 
-/* Bytes of a DMABUF, or -1 with errno if it is none. */
+/* Bytes of a DMABUF, or -1 with errno if the fd is not a DMABUF. */
 static int64_t dmabuf_size(int fd)
 {
 	struct statfs fs;
@@ -27,11 +27,11 @@ static int64_t dmabuf_size(int fd)
 		errno = EINVAL;
 		return -1;
 	}
-	/* A DMABUF has no position that this would change. */
+	/* This changes nothing: a DMABUF has no file position. */
 	return lseek(fd, 0, SEEK_END);
 }
 
-/* Its file cannot be written through: what that means is the exporter's. */
+/* Whether its file is open for reading only. The exporter decides what that means. */
 static bool is_read_only(int fd)
 {
 	return (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY;
