@@ -110,7 +110,7 @@ static int add(int fd, uint32_t events, struct watch *watch)
 	return fd < 0 ? -1 : epoll_ctl(shell.epoll, EPOLL_CTL_ADD, fd, &event);
 }
 
-/* Each connection needs two, and slices on their way to clients are counted by it as well. */
+/* Each connection needs two. Fds of slices that are in flight to clients count as well. */
 static void raise_limit_of_fds(void)
 {
 	struct rlimit limit;
@@ -169,7 +169,7 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-/* Until when nothing is to be done if nothing comes, at the latest; CLOCK_BOOTTIME. */
+/* The time of the next work if no event comes; CLOCK_BOOTTIME. */
 static uint64_t work(void)
 {
 	uint64_t until;
@@ -208,7 +208,7 @@ static uint64_t feed_watchdog(uint64_t period)
 	return next;
 }
 
-/* Only what is needed is done for each event, and one event makes one round. */
+/* One event makes one round, and each round does only what is needed. */
 static void loop(void)
 {
 	uint64_t period = 0;
@@ -276,7 +276,7 @@ int main(int argc, char **argv)
 	if (prepare()) {
 		journal_line(LOG_ERR, "no event loop: %m");
 	} else if (start(&shell)) {
-		/* It has said why. */
+		/* It has logged why. */
 	} else if (watch_devices()) {
 		journal_line(LOG_ERR, "devices cannot be watched: %m");
 	} else {

@@ -29,7 +29,7 @@ struct known_lease {
 	uint64_t release;	/* serial of the release of an unwanted one; 0: not sent yet */
 	bool decided;		/* granted or refused, which has not been reported */
 	bool changed;		/* state or end have not been reported */
-	bool awaited;		/* a call waits for that, so vdb_client_fd() need not wake the caller */
+	bool awaited;		/* a call waits for that: no need to wake the caller */
 	int error;		/* refused: errno */
 	struct vdb_lease lease;	/* its slice is ours until it is reported */
 	enum vdb_state state;

@@ -136,7 +136,7 @@ static void drop(struct connection *connection, const char *why)
 	report(connection, EVENT_DROPPED, false);
 }
 
-/* The fd store can keep the socket open.  Epoll would then go on watching it. */
+/* The fd store can keep the socket open. Epoll would then continue to watch it. */
 static void close_connection(struct connection *connection)
 {
 	struct connections *connections = connection->connections;
@@ -184,7 +184,7 @@ static bool has_no_reader(int error)
 	return error == EPIPE || error == ECONNRESET || error == ENOTCONN;
 }
 
-/* The kernel may have too many fds in flight.  The client can be notified of that. */
+/* The kernel can have too many fds in flight. The client can be notified of that. */
 static void send_in_hand(struct connection *connection)
 {
 	bool sent = !socket_send(connection->fd, connection->data, connection->size,
@@ -260,7 +260,7 @@ static void serve(struct connection *connection)
 		case FLOW_RECEIVE:
 			if (!receive(connection))
 				break;
-			/* Other clients get their turn, however fast this one reads. */
+			/* Other clients get their turn, regardless of how fast this one reads. */
 			await_reader(connection);
 			return;
 		case FLOW_CLOSE:

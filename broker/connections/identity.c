@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The cgroup, and from it the owner, is read by process id, which another process may
- * have by then.  So it counts only if the process that connected still runs
- * afterwards.
+ * The cgroup, and from it the owner, is read by process id, which another process can
+ * have by then.  So it counts only if the process that connected still runs afterwards.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -14,7 +14,7 @@
 
 #define PAUSE	1000000ULL	/* microseconds */
 
-/* The kernel refuses to connect to a file of another kind with the same error. */
+/* The kernel refuses to connect to a file of another type with the same error. */
 static bool is_socket(const char *path)
 {
 	struct stat st;
@@ -58,7 +58,7 @@ int listener_open(struct listener *listener, int epoll, int fd)
 	struct epoll_event event = { .events = EPOLLIN, .data.ptr = &listener->watch };
 	int flags = fcntl(fd, F_GETFL);
 
-	/* A socket of the service manager may block. */
+	/* A socket of the service manager can be in blocking mode. */
 	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) ||
 	    epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event))
 		return -1;
@@ -89,7 +89,7 @@ static int accept_one(const struct listener *listener)
 	return accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 }
 
-/* Epoll reports a connection that is not accepted again and again. */
+/* Epoll reports a connection repeatedly until it is accepted. */
 static bool refuse_one(struct listener *listener)
 {
 	int fd;

@@ -19,7 +19,7 @@ static void nothing(int signal)
 
 void socket_init(void)
 {
-	/* Without SA_RESTART, as waits are to end. */
+	/* Without SA_RESTART, so that the signal ends waits. */
 	const struct sigaction action = { .sa_handler = nothing };
 
 	sigaction(SIGALRM, &action, NULL);
@@ -94,7 +94,7 @@ uint32_t socket_unread(int fd)
 /*
  * The fd store may have the socket as well; then closing it does not notify the peer.
  * Requests are taken out: if a socket is closed with requests in it, the peer gets an
- * error before it has read what it was sent.  The kernel queues 11 at most.
+ * error before it has read what it was sent.  The kernel queues at most 11.
  */
 void socket_shut_down(int fd)
 {

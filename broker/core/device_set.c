@@ -214,7 +214,7 @@ static void compare(struct core *core, struct device *device, const struct event
 
 		if (buffer->revoked || is_of_a_lease(core, device, buffer->id))
 			continue;
-		/* A process may have had it, and what it left in the device is not known. */
+		/* A process can have had it, and can have left any state in the device. */
 		if (device->r.prepared) {
 			device->r.prepared = false;
 			save(core, device);

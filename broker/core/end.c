@@ -97,7 +97,7 @@ void end_all_of(struct core *core, struct client *client)
 		else
 			end_begin(core, lease, END_CLIENT);
 	}
-	/* Leases of others whose end it asked for. */
+	/* Leases of others that it revokes. */
 	for (size_t i = core->leases.nr; client->nr_asked && i--; ) {
 		lease = core->leases.items[i];
 		if (lease->asker != client)

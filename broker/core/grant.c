@@ -152,7 +152,7 @@ static void export(struct core *core, struct lease *lease, uint32_t index)
 	     .saved_lease = &lease->r);
 }
 
-/* What it waits for, or the array of which it waits for any. */
+/* The slice that it waits for, or the array of which it waits for any. */
 static struct place place_claimed(const struct lease *lease)
 {
 	bool any = lease->r.wanted == ANY_INDEX;
@@ -164,8 +164,9 @@ static struct place place_claimed(const struct lease *lease)
 }
 
 /*
- * Whether an earlier one waits for the same.  What that could not have, this one cannot
- * either.  Many may wait for any of a large array, which is searched for one of them.
+ * Whether an earlier request waits for the same.  What that one could not have, this
+ * one cannot have either.  Many can wait for any of a large array, and the array is
+ * searched for one of them only.
  */
 static bool waits_behind(const struct device *device, const struct lease *lease)
 {
@@ -183,7 +184,7 @@ static bool waits_behind(const struct device *device, const struct lease *lease)
 	return false;
 }
 
-/* Nobody who came later gets what it waits for. */
+/* No later request gets what it waits for. */
 static void claim(struct device *device, struct lease *lease)
 {
 	struct place place = place_claimed(lease);

@@ -22,7 +22,10 @@ bool request_is_from_admin(const struct core *core, const struct client *client)
 
 static void hello(struct core *core, struct client *client, const struct event *event)
 {
-	/* It may come again: the process that kept the connection may have died before it answered. */
+	/*
+	 * It can come again: the process that kept the connection can have died before
+	 * it answered.
+	 */
 	if (!client->greeted) {
 		client->greeted = true;
 		snprintf(client->r.name, sizeof(client->r.name), "%s", event->name);
@@ -68,7 +71,7 @@ void request_handle(struct core *core, struct client *client, const struct event
 {
 	struct lease *lease;
 
-	/* A former process may have saved it, but not taken it out of the socket. */
+	/* A former process can have saved it, but not taken it out of the socket. */
 	if (event->serial <= client->seen)
 		return;
 	client->seen = event->serial;

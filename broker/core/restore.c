@@ -58,7 +58,7 @@ static void wait_again(struct core *core, struct lease *lease)
 	lease->r.offset -= lease->r.index * lease->r.length;
 	lease_wait(lease);
 	deadline_set(&core->deadlines, lease, lease->r.wait_until);
-	/* It may be granted other bytes than those that the state has as taken. */
+	/* It can be granted other bytes than those that the state has as taken. */
 	if (lease->r.end)
 		end_complete(core, lease);
 	else
@@ -112,7 +112,7 @@ static int add_leases(struct core *core, const struct restored *restored)
 	return 0;
 }
 
-/* All are added before the first one continues, because one may make room for another. */
+/* All are added before the first one continues, because one can make room for another. */
 static void go_on_with_leases(struct core *core)
 {
 	for (size_t i = core->leases.nr; i--; )

@@ -196,7 +196,7 @@ int devices_adopt(struct devices *devices, const char *bdf, int fd)
 {
 	struct worker *worker = find_or_add_worker(devices, bdf);
 
-	/* Its thread runs from now on, so that it can close the device, whatever else fails. */
+	/* Its thread runs from now on, so that it can close the device if something else fails. */
 	return worker ? worker_adopt(worker, fd) : -1;
 }
 
@@ -217,7 +217,7 @@ static struct slice slice_of_lease(const struct lease_record *lease)
 	return slice;
 }
 
-/* The catalogue may have changed by the time that the worker does the job. */
+/* The catalogue can change before the worker does the job. */
 static bool copy_slices(const struct devices *devices, struct job *job)
 {
 	const struct catalogue_device *device = configured(devices, job->bdf);
@@ -368,7 +368,7 @@ void devices_look(struct devices *devices)
 
 static void opened(struct devices *devices, struct worker *worker, struct job *job)
 {
-	/* A close may be queued already. */
+	/* A close can be queued already. */
 	if (!job->event.ok || job->incarnation != worker->incarnation) {
 		discard(devices, job);
 		return;

@@ -160,7 +160,7 @@ static bool take_renew(struct request *request, const struct vdp_renew *renew)
 	return true;
 }
 
-/* False: it is wrong. */
+/* False: it is malformed. */
 static bool take_body(struct request *request, const union received *m)
 {
 	switch (request->type) {

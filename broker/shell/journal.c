@@ -46,7 +46,10 @@ static void add(struct entry *entry, const char *format, ...)
 	entry->iov[entry->nr++] = (struct iovec){ field, strlen(field) };
 }
 
-/* A shell that a service has started has the variable as well: it names its stream. */
+/*
+ * A shell that a service has started has the variable as well, so compare the stream
+ * that it names.
+ */
 static bool find_journal(void)
 {
 	const char *stream = getenv("JOURNAL_STREAM");
@@ -60,7 +63,7 @@ static bool find_journal(void)
 	return !strcmp(stream, ours);
 }
 
-/* Whether stderr is the journal's; else it is read by people. */
+/* Whether stderr is the journal's. Otherwise people read it. */
 static bool has_journal(void)
 {
 	static int known = -1;
@@ -145,7 +148,10 @@ static void add_lease(struct entry *entry, const struct lease_record *lease)
 	add(entry, "DEVICE=%s", lease->bdf);
 }
 
-/* Before the entry is put together: that is most of the work, and most are suppressed. */
+/*
+ * Tested before the entry is composed: composing is most of the work, and most entries
+ * are suppressed.
+ */
 static bool may_log(struct shell *shell, uint64_t owner)
 {
 	uint32_t suppressed;
@@ -167,7 +173,7 @@ static void log_lease(struct shell *shell, const struct effect *effect)
 	struct entry entry;
 	char message[FIELD_SIZE - 16], who[96];
 
-	/* Those of a former process may have no account. */
+	/* Clients of a former process can be without an account. */
 	if (lease && lease->account && !may_log(shell, lease->account->owner))
 		return;
 	entry.nr = 0;

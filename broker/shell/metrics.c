@@ -56,7 +56,7 @@ static int replace(const char *path, const char *text, size_t size)
 	int fd, error;
 
 	snprintf(new, sizeof(new), "%s.new", path);
-	/* A pipe that somebody has put there would be waited for, a link be followed. */
+	/* Opening a pipe there would wait, and a link would be followed. */
 	unlink(new);
 	fd = open(new, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 	if (fd < 0)

@@ -82,7 +82,7 @@ static bool receive(struct scrape *scrape)
 {
 	ssize_t got;
 
-	/* There may be fds with it, which are closed. */
+	/* Fds that come with it are closed. */
 	socket_hurry(true);
 	got = recv(scrape->fd, scrape->request + scrape->got, MAX_REQUEST - scrape->got, MSG_DONTWAIT);
 	socket_hurry(false);

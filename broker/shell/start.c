@@ -209,7 +209,7 @@ static int take_devices(struct shell *shell, struct former *former)
 
 /* The rest. */
 
-/* Clients of any user connect; who may do what is told apart later. */
+/* Clients of any user can connect. Their rights are checked later. */
 static int make_socket(const char *path)
 {
 	mode_t before = umask(0);

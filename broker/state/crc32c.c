@@ -67,7 +67,7 @@ static uint32_t by_instruction(uint32_t sum, const void *data, size_t size)
 }
 #endif
 
-/* By the table it is most of what a save costs. */
+/* With the table it would be most of the cost of a save. */
 uint32_t crc32c(uint32_t sum, const void *data, size_t size)
 {
 #ifdef __x86_64__

@@ -280,7 +280,7 @@ static int grow(struct ledger *ledger, size_t half)
 	return 0;
 }
 
-/* If that fails, the size does not change. */
+/* If it fails, the size does not change. */
 static void shrink(struct ledger *ledger, size_t half)
 {
 	/* The log must be in the first half, and at its beginning. */
@@ -350,7 +350,7 @@ int ledger_append(struct ledger *ledger, const uint8_t *end, size_t key_at, size
 	struct key key = ledger_key(record->body + key_at, key_size);
 	size_t offset = ledger->end;
 
-	/* A search needs a free slot to end. */
+	/* Searches end at a free slot, so there must be one. */
 	if (!removes && ledger->index.nr + 1 >= ledger->index.room && !ledger_find(ledger, &key)) {
 		errno = ENOSPC;
 		return -1;
