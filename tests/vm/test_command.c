@@ -189,7 +189,7 @@ END_TEST
 #define CC		0x14
 #define CC_SET		0x00460000
 
-/* The function is not open, and what it is set to stays until somebody opens it. */
+/* The function is not open, so its config space is as it was set until the next open. */
 START_TEST(functions_are_not_reset_unasked)
 {
 	const char *nvme = lab_bdf("NVME");
@@ -223,7 +223,7 @@ START_TEST(functions_are_not_reset_unasked)
 }
 END_TEST
 
-/* Each failure says what to do. */
+/* Each error message says what to do. */
 START_TEST(registers_that_are_out_of_reach)
 {
 	struct device edu;
@@ -323,7 +323,7 @@ START_TEST(registers_of_a_slice)
 }
 END_TEST
 
-/* A broker that has this answer for everybody; 0: it closes the connection. */
+/* A broker that sends this answer to every request; 0: it closes the connection. */
 static void refuse_all(const char *path, uint32_t code)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -419,7 +419,7 @@ START_TEST(doctor_finds_what_is_missing)
 }
 END_TEST
 
-/* What the user may not open, and what opens it. */
+/* Nodes that the user is not allowed to open, and what changes that. */
 START_TEST(doctor_looks_at_permissions)
 {
 	const char *bdf = lab_bdf("IVSHMEM"), *shared = device_cdev_missing() ? "/dev/vfio/vfio" : "/dev/iommu";

@@ -46,7 +46,7 @@ static void load(const char *parameter)
 				     parameter, NULL), 0);
 }
 
-/* Leaves a device without a driver, for whom it may concern. */
+/* Unbinds a device, so that any driver can bind it. */
 static const char *set_free(const char *name)
 {
 	const char *bdf = lab_bdf(name);
@@ -174,7 +174,7 @@ static void wait_for_suspension(const char *bdf)
 	}
 }
 
-/* Two devices, of which the second one tells when the first would be asleep. */
+/* Two devices. The second one shows when the first would be in D3. */
 START_TEST(disable_idle_d3_keeps_a_device_awake)
 {
 	const char *awake = set_free("NVME2"), *asleep = set_free("IVSHMEM2");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The examples that are installed for people to read do what they say. */
+/* The examples that people read do what they say. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -64,7 +64,7 @@ static void says(struct program *program, const char *expected)
 	ck_assert_str_eq(line, expected);
 }
 
-/* Its exit status, when it has said no more. */
+/* Its exit status. It must have printed nothing more. */
 static int end(struct program *program)
 {
 	char line[300];

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Clients that are kept from running in the middle of what they do with a slice,
- * by themselves or by an administrator: the owner goes on, and so do other clients.
+ * Clients that stop running in the middle of a call or a fault, by their own choice or
+ * an administrator's: the owner and other clients are not delayed.
  */
 #define _GNU_SOURCE
 #include <poll.h>
@@ -184,8 +184,8 @@ static const struct hold {
 #define ALL (WITH_IMPORTERS - 1)
 
 /*
- * What counts is the time that clients take from the owner, not his share of the
- * processors beside so many busy processes.
+ * The test measures the time for which clients delay the owner, not the owner's share
+ * of the processors among many busy processes.
  */
 static void be_preferred(bool preferred)
 {
@@ -215,7 +215,7 @@ static double time_suspension(void)
 	return now() - begin;
 }
 
-/* Another client of the same slice, that nobody keeps from running. */
+/* Another client of the same slice, which can run. */
 static double time_touch(struct client *c, long map)
 {
 	double begin = now();
@@ -283,7 +283,7 @@ static void hold(const struct hold *how)
 	if (*group.path)
 		cgroup_end(&group);
 	ck_assert_msg(total < bound(), "%d trials took the owner %.2f s", trial, total);
-	/* These have but a share of the processors, beside all that is busy. */
+	/* These have only a share of the processors, because of the busy loops. */
 	ck_assert_msg(touch < bound() && death < bound(), "%.2f s for another client, %.2f s for one to die",
 		      touch, death);
 }
@@ -344,8 +344,8 @@ START_TEST(faults_do_not_make_a_hot_reset_fail)
 END_TEST
 
 /*
- * A client that is preempted or throttled can be inside an RCU read-side section of
- * the kernel's, for as long as it is kept from running.
+ * A client that is preempted or throttled can be inside an RCU read-side section of the
+ * kernel for as long as it does not run.
  */
 #define SUPPRESS "/sys/module/rcupdate/parameters/rcu_cpu_stall_suppress"
 

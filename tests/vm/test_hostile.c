@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * Clients that do with a slice what they can to hold its owner up, to keep
- * access, or to do harm.
+ * Clients that try to delay the owner, to keep access, or to damage the kernel.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -118,7 +117,7 @@ START_TEST(fence_does_not_delay_suspension)
 }
 END_TEST
 
-/* An importer waits for no fence, either, unless it says so itself. */
+/* An importer does not wait for fences either, unless it asks for that. */
 START_TEST(fence_does_not_keep_importers)
 {
 	int fd = slice_new(&dev, 0, 0, PAGE);
@@ -319,7 +318,7 @@ static int unmap_dma(const struct device *own, size_t size)
 	return ioctl(own->container, VFIO_IOMMU_UNMAP_DMA, &unmap);
 }
 
-/* Its device would go on reaching the slice after it was revoked. */
+/* Its device would still reach the slice after the revocation. */
 START_TEST(container_of_a_client_does_not_take_a_slice)
 {
 	int fd = slice_new(&dev, MEM, 0, 2 * MIB2);
@@ -391,7 +390,7 @@ START_TEST(container_takes_bar_mappings_beside_config_writes)
 }
 END_TEST
 
-/* Whatever would hold its pages: none of them is there to be held. */
+/* Calls that would pin its pages: there are no pages to pin. */
 START_TEST(nothing_gets_hold_of_a_page)
 {
 	char *map = slice_map(slice_new(&dev, MEM, 0, PAGE), 0, PAGE), byte;

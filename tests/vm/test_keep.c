@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * Places where a client can keep a slice besides an fd: a message in flight, another
- * process, a ring, a path without a file.  None of them keeps the owner from
- * anything, and the module uses nothing that was freed.
+ * process, a ring, a path without a file.  None of them limits the owner, and the
+ * module uses no freed memory.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -46,7 +46,7 @@ static void teardown(void)
 		driver_rebind(lab_bdf("NVME"));
 }
 
-static int kept = -1;	/* whatever keeps the slice */
+static int kept = -1;	/* anything that keeps the slice */
 static int other = -1;
 
 static void keep_dup(int slice)

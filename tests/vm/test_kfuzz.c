@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Programs of calls to the driver, changed at random, of which those that run new code
- * of it are kept and changed further.  What goes wrong is found by the debug kernel;
- * the last program in its log is the one that did it.
+ * Programs of calls to the driver, changed at random.  Those that run new code of the
+ * driver are kept and changed further.  The debug kernel finds errors.  The last
+ * program in its log is the one that failed.
  *
  * kfuzz.seconds=N on the kernel's command line: how long (two minutes; at most
  * MOST_SECONDS).
@@ -50,7 +50,7 @@ struct input {
 static struct input *corpus;
 static size_t nr_corpus;
 
-/* What has run: calls of KCOV in the module's file, and pairs that followed each other. */
+/* Coverage: calls of KCOV in the module's file, and pairs of consecutive ones. */
 static struct callsite *points;
 static size_t nr_points;
 static bool *point_ran;
@@ -58,7 +58,7 @@ static bool edge_ran[EDGES];
 static uint64_t text;
 
 static int kernel_log;
-/* What a child has to say, in memory that it shares. */
+/* Results of a child, in shared memory. */
 static char *verdict;
 
 static uint64_t seed = 0x9e3779b97f4a7c15;
@@ -102,7 +102,7 @@ static struct callsite *point_at(uint64_t address)
 	return bsearch(&key, points, nr_points, sizeof(key), by_offset);
 }
 
-/* Whether what was recorded is new, and whether a point of it is. */
+/* Whether the recorded coverage has a new pair, and whether it has a new point. */
 static bool is_new(bool *first)
 {
 	const uint64_t *addresses;
@@ -184,7 +184,7 @@ static void keep(const struct input *input)
 		corpus[nr_corpus++] = *input;
 }
 
-/* What was kept before. */
+/* The corpus. */
 static void replay(void)
 {
 	FILE *file = fopen(CORPUS, "re");

@@ -340,7 +340,7 @@ static void setup_setting(void)
 	ck_assert_works(sysfs_write(mem.bdf, SETTING, "1"));
 }
 
-/* In the parent, so that a failed test leaves nothing behind for others. */
+/* In the parent, so that a failed test does not affect others. */
 static void restore_setting(void)
 {
 	sysfs_write(lab_find("IVSHMEM"), SETTING, "0");

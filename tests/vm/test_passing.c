@@ -235,7 +235,7 @@ START_TEST(lies_are_not_believed)
 }
 END_TEST
 
-/* What is refused stays the caller's. */
+/* A refused fd still belongs to the caller. */
 START_TEST(fd_that_came_another_way)
 {
 	static const struct {
@@ -271,7 +271,7 @@ START_TEST(fd_that_came_another_way)
 }
 END_TEST
 
-/* Whoever reads first, the other is notified as well. */
+/* Regardless of who reads first, the other one is notified as well. */
 START_TEST(receiver_has_an_event_fd_of_its_own)
 {
 	struct vdb_slice *slice = owner_export_watched(), *received = sent(owner, slice);
@@ -291,7 +291,7 @@ START_TEST(receiver_has_an_event_fd_of_its_own)
 	ck_assert_works(vdb_slice_revoke(owner, slice));
 	ck_assert_int_eq(vdb_slice_state(first, NULL), VDB_STATE_REVOKED);
 	ck_assert_int_eq(vdb_slice_state(second, NULL), VDB_STATE_REVOKED);
-	/* It is sent as what it is. */
+	/* It is sent with the right description. */
 	ck_assert_int_eq(vdb_slice_state(sent(owner, slice), NULL), VDB_STATE_REVOKED);
 }
 END_TEST
@@ -332,7 +332,7 @@ START_TEST(received_slice_knows_its_state)
 	ck_assert_int_eq(vdb_slice_state(received, &changes), VDB_STATE_LIVE);
 	ck_assert_uint_eq(changes, known + 1);
 
-	/* What it has not read is still to be had. */
+	/* Changes that it has not read are still reported. */
 	device_set_memory(&raw, false);
 	received = sent(NULL, slice);
 	ck_assert(event_readable(received, &revents));

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * An owner that is killed, and one that comes after it with the same device fd,
- * which a service manager has kept: it finds all slices, and takes back those
- * that it does not know, while clients go on with the others.
+ * An owner that is killed, and the next one, with the same device fd from a service
+ * manager: it finds all slices, and revokes those that it does not know. Clients
+ * continue to use the others.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -63,8 +63,8 @@ static int receive_fd(int socket)
 }
 
 /*
- * In the first owner: opens the device and passes it on for safe keeping, then
- * the slices.  Returns the id of the one that it would remember, in a file say.
+ * In the first owner: opens the device and stores its fd, then exports the slices.
+ * Returns the id of the one that it would save, for example in a file.
  */
 static long step_own(const struct client_step *step)
 {
@@ -124,7 +124,7 @@ static long step_take_over(const struct client_step *step)
 	return found.revoked;
 }
 
-/* It owns the device as the first one did: exports, and revokes what it knows. */
+/* It owns the device as the first one did: it exports, and revokes slices that it knows. */
 static long step_go_on(const struct client_step *step)
 {
 	struct vdb_range range = { 8 * PAGE, PAGE };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* What is shown of those who hold parts of a function's BARs. */
+/* show: which processes hold which parts of a function's BARs. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <inttypes.h>
@@ -130,7 +130,7 @@ START_TEST(names_of_processes_are_made_harmless)
 }
 END_TEST
 
-/* Whoever has a slice's fd may name it as he likes. */
+/* Every process with a slice's fd can set its name. */
 START_TEST(clients_cannot_hide)
 {
 	struct device mem, edu;
@@ -205,7 +205,7 @@ START_TEST(what_is_left_out_is_said)
 	ck_assert_runs("show %s", lab_bdf("IVSHMEM"));
 	check_says("(some slices have more ranges than are listed)");
 
-	/* An ordinary user is not told of slices. */
+	/* An ordinary user does not see slices. */
 	ck_assert_int_eq(shell("/usr/bin/setpriv --reuid 1000 --clear-groups vfio-dmabuf show --json %s", lab_bdf("IVSHMEM")), 0);
 	check_says("\"complete\": false");
 }
@@ -272,7 +272,7 @@ START_TEST(user_sees_the_slices_of_his_own_device)
 }
 END_TEST
 
-/* Only a mapping is left that keeps the device open: nobody can be asked. */
+/* Only a mapping keeps the device open, so there is no fd to read the list from. */
 START_TEST(without_an_fd_debugfs_is_read)
 {
 	struct device mem;
@@ -346,7 +346,7 @@ END_TEST
 
 Suite *suite(void)
 {
-	/* fdinfo says it since. */
+	/* fdinfo has had it since. */
 	const char *unnamed = kernel_is(6, 17) ? NULL :
 		"Linux before 6.17 does not say which device an fd is";
 	Suite *s = suite_create("show");

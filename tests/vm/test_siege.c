@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Attacks on the running broker.  Beside each of them a client of another user goes on
- * with its leases.  The broker is no root, because root has no limit of fds in flight.
+ * Attacks on the running broker.  During each of them a client of another user
+ * continues to use its leases.  The broker does not run as root, because root has no
+ * limit of fds in flight.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -164,7 +165,10 @@ struct report {
 	unsigned int served, refused, granted;
 };
 
-/* A child of another user, which reports and then keeps what it has until it is killed. */
+/*
+ * A child of another user, which reports and then keeps its connections and leases
+ * until it is killed.
+ */
 static pid_t attack(uid_t uid, void (*fn)(struct report *), struct report *report)
 {
 	int pipes[2];
@@ -224,7 +228,7 @@ static void live_as_other(void)
 	broker_acquire(broker_connect(), "edu/array", 0);
 }
 
-/* ---- answers that nobody reads ---- */
+/* ---- unread answers ---- */
 
 static void leave_answers(struct report *report)
 {
@@ -269,7 +273,7 @@ START_TEST(unread_answers_are_limited)
 }
 END_TEST
 
-/* ---- slices that nobody receives ---- */
+/* ---- slices that are not received ---- */
 
 static void leave_slices(struct report *report)
 {
@@ -297,7 +301,7 @@ START_TEST(unread_slices_are_limited)
 
 	begin(usual, 128);
 	pid = attack(ATTACKER, leave_slices, &report);
-	/* It is refused nothing, neither meanwhile nor now. */
+	/* None of its requests is refused, neither during the attack nor now. */
 	honest_wait(honest, 20);
 	ck_assert_uint_ge(report.served, 10);
 	end_attack(pid);
@@ -353,7 +357,7 @@ START_TEST(device_that_hangs_holds_up_nobody)
 	vdb_client_close(client);
 	importer_wait_notified(importer, 1);
 	beside = honest_measure(honest, 40);
-	/* Other guests beside this one may take the processor for longer than that. */
+	/* Other guests on the host can take the processor for longer than that. */
 	for (int i = 0; i < 10 && beside >= 2 * alone; i++)
 		beside = honest_measure(honest, 40);
 	ck_assert_msg(beside < 2 * alone, "a round takes %.1f ms, not %.1f ms",
@@ -362,7 +366,7 @@ START_TEST(device_that_hangs_holds_up_nobody)
 	wait_phase(admin, VDB_DEVICE_CLOSING);
 	ck_assert_int_eq(broker_acquire_error(admin, "nvme/page", 0, 0, 0), ENODEV);
 	honest_wait(honest, 10);
-	/* When it is over it can be lent again. */
+	/* Afterwards the slice can be granted again. */
 	ck_assert_works(importer_unmap(importer));
 	wait_phase(admin, VDB_DEVICE_OPEN);
 	broker_acquire(admin, "nvme/page", 0);
@@ -416,7 +420,7 @@ static void fill(struct report *report)
 		try_connect(report);
 }
 
-/* Ten places are nobody's: two users have nine of them, and the honest client one. */
+/* Ten places are not kept: two users have nine of them, and the honest client one. */
 START_TEST(idle_connections_are_evicted)
 {
 	struct report first = { 0 }, second = { 0 };
@@ -432,7 +436,7 @@ START_TEST(idle_connections_are_evicted)
 	admin = broker_connect();
 	ck_assert_works(vdb_client_status(admin, &status));
 	ck_assert_uint_eq(status.clients.pool_used, status.clients.pool);
-	/* Each of them needs a place of somebody else. */
+	/* Each of them needs the place of another user. */
 	for (int i = 0; i < 3; i++)
 		broker_as_user(LATECOMER + i, LATECOMER, live_as_other);
 	honest_wait(honest, 5);
@@ -472,7 +476,7 @@ START_TEST(connections_do_not_take_all_fds)
 	ck_assert_uint_ge(report.served, 20);
 	ck_assert_uint_ge(report.refused, 100);
 	honest_wait(honest, 5);
-	/* Nobody asks for anything: that is when it has nothing to do. */
+	/* Without requests the broker must not use the processor. */
 	honest_stop(honest);
 	busy = processor_time();
 	time = now();
@@ -527,7 +531,7 @@ struct figures {
 	size_t buffers;
 };
 
-/* Beside the honest client, which may have a lease at the time. */
+/* Besides the honest client, which can have a lease at that time. */
 static struct figures measure(void)
 {
 	struct vdb_client *admin = broker_connect();

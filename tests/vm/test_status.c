@@ -168,7 +168,7 @@ START_TEST(device_that_is_missing)
 	check_says("it cannot be opened: it does not exist or is not bound");
 	check_says(GONE ", and its slices are not lent");
 	check_says_not("all devices");
-	/* Others are not told why. */
+	/* Other users do not see why. */
 	ck_assert_int_eq(shell(AS_CLIENT "doctor " S), 0);
 	check_says("warning  device   " GONE " is ");
 
@@ -316,7 +316,7 @@ START_TEST(metrics_go_where_the_configuration_says)
 }
 END_TEST
 
-/* The broker goes on. */
+/* The broker continues. */
 START_TEST(metrics_that_cannot_be_written)
 {
 	broker_configure("metrics: {socket: /nowhere/socket, file: /nowhere/file, interval: 1s}\n" EDU END);
