@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * What a lease costs: acquire, map, read and release through the library and the
- * broker, which has a fd store, against what two processes do without one.
+ * The cost of a lease: acquire, map, read and release through the library and the
+ * broker with an fd store, compared with two processes without a broker.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -33,7 +33,7 @@
 #define HANG	60	/* seconds of the guest's */
 #define HUNG_BATCHES	6
 
-/* The page that is lent is behind the many. */
+/* The page that is leased is after the many. */
 #define OFFSET	(4090 * PAGE)
 
 static const char config[] =
@@ -80,7 +80,10 @@ static void lease_cycle(const struct side *side)
 	vdb_slice_free(lease.slice);
 }
 
-/* ---- without: an owner, and a client that asks for a slice and says when it is done ---- */
+/*
+ * ---- without a broker: an owner, and a client that requests a slice and reports when
+ * it has finished ----
+ */
 
 struct message {
 	char byte;
@@ -129,7 +132,7 @@ static bool receive_message(int socket, struct message *m)
 	return true;
 }
 
-/* What it is asked for. */
+/* The requests to it. */
 #define BARE_SLICE	'a'
 #define BARE_END	'r'
 #define LIBRARY_SLICE	'A'

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * The library's client with a broker that does wrong: it hangs, answers late,
- * twice, out of order, in halves, about leases that nobody knows, with too many
- * fds.  The broker is a child of the test, with a script for each test; with the
- * real one the client is tested in the guest.
+ * The library's client with a faulty broker: it hangs, answers late, twice, out of
+ * order or in parts, answers about unknown leases, or sends too many fds.  The broker
+ * is a child of the test, with a script for each test.  The guest tests run the client
+ * with the real broker.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -28,7 +28,7 @@
 #include "suite.h"
 
 #define SHORT_MS	100	/* for what never comes */
-#define LONG_MS		60000	/* for what comes */
+#define LONG_MS		60000	/* room for a message */
 #define PAGE		4096
 
 static char path[64];
@@ -47,7 +47,7 @@ int fstatfs(int fd, struct statfs *fs)
 	return 0;
 }
 
-/* They wait until the broker has closed the connection, if they are told to. */
+/* They can wait until the broker has closed the connection. */
 static enum wait { NEVER, BEFORE_SENDING, BEFORE_RECEIVING } wait_for_end;
 
 static void wait_if(enum wait when, int fd)
@@ -203,8 +203,8 @@ static void answer_hello(int fd, uint32_t version)
 }
 
 /*
- * What connection_works() asks: what is said before the answer, the client has
- * taken when that returns.
+ * The request of connection_works(). When that returns, the client has handled all
+ * messages before the answer.
  */
 static uint64_t ask_renew(int fd)
 {
@@ -329,7 +329,7 @@ static uint64_t acquire_start(void)
 	return request;
 }
 
-/* The connection goes on, and whatever the broker sent before is taken. */
+/* The connection continues, and the client has handled all earlier messages. */
 static void connection_works(void)
 {
 	vdb_client_set_timeout(client, LONG_MS);
@@ -436,7 +436,7 @@ START_TEST(nobody_there)
 }
 END_TEST
 
-/* It is stopped, say: the kernel connects, and nobody answers. */
+/* It is stopped, for example: the kernel connects, and there is no answer. */
 START_TEST(hello_is_not_answered)
 {
 	connect_fails(ETIMEDOUT);
@@ -490,7 +490,7 @@ static void wrong_script(int fd)
 	case 5: /* nothing but fds */
 		say(fd, &grant, 0, 2);
 		break;
-	case 6: /* it is not as long as it says */
+	case 6: /* it is not as long as it claims */
 		grant.length = 2 * PAGE;
 		say(fd, &grant, sizeof(grant), 2);
 		break;
@@ -964,7 +964,7 @@ static void out_of_order_script(int fd)
 	say_renewed(fd, renew, 7);
 }
 
-/* The outcome of each request is its own, whatever comes first. */
+/* Each request gets its own outcome, in any order. */
 START_TEST(answers_out_of_order)
 {
 	uint64_t requests[3];
@@ -986,7 +986,7 @@ START_TEST(answers_out_of_order)
 	ck_assert_uint_eq(event.request, requests[1]);
 	ck_assert_uint_eq(event.lease, 6);
 	vdb_slice_free(event.slice);
-	/* Only now does the caller know the lease. */
+	/* The caller knows the lease only from here on. */
 	event = next_event();
 	ck_assert_int_eq(event.type, VDB_EVENT_STATE);
 	ck_assert_uint_eq(event.lease, 6);
@@ -1039,7 +1039,7 @@ static void unknown_script(int fd)
 	answer_renew(fd);
 }
 
-/* As after a restart of the broker, which does not know what it has sent. */
+/* As after a restart of the broker, which does not know what the former process has sent. */
 START_TEST(leases_that_are_not_known_are_released)
 {
 	int fds;
@@ -1131,7 +1131,7 @@ static void lost_twice_script(int fd)
 	answer_renew(fd);
 }
 
-/* The caller has not been told of the first when the second comes. */
+/* The second one comes before the first is reported to the caller. */
 START_TEST(grant_that_was_lost_is_refused_once)
 {
 	struct vdb_event event;
@@ -1236,7 +1236,7 @@ static void deaf_script(int fd)
 	sigset_t set;
 	int number;
 
-	/* It reads when it is told to. */
+	/* It reads on request. */
 	sigemptyset(&set);
 	sigaddset(&set, SIGUSR1);
 	say_state(fd, NOT_ASKED, 9, VDP_STATE_LIVE);
@@ -1253,7 +1253,10 @@ static void deaf_script(int fd)
 	answer_renew(fd);
 }
 
-/* A broker that does not read: nothing blocks, and what is owed is sent when there is room. */
+/*
+ * A broker that does not read: no call blocks, and outstanding releases are sent when
+ * there is room.
+ */
 START_TEST(broker_that_does_not_read)
 {
 	struct pollfd p = { .events = POLLIN };
@@ -1289,7 +1292,7 @@ END_TEST
 
 /* ---- fds ---- */
 
-/* Allows this process so many fds more than it has; -1: as many as before. */
+/* Limits this process to this number of further fds; -1: restores the limit. */
 static void room_for(int fds)
 {
 	static struct rlimit before;
@@ -1319,7 +1322,7 @@ static void no_room_script(int fd)
 	answer_renew(fd);
 }
 
-/* The lease is released, unless it has ended already, and the connection goes on. */
+/* The lease is released, unless it has ended already, and the connection continues. */
 START_TEST(fds_that_cannot_be_opened)
 {
 	struct vdb_lease lease;
@@ -1430,7 +1433,7 @@ static void sizes_script(int fd)
 	}
 }
 
-/* Zero from what this version has to @size, and what stood there behind. */
+/* 0 from the end of this version's struct to @size, and unchanged after that. */
 static void check_rest(const void *filled, size_t known, size_t size, size_t room)
 {
 	const unsigned char *bytes = filled;

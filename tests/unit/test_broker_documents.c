@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * What documents say of the broker.  The manual pages describe the settings and the
- * journal entries that there are, and every example is a configuration.
+ * Documents of the broker.  The manual pages describe all settings and journal entries,
+ * and every example is a valid configuration.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -34,7 +34,7 @@ static char *read_file(const char *path)
 
 /* ---- the manual page ---- */
 
-/* What is below a heading, up to the next one; to be freed. */
+/* The text below a heading, up to the next one; to be freed. */
 static char *below(const char *page, const char *title)
 {
 	char heading[128] = "\n# ";
@@ -225,7 +225,7 @@ START_TEST(manual_page_has_all_messages)
 		ck_assert_msg(strstr(journal, line), "\"%s\" is not %s there", messages[i].meaning,
 			      messages[i].id);
 	}
-	/* The query for a day names grants and ends, the one for what was before it grants. */
+	/* The query for a day names grants and ends. The query for the time before names grants. */
 	ck_assert_uint_eq(count_ids(examples), 3);
 	ck_assert_uint_eq(count_ids(journal), 3 + sizeof(messages) / sizeof(*messages));
 	ck_assert_ptr_nonnull(strstr(examples, "MESSAGE_ID=" JOURNAL_GRANTED));
@@ -311,7 +311,7 @@ static bool ends_with(const char *text, const char *end)
 	return strlen(text) >= strlen(end) && !strcmp(text + strlen(text) - strlen(end), end);
 }
 
-/* Whether a block in which nothing says so is a configuration, of today or of former times. */
+/* Whether a block that is not marked is a configuration, in the present or the former syntax. */
 static bool looks_like_one(const char *block)
 {
 	return !strncmp(block, "devices:", 8) || strstr(block, "\ndevices:") ||
@@ -397,7 +397,7 @@ START_TEST(installed_file_is_a_configuration)
 }
 END_TEST
 
-/* With what is commented out: lines of "# " and a word, with its indentation. */
+/* With the settings that are commented out: "# " is removed from their lines. */
 START_TEST(installed_example_is_a_configuration)
 {
 	char *text = read_file(INSTALLED), *rest = text, *line, *example = calloc(1, strlen(text) + 1);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The broker's protocol: what it takes for a request, and that the library's
- * client reads what it writes.
+ * The broker's protocol: which bytes are a request, and that the library's client
+ * understands the broker's messages.
  */
 #include <errno.h>
 #include <poll.h>
@@ -623,8 +623,8 @@ static bool match(const struct vdb_lease_info *info, void *data)
 }
 
 /*
- * Two clients, which give up all the time, and the broker agree in the end on who
- * has what.
+ * Two clients that often cancel, and the broker: in the end they agree on who has which
+ * lease.
  */
 START_TEST(nobody_has_what_nobody_knows)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The devices' layer with devices that the test plays: who owns what when, in which
- * order things come back, and what happens when there is no memory.
+ * The devices layer, with simulated devices: ownership of fds, the order of results,
+ * and lack of memory.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -49,7 +49,7 @@ static void hang(struct played *p, bool hangs)
 	pthread_mutex_unlock(&p->lock);
 }
 
-/* What VFIO and the driver give: fds that the test can tell from others. */
+/* Fds in place of those of VFIO and the driver, which the test recognizes. */
 static void open_played(struct held *held, struct job *job, struct played *p)
 {
 	int ends[2];
@@ -188,7 +188,7 @@ static struct event next(void)
 		eventfd_t count;
 
 		ck_assert_int_gt(poll(fds, 2, 20000), 0);
-		/* In an epoll with EPOLLET nobody need do this. */
+		/* With EPOLLET this is not needed. */
 		eventfd_read(fds[0].fd, &count);
 		if (fds[1].revents)
 			devices_look(devices);
@@ -245,7 +245,7 @@ START_TEST(queue_is_in_order)
 	ck_assert(queue_put(&queue, &jobs[0]));
 	ck_assert_ptr_eq(queue_take(&queue, true), &jobs[2]);
 	ck_assert_ptr_eq(queue_take(&queue, true), &jobs[0]);
-	/* Nobody takes from it any more. */
+	/* The queue was empty, so it is closed. */
 	ck_assert_ptr_null(queue_take(&queue, false));
 	ck_assert(!queue_put(&queue, &jobs[0]));
 	queue_open(&queue);
@@ -307,7 +307,7 @@ START_TEST(device_that_cannot_be_opened_is_tried_again)
 			expect(EVENT_CLOSED, 0, true);
 	}
 	nothing_more();
-	/* What is asked of one that is not open fails. */
+	/* Jobs of a device that is not open fail. */
 	do_job(EFFECT_REVOKE, 0, 1);
 	expect(EVENT_REVOKED, 0, false);
 	played[0].fails = false;
@@ -399,7 +399,7 @@ static void becomes(uint32_t state)
 	ck_assert_int_eq(write(played[0].events, &event, sizeof(event)), sizeof(event));
 }
 
-/* Nobody waits for what a device that is being closed still exports. */
+/* Exports of a device that is closing are dropped. */
 START_TEST(what_comes_too_late_is_closed)
 {
 	int fds[2];
@@ -424,7 +424,7 @@ START_TEST(what_comes_too_late_is_closed)
 	ck_assert(!is_open(played[0].request));
 	expect(EVENT_CLOSED, 0, true);
 
-	/* What comes in time is not. */
+	/* While it is open, nothing is dropped. */
 	open_it(0);
 	export_lease(2);
 	ck_assert(devices_take_fds(devices, 2, fds));
@@ -468,7 +468,7 @@ START_TEST(device_is_adopted)
 	do_job(EFFECT_OPEN, 0, 0);
 	event = expect(EVENT_OPENED, 0, true);
 	ck_assert(!event.fresh);
-	/* The configuration may not have it any more: it is closed without being opened. */
+	/* The configuration may no longer have the device: it is closed without being opened. */
 	ck_assert_works(devices_adopt(devices, "0000:03:00.0", fd));
 	devices_do(devices, &(struct effect){ .type = EFFECT_CLOSE, .device = 7, .bdf = "0000:03:00.0" });
 	expect(EVENT_CLOSED, 7, true);
@@ -531,7 +531,7 @@ START_TEST(no_memory_is_a_failure)
 		ck_assert(!devices_take_fds(devices, id, fds));
 	do_job(EFFECT_OPEN, 0, 0);
 	expect(EVENT_OPENED, 0, true);
-	/* One that nobody knows yet. */
+	/* A device that is not known yet. */
 	devices_do(devices, &(struct effect){ .type = EFFECT_OPEN, .device = 5, .bdf = "0000:05:00.0" });
 	event = next();
 	ck_assert_int_eq(event.type, EVENT_OPENED);

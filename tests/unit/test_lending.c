@@ -37,7 +37,7 @@ static const struct identity identities[] = {
 	{ .uid = 0 }, { .uid = 1001 }, { .uid = 1002 }, { .uid = 1003 },
 };
 
-/* What has happened, as text: "save export reply:busy". */
+/* The effects, as text: "save export reply:busy". */
 static char said[1024];
 static uint64_t last_lease, last_dropped, timer;
 
@@ -174,7 +174,7 @@ START_TEST(lent_and_released)
 }
 END_TEST
 
-/* The worker has it until it closes it: it is not opened a second time meanwhile. */
+/* The worker has the device until it is closed, so it is not opened a second time. */
 START_TEST(hangs_when_it_is_opened)
 {
 	starts(&(struct restored){ 0 }, "start save-device open");
@@ -189,7 +189,7 @@ START_TEST(hangs_when_it_is_opened)
 }
 END_TEST
 
-/* The connection is in the fd store once, however often the client says hello. */
+/* The connection is in the fd store once, also if the client sends several hellos. */
 START_TEST(greets_twice)
 {
 	opens();
@@ -268,7 +268,7 @@ START_TEST(waits_for_its_turn)
 	happens((struct event){ .type = EVENT_RELEASE, .client = 1, .serial = 4, .lease = lease },
 		"save:ending revoke");
 	happens((struct event){ .type = EVENT_REVOKED, .ok = true, .lease = lease }, "act");
-	/* Saved before the bytes are anybody else's. */
+	/* Saved before the bytes are granted to another client. */
 	happens((struct event){ .type = EVENT_ACTED, .ok = true, .lease = lease },
 		"save:ended save:exporting export send:end");
 	/* The second one's time is over, and so is the device's to export for the first. */
@@ -291,7 +291,7 @@ START_TEST(time_is_over)
 	/* The device does not answer. */
 	now += 1000000;
 	happens((struct event){ .type = EVENT_TIME }, "close");
-	/* What comes too late does not matter. */
+	/* A late result is ignored. */
 	happens((struct event){ .type = EVENT_REVOKED, .ok = true, .lease = lease }, "");
 	happens((struct event){ .type = EVENT_CLOSED }, "save:ended send:end");
 	happens(acquire(1, 3, "nic/bell", 0), "reply:device");
@@ -311,7 +311,7 @@ START_TEST(actions_fail)
 	happens((struct event){ .type = EVENT_REVOKED, .ok = true, .lease = lease }, "act");
 	happens((struct event){ .type = EVENT_ACTED, .lease = lease }, "close");
 	happens((struct event){ .type = EVENT_CLOSED }, "forget");
-	/* It comes back, and is prepared before it is lent. */
+	/* It is opened again, and is prepared before its slices are granted. */
 	happens((struct event){ .type = EVENT_PRESENT }, "save-device open");
 	happens((struct event){ .type = EVENT_OPENED, .ok = true, .fresh = true }, "prepare");
 	core_free(core);
@@ -323,7 +323,7 @@ START_TEST(kept_places)
 	static const struct identity *who = &identities[3];
 
 	opens();
-	/* Owners 5 and 6 take what there is, but for one place of owner 1. */
+	/* Owners 5 and 6 take all places, except one of owner 1. */
 	for (uint64_t i = 0; i < 3; i++)
 		happens((struct event){ .type = EVENT_CONNECT, .client = 10 + i,
 					.owner = 5 + i, .who = who }, "");
@@ -385,7 +385,7 @@ START_TEST(the_idle_make_room)
 		"drop");
 	ck_assert_uint_eq(last_dropped, 12);
 	happens((struct event){ .type = EVENT_GONE, .client = 12 }, "");
-	/* Then there is nobody who has more than the newcomer would have. */
+	/* Then no owner has more than the newcomer would have. */
 	happens((struct event){ .type = EVENT_CONNECT, .client = 21, .owner = 8, .who = who },
 		"drop");
 	ck_assert_uint_eq(last_dropped, 21);
@@ -440,7 +440,7 @@ START_TEST(goes_on)
 }
 END_TEST
 
-/* All who have something of it are told. */
+/* All clients with leases of it are notified. */
 START_TEST(suspension_is_told)
 {
 	uint64_t lease;
@@ -449,7 +449,7 @@ START_TEST(suspension_is_told)
 	connects(1);
 	lease = is_granted(1, 2, 0, 7);
 	happens((struct event){ .type = EVENT_SUSPENDED, .suspended = true }, "send:suspended");
-	/* What happens before that is sent is told in one. */
+	/* Changes before it is sent are combined in one message. */
 	happens((struct event){ .type = EVENT_SUSPENDED }, "");
 	happens((struct event){ .type = EVENT_SENT, .client = 1, .ok = true }, "send:state");
 	happens((struct event){ .type = EVENT_SENT, .client = 1, .ok = true }, "");
@@ -471,7 +471,7 @@ START_TEST(suspension_is_told)
 }
 END_TEST
 
-/* Another configuration, and what goes on of a lease by the one before. */
+/* Another configuration, and which leases of the former one continue. */
 START_TEST(reload_and_leases)
 {
 	static const struct {
@@ -523,7 +523,7 @@ end:
 }
 END_TEST
 
-/* Who wants an end is told of it, and whose lease it is. */
+/* The client that asked for the end is notified, and so is the client of the lease. */
 START_TEST(root_revokes)
 {
 	uint64_t lease;
@@ -543,7 +543,7 @@ START_TEST(root_revokes)
 }
 END_TEST
 
-/* A device that cannot be opened, or prepared, has nobody wait for it. */
+/* If a device cannot be opened or prepared, requests do not wait for it. */
 START_TEST(wait_for_a_device_in_vain)
 {
 	struct event event;
@@ -648,7 +648,7 @@ START_TEST(time_goes_on)
 }
 END_TEST
 
-/* A reset when nobody has anything of the device any more, and not before. */
+/* A reset after the last lease of the device has ended, and not before. */
 START_TEST(reset_when_idle)
 {
 	static struct slice array = {
@@ -737,7 +737,10 @@ START_TEST(without_a_catalogue)
 }
 END_TEST
 
-/* Who has to mend the configuration can connect, however many leases go on. */
+/*
+ * The administrator who must correct the configuration can connect, regardless of the
+ * number of leases.
+ */
 START_TEST(root_is_let_in_without_a_catalogue)
 {
 	struct lease_record records[100];
@@ -762,7 +765,7 @@ START_TEST(root_is_let_in_without_a_catalogue)
 	core_handle(core, now, &(struct event){ .type = EVENT_CONNECT, .client = 200,
 						.owner = 0, .who = &identities[0] });
 	ck_assert_ptr_nonnull(core_find_client(core, 200));
-	/* Nobody else is. */
+	/* No other client can connect. */
 	core_handle(core, now, &(struct event){ .type = EVENT_CONNECT, .client = 201,
 						.owner = 1, .who = &identities[1] });
 	ck_assert_ptr_null(core_find_client(core, 201));
@@ -770,7 +773,7 @@ START_TEST(root_is_let_in_without_a_catalogue)
 }
 END_TEST
 
-/* However many wait for any of however many: each event costs little. */
+/* Many requests for any slice of a large array: each event is cheap. */
 START_TEST(many_wait_for_any)
 {
 	static struct slice array = {
@@ -795,7 +798,7 @@ START_TEST(many_wait_for_any)
 	happens((struct event){ .type = EVENT_PREPARED, .ok = true }, "save-device");
 	connects(1);
 	begin = clock();
-	/* Those that are shared are in the way of nobody, and are all granted. */
+	/* Shared leases do not exclude each other, and are all granted. */
 	for (int i = 0; i < 2000; i++) {
 		event = acquire(1, ++serial, "nic/array", ANY_INDEX);
 		event.wait = 1000000000;
@@ -827,7 +830,7 @@ static void cannot_be_opened(uint64_t pause)
 	ck_assert_uint_eq(timer, now + pause);
 }
 
-/* What comes back is opened soon, also if its node can be opened only a little later. */
+/* A device that appears is opened soon, also if its node can be opened only a little later. */
 START_TEST(device_comes_back)
 {
 	uint64_t pause = 1000000;
@@ -841,7 +844,7 @@ START_TEST(device_comes_back)
 	}
 	cannot_be_opened(60000000);
 	happens((struct event){ .type = EVENT_PRESENT }, "save-device open");
-	/* The function is there, its node is not; then the node is reported meanwhile. */
+	/* The function exists, but not its node. Then the node is reported during the attempt. */
 	cannot_be_opened(1000000);
 	now += 1000000;
 	happens((struct event){ .type = EVENT_TIME }, "save-device open");

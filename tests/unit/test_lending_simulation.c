@@ -52,8 +52,8 @@ START_TEST(it_can_be_repeated)
 END_TEST
 
 /*
- * Effects of one event whose order matters.  The order of others does not, as
- * docs/broker.md says for each.
+ * Effects of one event whose order matters. docs/broker.md says why the order of others
+ * does not matter.
  */
 static const struct {
 	enum effect_type first, second;

@@ -91,7 +91,7 @@ START_TEST(maps)
 }
 END_TEST
 
-/* What its holders have named otherwise. */
+/* Buffers whose holders have set another name. */
 START_TEST(maps_without_a_name)
 {
 	static const char *const names[] = { "", "vfio8:x/0", "vfio8:0000:02:00.0/6", "vfio8:0000:02:00.0", "\\012" };

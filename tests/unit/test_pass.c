@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Messages that carry slices, from somebody who means no good.  None of them
- * may be taken for a slice, and no fd of theirs may stay open.
+ * Malicious messages in place of slices.  None of them may be accepted as a slice, and
+ * none of their fds may stay open.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -43,7 +43,7 @@ static void setup(void)
 	ck_assert_works(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends));
 }
 
-/* The number that the next fd would get tells whether one was leaked. */
+/* The number of the next fd shows whether one was leaked. */
 static int next_fd(void)
 {
 	int fd = dup(ends[0]);
@@ -132,7 +132,7 @@ START_TEST(other_magic_or_version)
 }
 END_TEST
 
-/* A socket may have been set to tell who sends; the fds come behind that. */
+/* With some options of the socket, credentials come before the fds. */
 START_TEST(credentials_leave_room_for_fds)
 {
 	int on = 1, file = some_file(), fds[2] = { file, file };
@@ -196,7 +196,7 @@ START_TEST(pidfd_is_no_fd_of_the_message)
 }
 END_TEST
 
-/* With room for none of the two fds, and for one of them. */
+/* With room for neither of the two fds, and for one of them. */
 START_TEST(no_room_for_the_fds)
 {
 	struct rlimit limit, before;
@@ -213,7 +213,7 @@ START_TEST(no_room_for_the_fds)
 	ck_assert_int_eq(errno, EMFILE);
 	ck_assert_works(setrlimit(RLIMIT_NOFILE, &before));
 	ck_assert_int_eq(next_fd(), next);
-	/* The socket goes on: the next message is refused for what it is. */
+	/* The socket still works: the next message is refused for its own mistake. */
 	ck_assert_ptr_null(vdb_slice_receive(ends[0]));
 	ck_assert_int_eq(errno, EPROTO);
 }

@@ -74,7 +74,7 @@ static void on_connect(const struct event *event)
 	add_client(event->client, event->owner);
 	if (!refused)
 		return;
-	/* What is refused is not an open connection for the broker's core either. */
+	/* A refused connection does not count as open for the broker's core either. */
 	stats->refused++;
 	connections_drop(connections, event->client, "too many");
 }

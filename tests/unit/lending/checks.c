@@ -160,7 +160,7 @@ static void check_record(struct world *world, const struct lease_record *record)
 		return;
 	if (record->phase != LEASE_ENDED)
 		check_allowed(world, record, client);
-	/* Those that do not read are told nothing. */
+	/* Clients that do not read are sent nothing. */
 	if (client->reads && record->phase == LEASE_GRANTED && !client_holds(client, record->id))
 		violation(world, "a lease that its client does not know", record->id, client->id);
 	if (client->reads && record->phase == LEASE_ENDED && !asker)
@@ -193,7 +193,10 @@ static void check_devices(struct world *world)
 	}
 }
 
-/* What each owner uses is what there is of it, and nobody else's places go with it. */
+/*
+ * Each owner's use is the number of its connections and leases, and takes no places
+ * that are kept for others.
+ */
 static void check_accounts(struct world *world)
 {
 	const struct accounts *accounts = core_accounts(world->core);

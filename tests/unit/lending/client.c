@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Clients, and what they are told: is it true? */
+/* Clients, which check that what they are sent is true. */
 #include <string.h>
 
 #include "world.h"
@@ -95,7 +95,7 @@ void client_close(struct world *world, struct sim_client *client)
 	struct event gone = { .type = EVENT_GONE, .client = client->id };
 	bool known = client->known;
 
-	/* Fds and mappings may go on without the connection. */
+	/* Fds and mappings can outlive the connection. */
 	if (chance(world, 2))
 		forget_buffers(world, client);
 	client->id = 0;
@@ -249,7 +249,7 @@ static void read_reply(struct world *world, struct sim_client *client,
 	outstanding->serial = 0;
 }
 
-/* What it has and does not want goes back as soon as there is room to ask for it. */
+/* It releases unwanted leases as soon as there is room for the request. */
 void client_release_unwanted(struct world *world, struct sim_client *client)
 {
 	for (int i = 0; i < HELD_MAX; i++) {
@@ -293,7 +293,7 @@ static void read_grant(struct world *world, struct sim_client *client,
 	world->grants++;
 }
 
-/* It has asked for another time, and does not know what came of that. */
+/* It has asked for another time, and does not know the result. */
 static bool is_renewing(const struct sim_client *client, uint64_t lease)
 {
 	for (int i = 0; i < OUTSTANDING_MAX; i++)
@@ -308,7 +308,7 @@ static void check_reason(struct world *world, const struct sim_client *client,
 {
 	bool reloaded = held->reloads != world->reloads;
 
-	/* It does not know what has been before it heard of the lease. */
+	/* It does not know the states before the first message about the lease. */
 	if (held->unwanted)
 		return;
 	switch (record->end) {
@@ -398,7 +398,7 @@ static void read_state(struct world *world, struct sim_client *client,
 
 	if (held)
 		return;
-	/* The grant of a process that died did not come: it is given back. */
+	/* The grant of a process that died did not come: the client releases the lease. */
 	if (outstanding && outstanding->type == EVENT_ACQUIRE)
 		outstanding->serial = 0;
 	held = find_held(client, 0);

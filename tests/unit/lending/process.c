@@ -19,7 +19,7 @@ static void collect(void *data, const struct effect *effect)
 		strcpy(job->bdf, effect->bdf);
 }
 
-/* What the core points to may be gone, or changed, when it is carried out. */
+/* The core's data can be freed or changed before the effect is carried out. */
 static void collect_all(void *data, const struct effect *effect)
 {
 	struct world *world = data;
@@ -122,7 +122,7 @@ static uint32_t places_kept(const struct world *world, uint64_t owner, enum reso
 	return 0;
 }
 
-/* Nobody takes the places that are kept for an owner. */
+/* No other owner takes the places that are kept for one. */
 static void check_lease_limit(struct world *world, const struct sim_client *client)
 {
 	uint32_t of_owner = 0, of_client = 0;
@@ -131,7 +131,7 @@ static void check_lease_limit(struct world *world, const struct sim_client *clie
 		const struct sim_client *other = client_by_id(world, world->leases[i].client);
 
 		of_client += other == client;
-		/* Who has closed may still have leases that end. */
+		/* A client that has disconnected can still have leases that are ending. */
 		of_owner += !other || other->owner == client->owner;
 	}
 	if (of_client < 4 && of_owner < places_kept(world, client->owner, LEASES))
@@ -367,7 +367,7 @@ void process_handle(struct world *world, struct event *event)
 	carry_all_out(world);
 }
 
-/* There is no limit to how long closing takes. */
+/* Closing has no time limit. */
 static bool is_limited(const struct job *job)
 {
 	return job->effect.type != EFFECT_CLOSE;
@@ -407,7 +407,7 @@ bool process_ring(struct world *world)
 	for (int i = 0; i < DEVICES; i++)
 		world->devices[i].troubles += is_late(world, &world->devices[i]);
 	process_handle(world, &event);
-	/* Without a catalogue nobody says how long it may take. */
+	/* Without a catalogue there is no time limit. */
 	if (!world->crashed && !world->was_broken)
 		check_lateness(world);
 	return true;
@@ -516,7 +516,7 @@ static size_t restore_clients(struct world *world, struct restored_client *clien
 	return nr;
 }
 
-/* One that the store has and the state has not was lent to nobody knows whom. */
+/* A device that is in the store but not in the state can have any leases. */
 static size_t restore_devices(struct world *world, struct restored_device *devices)
 {
 	size_t nr = 0;

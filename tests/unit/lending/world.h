@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the core's world consists of in the simulation: devices and their buffers
- * in a kernel, clients, and a broker's process that can die and leave its state.
- * Whatever contradicts what the broker promises is a violation, which ends the run.
+ * What the core's world consists of in the simulation: devices and their buffers in a
+ * kernel, clients, and a broker's process that can die and leave its state. Everything
+ * that contradicts the broker's promises is a violation, which ends the run.
  */
 #ifndef LENDING_WORLD_H
 #define LENDING_WORLD_H
@@ -33,7 +33,7 @@ struct buffer {
 	bool in_broker;			/* the process has the fd */
 	bool with_client;		/* it was sent, and the client has fd or mapping, or may */
 	bool sent;
-	bool dirty;			/* it was sent, and what it left is not cleaned up */
+	bool dirty;			/* it was sent, and the on-release actions have not run */
 };
 
 /* What a worker does, one after the other. */
@@ -49,7 +49,7 @@ struct sim_device {
 	bool present, open, stored, prepared;
 	int incarnation;
 	bool hung, failing;
-	uint64_t troubles;		/* whatever may cost a lease */
+	uint64_t troubles;		/* events that can end a lease */
 	uint32_t number;		/* of the process that runs */
 	struct job jobs[QUEUE_MAX];
 	int nr_jobs;
@@ -100,7 +100,7 @@ struct sim_client {
 	struct sim_message inbox[8];
 	int nr_inbox;
 	bool sending;			/* the connection has a message that waits for room, or */
-	bool sent, sent_ok;		/* the core does not know yet that it has gone out */
+	bool sent, sent_ok;		/* the core does not know yet that it was sent */
 	struct sim_message pending;
 };
 
@@ -164,7 +164,7 @@ void kernel_close(struct world *world, struct sim_device *device);
 bool kernel_work(struct world *world, struct sim_device *device);
 /* As the process dies: the first job may have been done. */
 void kernel_crash(struct world *world);
-/* A grant goes out: nobody else may reach, or have left something in, its bytes. */
+/* A grant is sent: no other client may reach its bytes, or have left values there. */
 void kernel_forget_revoked(struct world *world);
 void kernel_check_grant(struct world *world, const struct lease_record *record);
 

@@ -39,7 +39,7 @@ void chance_start(void)
 	chance_seed(seed);
 }
 
-/* Small ones and great ones alike. */
+/* Small and great numbers with the same probability. */
 static uint64_t any_number(void)
 {
 	return chance_number() >> chance_below(64);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* A client: what it does with its mappings, and with itself. */
+/* A client: what it does with its mappings and its processes. */
 #define _GNU_SOURCE
 #include "borrower.h"
 
@@ -135,7 +135,7 @@ static void map(struct borrower *b)
 		return;
 	pages = h->loan.size / PAGE;
 	first = random_chance(&b->random, 50) ? random_below(&b->random, pages) : 0;
-	/* What is not memory has something to read in its first page. */
+	/* A BAR that is not memory has a readable register in its first page. */
 	if (!board->slots[h->loan.slot].memory)
 		first = 0;
 	pages -= first;

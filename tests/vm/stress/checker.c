@@ -101,7 +101,7 @@ bool generation_ending(const struct loan *loan)
 	return board->slots[loan->slot].ending >= loan->generation;
 }
 
-/* What is known before an access. */
+/* The state of the board before an access. */
 struct before {
 	bool dead;
 	uint32_t suspensions;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The owner's thread that takes the device away from everybody, for a time. */
+/* The owner's thread that suspends the device. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <linux/pci_regs.h>

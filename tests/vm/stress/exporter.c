@@ -40,8 +40,8 @@ static bool check_page(struct kept *kept, unsigned int nr, uint32_t page)
 }
 
 /*
- * All pages have the stamp of the newest generation, which is revoked: whoever
- * wrote another one there was late.  Then they get the next one's.
+ * All pages must have the stamp of the newest generation, which is revoked: another
+ * stamp was written too late.  Then they get the next one.
  */
 static bool stamp(struct kept *kept, unsigned int nr)
 {
@@ -171,7 +171,7 @@ static void pass(unsigned int nr, struct lent *lent, struct random *random, int 
 		operation_cancel();
 }
 
-/* It must say revoked from when the revocation has returned. */
+/* It must report revoked after the revocation has returned. */
 static void check_events(struct kept *kept, struct lent *lent)
 {
 	struct pollfd p = { .fd = lent->events, .events = POLLIN };
@@ -181,7 +181,7 @@ static void check_events(struct kept *kept, struct lent *lent)
 	if (lent->events < 0)
 		return;
 	operation_begin(OP_EVENTS);
-	/* A driver that tells in a work item may be behind; the watchdog looks on. */
+	/* A driver that reports in a work item can be late. The watchdog limits that. */
 	for (;;) {
 		n = read(lent->events, &event, sizeof(event));
 		if (n == sizeof(event) && event.state == VFIO_DMABUF_STATE_REVOKED)
@@ -199,7 +199,7 @@ static void check_events(struct kept *kept, struct lent *lent)
 	lent->events = -1;
 }
 
-/* After a revocation, by whomever. */
+/* After a revocation by any thread. */
 static void end(struct kept *kept, unsigned int nr, struct random *random)
 {
 	struct lent *lent = &kept->keeper->lent[nr];

@@ -16,7 +16,7 @@ static socklen_t name_of(unsigned int worker, struct sockaddr_un *address)
 {
 	memset(address, 0, sizeof(*address));
 	address->sun_family = AF_UNIX;
-	/* An abstract name: it goes with its socket. */
+	/* An abstract name: it ends with its socket. */
 	snprintf(address->sun_path + 1, sizeof(address->sun_path) - 1,
 		 "vfio-dmabuf-stress-%u", worker);
 	return offsetof(struct sockaddr_un, sun_path) + 1 + strlen(address->sun_path + 1);

@@ -110,7 +110,7 @@ static struct process *find(pid_t pid)
 	return NULL;
 }
 
-/* What has died.  Clients and importers have successors, until the end. */
+/* Processes that have died. Clients and importers are replaced, until the end. */
 static bool reap(struct random *random)
 {
 	struct process *p;

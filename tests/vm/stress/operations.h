@@ -72,7 +72,7 @@ void operation_count(enum operation op, unsigned int nr);
 
 /* The calling thread is this worker of the board: its operations are timed. */
 void operation_worker(unsigned int worker);
-/* It is no worker: a child of one. */
+/* It is not a worker, but a child of one. */
 void operation_worker_none(void);
 
 /* From the one to the other the watchdog looks at the clock. */

@@ -68,7 +68,7 @@ static const char *wrong;
 /* One call's bytes after the first. */
 static const uint8_t *args;
 
-/* What is left of a mapping keeps the device open, and its group busy. */
+/* Parts of a mapping that are left keep the device open, and its group busy. */
 static bool is_busy(const char *bdf)
 {
 	char link[128], target[256], path[64];
@@ -239,7 +239,7 @@ static int map_flags_of(uint8_t byte)
 	return (byte & 0x40 ? MAP_PRIVATE : byte & 0x80 ? MAP_SHARED_VALIDATE : MAP_SHARED) | extra[byte >> 3 & 7];
 }
 
-/* What has been there is there no longer: nothing is known of those addresses. */
+/* Former mappings no longer exist, so forget what was known of these addresses. */
 static void forget_mappings(const char *at, size_t length)
 {
 	for (size_t i = 0; i < MOST; i++)
@@ -669,7 +669,7 @@ static void call_raw(void)
 		data[i] = args[4 + i % 4];
 	fd = feature(device(args[0]), index | (uint32_t)(args[2] & 7) << 16 | (args[2] & 0x80 ? 1U << 24 : 0),
 		     data, sizeof(data), args[3] & 0x80 ? args[3] & 0x7f : FEATURE_SIZE(args[3]));
-	/* Whatever it is, if it is an fd. */
+	/* Any file, if it is an fd. */
 	if (fd > 2)
 		close(fd);
 }
@@ -690,7 +690,7 @@ static void call_close(void)
 		close_fd(&importers[args[1] % MOST]);
 		break;
 	case 3:
-		/* Mappings that keep it open are no more than that. */
+		/* Mappings only keep it open. */
 		device_close(&devices[device_index(args[1])]);
 		if (args[1] & 0x80)
 			device(args[1]);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Another process that does, step by step, what the test tells it. */
+/* Another process that carries out the test's commands, one by one. */
 #define _GNU_SOURCE
 #include "client.h"
 
@@ -32,7 +32,7 @@ struct answer {
 	pid_t pid;
 };
 
-/* A message with at most one fd; false when the peer is gone. */
+/* A message with at most one fd; false when the peer has ended. */
 static bool send_with_fd(int socket, const void *data, size_t size, int fd)
 {
 	char control[CMSG_SPACE(sizeof(int))] = { 0 };
@@ -179,7 +179,7 @@ void client_end(struct client *c)
 	char byte;
 
 	shutdown(c->socket, SHUT_WR);
-	/* A grandchild is not ours to wait for: the end of its socket tells. */
+	/* We cannot wait for a grandchild, but its socket shows its end. */
 	while (recv(c->socket, &byte, sizeof(byte), 0) > 0)
 		;
 	close(c->socket);

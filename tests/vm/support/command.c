@@ -75,7 +75,7 @@ json_t *vfio_dmabuf_json(const char *format, ...)
 	return value;
 }
 
-/* What the terminal has said, and from where on it is news. */
+/* The terminal's output, and where the part begins that was not expected yet. */
 static struct {
 	char text[65536];
 	size_t length, at;

@@ -6,7 +6,7 @@
 #include <jansson.h>
 #include <sys/types.h>
 
-/* What the last one has said. */
+/* The output of the last one. */
 extern char command_out[65536];
 
 /* Runs a shell's command, its stderr with its stdout; the exit status. */
@@ -15,14 +15,14 @@ int shell(const char *format, ...);
 /* The same for one that begins with "vfio-dmabuf". */
 __attribute__((format(printf, 1, 2)))
 int vfio_dmabuf(const char *format, ...);
-/* What it prints on stdout; the test fails if it fails, or that is no JSON. */
+/* Its output on stdout. The test fails if the command fails, or the output is not JSON. */
 __attribute__((format(printf, 1, 2)))
 json_t *vfio_dmabuf_json(const char *format, ...);
 
 /* An interactive bash on a terminal. */
 pid_t terminal_open(int *terminal);
 void terminal_type(int terminal, const char *keys);
-/* Waits until this has come, after what was expected before. */
+/* Waits for this output, after what was expected before. */
 void terminal_expect(int terminal, const char *text);
 
 void check_says(const char *text);

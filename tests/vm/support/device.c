@@ -19,8 +19,8 @@
 #include "sysfs.h"
 
 /*
- * A test that failed leaves processes that still hold the device.  They have
- * been killed, but nothing tells when their last reference is gone.
+ * A test that failed leaves processes that still hold the device.  They were killed,
+ * but no event reports when their last reference is put.
  */
 static int open_when_free(const char *path)
 {

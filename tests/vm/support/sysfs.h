@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The lab's device names, and what is done to devices through sysfs. */
+/* The lab's device names, and operations on devices through sysfs. */
 #ifndef TESTS_SYSFS_H
 #define TESTS_SYSFS_H
 
