@@ -36,9 +36,9 @@ static int listening, file;
 static pid_t broker;
 static struct vdb_client *client;
 
-/* ---- in place of the C library's, which is what the library calls ---- */
+/* ---- functions in place of the C library's ---- */
 
-/* A file of the test is a DMABUF. */
+/* A file of the test stands for a DMABUF. */
 int fstatfs(int fd, struct statfs *fs)
 {
 	(void)fd;
@@ -260,7 +260,7 @@ static void setup(void)
 	broker = 0;
 }
 
-/* The broker has missed nothing. */
+/* The broker has received everything. */
 static void done(void)
 {
 	int status;
@@ -301,7 +301,7 @@ static void connect_to(script *fn)
 	ck_assert_msg(client, "connect: %s", strerrorname_np(errno));
 }
 
-/* Returns why, in words. */
+/* Returns the reason as text. */
 static const char *connect_fails(int error)
 {
 	static char text[VDB_ERROR_SIZE];
@@ -355,7 +355,7 @@ static struct vdb_event next_event(void)
 	return event;
 }
 
-/* After it nothing is believed any more. */
+/* The connection has ended: every call fails. */
 static void check_ended(void)
 {
 	struct vdb_event event;
@@ -416,7 +416,7 @@ static void refuse_script(int fd)
 	_exit(0);
 }
 
-/* A connection over the limit is closed without a word, at any time. */
+/* A connection over the limit is closed without a message, at any time. */
 START_TEST(too_many_connections)
 {
 	wait_for_end = (enum wait)_i;
@@ -714,7 +714,7 @@ static void late_script(int fd)
 	say_renewed(fd, last.header.serial, 7);
 }
 
-/* No call lasts longer than the caller wants, and none of the late answers is taken for another. */
+/* No call lasts longer than its time limit, and no late answer is treated as another one. */
 START_TEST(requests_that_are_answered_late)
 {
 	struct vdb_status status;
@@ -750,7 +750,7 @@ static void late_grant_script(int fd)
 	say_grant(fd, serial, 5);
 	say_renewed(fd, renew, 7);
 	expect_release(fd, 5);
-	/* Nor is it released twice. */
+	/* It is not released twice either. */
 	renew = ask_renew(fd);
 	say_state(fd, serial, 5, VDP_STATE_SUSPENDED);
 	say_end(fd, serial, 5, 0, VDP_END_RELEASED);
@@ -794,7 +794,7 @@ static void waits_too_long_script(int fd)
 	say_renewed(fd, renew, 7);
 }
 
-/* The broker does not see that the time to wait is over: its place in the queue is given up. */
+/* The broker does not notice that the time to wait is over. The client withdraws the request. */
 START_TEST(slice_that_is_waited_for_too_long)
 {
 	struct vdb_lease lease;
@@ -847,7 +847,7 @@ static void on_alarm(int number)
 	(void)number;
 }
 
-/* Signals that come all the time do not make a call last longer. */
+/* Continuous signals do not make a call last longer. */
 START_TEST(signals_do_not_prolong)
 {
 	const struct itimerval often = { { 0, 5000 }, { 0, 5000 } };
@@ -1022,7 +1022,7 @@ static void unknown_script(int fd)
 	say_renewed(fd, renew, 7);
 	expect_release(fd, 9);
 	renew = ask_renew(fd);
-	/* The same again, before the broker has read that. */
+	/* The same message again, before the broker has read the release. */
 	say_state(fd, NOT_ASKED, 9, VDP_STATE_SUSPENDED);
 	say_grant(fd, NOT_ASKED, 9);
 	say_end(fd, NOT_ASKED, 9, 0, VDP_END_RELEASED);
@@ -1106,7 +1106,7 @@ static void lost_grant_script(int fd)
 	say_grant(fd, serial, 6);
 }
 
-/* The broker was killed after it had noted the grant, and before it sent it. */
+/* The broker was killed after it had saved the grant, and before it sent it. */
 START_TEST(grant_that_was_lost)
 {
 	struct vdb_lease lease;
@@ -1172,7 +1172,7 @@ static void cancel_script(int fd)
 	answer_renew(fd);
 }
 
-/* Before anything is known of them; while they wait; when they are granted, or refused. */
+/* Before any answer; while they wait; after they are granted or refused. */
 START_TEST(requests_can_be_cancelled)
 {
 	uint64_t request;
@@ -1471,7 +1471,7 @@ START_TEST(structs_can_be_longer)
 }
 END_TEST
 
-/* No program has them, and a slice would be lost: nothing is asked for. */
+/* No program has such structs, and a slice would be lost. So nothing is requested. */
 START_TEST(structs_are_not_smaller_than_the_first)
 {
 	struct vdb_status status;
@@ -1551,7 +1551,7 @@ Suite *suite(void)
 	Suite *s = suite_create("broken broker");
 	TCase *tc = add_group(s, "hello");
 
-	/* What hangs is ended by this. */
+	/* This ends a client or broker that hangs. */
 	tcase_set_timeout(tc, 40);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, other_version);

@@ -44,7 +44,7 @@
 struct input {
 	uint8_t bytes[CALLS_MOST];
 	size_t size;
-	bool first;		/* has run a point that none before it has */
+	bool first;		/* has run a point that no earlier program has run */
 };
 
 static struct input *corpus;
@@ -94,7 +94,7 @@ static void find_points(void)
 	ck_assert_uint_ne(text, 0);
 }
 
-/* KCOV notes the address to which its call returns. */
+/* KCOV records the address to which its call returns. */
 static struct callsite *point_at(uint64_t address)
 {
 	struct callsite key = { .offset = address - 5 - text };
@@ -145,7 +145,7 @@ static bool from_hex(const char *hex, struct input *input)
 	return input->size;
 }
 
-/* In a process of its own; whether it has run something new. */
+/* Runs it in a process of its own. Returns whether it has run something new. */
 static bool run(struct input *input)
 {
 	char line[2 * CALLS_MOST + 32], hex[2 * CALLS_MOST + 1];
@@ -207,7 +207,7 @@ static size_t append(struct input *input, size_t at, uint8_t kind)
 	if (at + size > CALLS_MOST)
 		return at;
 	input->bytes[at] = kind;
-	/* Small numbers meet each other more often. */
+	/* Small numbers coincide more often. */
 	for (size_t i = 1; i < size; i++)
 		input->bytes[at + i] = pick(3) ? pick(4) : pick(256);
 	return at + size;
@@ -375,7 +375,7 @@ START_TEST(nothing_goes_wrong)
 	}
 	report(runs);
 	save();
-	/* That it gets anywhere at all. */
+	/* The programs must run a good part of the driver. */
 	n = ran(NULL, &of);
 	ck_assert_uint_gt(n, of / 4);
 }

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* Revocation and counting while clients read, fork or map at full speed; threads that fault the same. */
+/*
+ * Revocation and counting while clients read, fork or map at full speed; threads that
+ * fault the same pages.
+ */
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <signal.h>
@@ -72,9 +75,9 @@ START_TEST(readers_at_full_speed_are_stopped)
 END_TEST
 
 /*
- * fork() copies page table entries while the revocation walks the mappings.
- * The children are made by a process that does nothing else; each waits for
- * the word that the revocation is over and then tries all pages.
+ * fork() copies page table entries while the revocation walks the mappings. A process
+ * that does nothing else makes the children. Each waits until the end of the revocation
+ * is signalled, and then tries all pages.
  */
 #define FORKED_PAGES 128
 
@@ -208,8 +211,8 @@ START_TEST(threads_meet_at_a_huge_page)
 END_TEST
 
 /*
- * Clients of one slice that map and unmap it, while the owner lists and suspends: what
- * the driver counts for the slice comes out right.
+ * Clients of one slice that map and unmap it, while the owner lists and suspends: the
+ * driver's counts for the slice must be correct.
  */
 #define MAPPERS		4
 #define LISTINGS	50

@@ -57,7 +57,7 @@
 	"    slices:\n"							\
 	"      array: {bar: 2, length: 4K, count: 4000, allow: everybody}\n"
 
-/* As many requests as they like, so that these do not end the attack. */
+/* No limit of requests, so that this limit does not end the attack. */
 #define RATE	"request_rate: 1000000, request_burst: 1000000"
 
 static const char usual[] = "limits: {" RATE "}\n" DEVICES;
@@ -87,7 +87,7 @@ static void open_devices_to_all(void)
 				     "  [ ! -e $node ] || chmod 666 $node; done", NULL), 0);
 }
 
-/* What the broker sends and saves from now on is charged to the group. */
+/* The memory of messages and state from now on is charged to the group. */
 static void begin(const char *config, unsigned int nr_fds)
 {
 	struct vdb_client *client;
@@ -98,13 +98,13 @@ static void begin(const char *config, unsigned int nr_fds)
 	broker_configure(config);
 	if (!no_cgroups)
 		group = cgroup_new("broker");
-	/* A program that is started has no more than these; this process can go back. */
+	/* The limit of a program that is started; this process can restore its own. */
 	ck_assert_works(setresgid(BROKER_USER, BROKER_USER, 0));
 	ck_assert_works(setresuid(BROKER_USER, BROKER_USER, 0));
 	broker = broker_start();
 	ck_assert_works(setresuid(0, 0, 0));
 	ck_assert_works(setresgid(0, 0, 0));
-	/* Attackers may have as many as they like. */
+	/* Attackers have no limit. */
 	set_nr_fds(0, 4096);
 	set_nr_fds(broker, nr_fds);
 	if (!no_cgroups)
@@ -150,8 +150,8 @@ static unsigned int count_fds(void)
 }
 
 /*
- * Everything that is promised, with LAB_BOOT="--append siege=full --seconds 3000"; by
- * default less, because emulated machines are slow.
+ * The full numbers with LAB_BOOT="--append siege=full --seconds 3000"; smaller ones by
+ * default, because emulated machines are slow.
  */
 static bool in_full(void)
 {
@@ -160,7 +160,7 @@ static bool in_full(void)
 
 /* ---- attackers ---- */
 
-/* What all of an attack together has reached. */
+/* The result of all processes of an attack. */
 struct report {
 	unsigned int served, refused, granted;
 };
@@ -263,11 +263,11 @@ START_TEST(unread_answers_are_limited)
 	honest_wait(honest, 5);
 	grown = memory() - before;
 	ck_assert_msg(grown < 1 << 20, "%u connections left %ld kB", report.served, grown >> 10);
-	/* As many as the limit lets in. */
+	/* As many as the limit allows. */
 	ck_assert_uint_ge(report.served, 16);
 	ck_assert_uint_ge(report.refused, 400);
 	end_attack(pid);
-	/* All that it had is free. */
+	/* Everything that it had is free. */
 	broker_as_user(ATTACKER, ATTACKER, live_as_other);
 	end();
 }
@@ -293,7 +293,7 @@ static void leave_slices(struct report *report)
 	}
 }
 
-/* Fds in flight count against the broker's user, which may have few of them. */
+/* Fds in flight count against the limit of the broker's user, which is low. */
 START_TEST(unread_slices_are_limited)
 {
 	struct report report = { 0 };
@@ -380,7 +380,7 @@ END_TEST
 static void connect_as_subordinates(struct report *report)
 {
 	for (uid_t uid = 200000; uid < 200020; uid++) {
-		/* The file system's as well, so that this process can go back. */
+		/* The file system's ids as well, so that this process can restore its own. */
 		if (setresuid(uid, uid, 0))
 			_exit(97);
 		try_connect(report);
@@ -464,7 +464,7 @@ static double processor_time(void)
 	return time.tv_sec + time.tv_nsec / 1e9;
 }
 
-/* More may connect than the broker has fds for. */
+/* The limit of connections is above the number of the broker's fds. */
 START_TEST(connections_do_not_take_all_fds)
 {
 	struct report report = { 0 };
@@ -499,7 +499,7 @@ static void use_often(struct report *report)
 		ck_assert_works(vdb_client_release(client, lease.id));
 		vdb_slice_free(lease.slice);
 		report->granted++;
-		/* It was never there. */
+		/* A request that the broker refuses, and logs. */
 		broker_acquire_error(client, "edu/honest", 0, 0, 0);
 	}
 }

@@ -70,7 +70,7 @@ START_TEST(connections_alone_cost_little)
 	vdb_client_close(broker_connect());
 	broker_acquire(client, "edu/page", 0);
 	wait_fds(fds);
-	/* One has been given to it, and taken out. */
+	/* It had one, which was taken out. */
 	ck_assert_uint_le(manager_messages() - before, 5);
 	ck_assert_uint_ge(broker_count_lines("it has closed the connection"), 5);
 	ck_assert_uint_le(broker_count_lines(" disconnected: "), 10);
@@ -179,7 +179,7 @@ START_TEST(fds_in_requests_are_not_taken)
 	char answer[VDP_MAX_MESSAGE];
 	unsigned int before;
 
-	/* These take fds, too. */
+	/* These need fds, too. */
 	manager_wait_status("3 of 3 devices are open");
 	before = count_fds(lender);
 	fd = raw_connect_greeted();

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What all processes of the stress see: the devices, the slots that slices are made
- * of, what the workers are at, the counts, and the first failure.
+ * The shared data of all processes of the stress: the devices, the slots that slices
+ * are made of, the workers' present operations, the counts, and the first failure.
  *
- * A slot is a part of a BAR.  It is exported over and over; each export is a
- * generation of it, and has a number.  At most one generation can be accessed at a
- * time: the next is exported only after the one before is revoked.
+ * A slot is a part of a BAR. It is exported repeatedly.  Each export is a generation of
+ * it, and has a number.  At most one generation can be accessed at a time: the next is
+ * exported only after the one before is revoked.
  */
 #ifndef STRESS_BOARD_H
 #define STRESS_BOARD_H
@@ -26,7 +26,7 @@
 #define NR_STRESS_DEVICES	5
 #define NR_SLOTS		17
 
-/* Workers: clients, importers, three threads for each device, what puts to sleep. */
+/* Workers: clients, importers, three threads for each device, and the sleeper. */
 #define WORKER_CLIENT		0
 #define WORKER_IMPORTER		(WORKER_CLIENT + NR_CLIENTS)
 #define WORKER_DEVICE		(WORKER_IMPORTER + NR_IMPORTERS)
@@ -34,7 +34,7 @@
 #define WORKER_SLEEPER		(WORKER_DEVICE + THREADS_OF_DEVICE * NR_STRESS_DEVICES)
 #define NR_WORKERS		(WORKER_SLEEPER + 1)
 
-/* What a device can be put through. */
+/* The disturbances of a device. */
 #define DOES_MEMORY	(1 << 0)
 #define DOES_D3		(1 << 1)
 #define DOES_LOW_POWER	(1 << 2)
@@ -84,7 +84,7 @@ struct loan {
 struct worker {
 	_Atomic pid_t pid, tid;
 	_Atomic int op;
-	_Atomic uint64_t since;	/* ns; 0 when it does nothing that can hang */
+	_Atomic uint64_t since;	/* ns; 0 if its operation cannot hang */
 };
 
 enum failure {
@@ -126,7 +126,7 @@ void board_forget_slices(void);
 
 uint64_t board_now(void);	/* ns */
 
-/* Ends the run; the first failure's words are kept. */
+/* Ends the run. The text of the first failure is kept. */
 void board_fail(enum failure kind, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 const char *failure_name(enum failure kind);

@@ -17,7 +17,7 @@ static void on_signal(int number)
 		accessing = 0;
 		siglongjmp(back, number);
 	}
-	/* Not one of the accesses: die of it. */
+	/* Not a signal of the accesses: it ends the process. */
 	signal(number, SIG_DFL);
 }
 

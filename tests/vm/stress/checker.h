@@ -36,9 +36,9 @@ bool check_value(uint32_t slot, uint32_t generation, uint32_t value, const char 
 bool checked_read(const struct loan *loan, const void *address);
 bool checked_write(const struct loan *loan, void *address);
 
-/* Whether the generation had been revoked; to be asked before what must fail then. */
+/* Whether the generation was revoked. Call it before the call that must then fail. */
 bool generation_dead(const struct loan *loan);
-/* Whether ENODEV is right for it now. */
+/* Whether ENODEV is correct for it now. */
 bool generation_ending(const struct loan *loan);
 
 #endif

@@ -13,7 +13,7 @@
 #include "mailbox.h"
 #include "slice.h"
 
-/* A client that shares its processor has not been reading for some ms. */
+/* A client on the same processor has not read for some ms. */
 #define IN_USE_NS	5000000
 
 static uint64_t page_at(const struct slot *slot, uint32_t page)
@@ -32,7 +32,7 @@ static bool check_page(struct kept *kept, unsigned int nr, uint32_t page)
 		return false;
 	if (value == stamp_of(nr, lent->stamped))
 		return true;
-	/* Whether it is the read that went wrong, or a write before. */
+	/* Whether the read was wrong, or an earlier write. */
 	snprintf(who, sizeof(who), "the owner, %s, at page %u, which then reads %#x,",
 		 suspension_none(kept->index, mark) ? "not suspended" : "suspended meanwhile",
 		 page, checker_peek(kept->bar + at, &again) ? 0x5160b5 : again);
@@ -231,7 +231,7 @@ static void revoke_slot(struct kept *kept, unsigned int nr, struct random *rando
 	struct slot *slot = &board->slots[nr];
 	bool by_id = lent->fd < 0 || (lent->id && random_chance(random, 50));
 	struct vfio_dmabuf_feature_revoke request = { .dmabuf_fd = lent->fd };
-	/* By one that closes the device. */
+	/* By the thread that closes the device. */
 	bool ending = slot->ending >= lent->generation;
 	uint64_t now;
 	long ret;
@@ -279,7 +279,7 @@ static void slot_step(struct kept *kept, unsigned int nr, struct random *random,
 	else if (lot < 65)
 		pass(nr, lent, random, sender);
 	else if (lot < 70 && lent->id && lent->fd >= 0) {
-		/* The inspector must not take a slice for held that is not. */
+		/* The inspector must not treat a released slice as held. */
 		fd = lent->fd;
 		lent->fd = -1;
 		operation_begin(OP_DROP_FD);

@@ -41,7 +41,7 @@ static bool look(struct kept *kept, struct random *random, struct seen *seen)
 /* Whether it can be revoked, or released because no process has it any more. */
 static bool ending(const struct kept *kept, const struct seen *seen)
 {
-	/* In this order: an open fd is of this generation then. */
+	/* In this order, so that an open fd is of this generation. */
 	bool held = kept->keeper->lent[seen->slot].fd >= 0;
 
 	return !held || board->slots[seen->slot].ending >= seen->generation;
@@ -62,7 +62,7 @@ static void check_listed(struct kept *kept, const struct seen *seen,
 			   seen->slot, kept->board->name);
 }
 
-/* All buffers; one that is there all the time is among them, with growing ids. */
+/* All buffers, with growing ids. One that exists all the time must be among them. */
 static void list(struct kept *kept, struct random *random)
 {
 	struct vfio_dmabuf_buffer buffers[AT_ONCE];

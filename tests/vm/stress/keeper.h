@@ -53,7 +53,7 @@ void exporter_step(struct kept *kept, struct random *random, int sender);
 void disturber_step(struct kept *kept, struct random *random);
 void inspector_step(struct kept *kept, struct random *random);
 
-/* What the exporter has of a device that has been closed and opened: revoked. */
+/* Updates the exporter's slices of a device that was closed and opened: they are revoked. */
 void exporter_reopened(struct kept *kept);
 
 void keeper_open(struct keeper *keeper);
