@@ -15,7 +15,8 @@ help:
 	@echo 'make demo         watch the main job on a stock 7.3 kernel'
 	@echo 'make check        unit tests, and guest tests on stock 7.3, 7.2 and 6.12;'
 	@echo '                  KERNEL=7.2: only there; TEST=revoke: only that'
-	@echo 'make check-packages  the Debian packages on a clean Debian 13; DEBIAN=12: Debian 12'
+	@echo 'make check-packages  the Debian packages on a clean Debian 13, and an installation from'
+	@echo '                  the tarball; DEBIAN=12: the packages on Debian 12'
 	@echo 'make check-debug  the guest tests on a kernel with KASAN, lockdep and more'
 	@echo 'make check-kcsan  tests of races on a kernel that reports data races (KCSAN)'
 	@echo 'make model        Spin looks at every state of a model of the protocol'
@@ -23,10 +24,12 @@ help:
 	@echo '                  KERNEL=7.3, 7.2, 6.12, debug; SEED=n: the same choices'
 	@echo 'make fuzz         what reads foreign input, a minute each; SECONDS=600: longer'
 	@echo 'make kfuzz        the driver, by calls at random, on the debug kernel; SECONDS=2000'
+	@echo 'make rust         the Rust crate of bindings/rust: build/rust/release, and its tests'
 	@echo 'make bench        against stock vfio-pci: a table and build/bench.json'
 	@echo 'make lab-shell    a shell in the guest, devices bound; KERNEL=7.2, debug ...'
 	@echo 'make module       build/<kernel>/src/module/dmabuf-vfio-pci.ko for all kernels'
 	@echo 'make packages     Debian packages in build/packages'
+	@echo 'make dist         the tarball of a release in build/dist'
 	@echo 'make lab          only set the lab up; LAB_MIRROR=http://<mirror>/debian, once, on Ubuntu'
 	@echo 'make clean        remove build/; make distclean: the cache as well'
 
@@ -39,6 +42,9 @@ module: lab
 packages: lab
 	@$(ENTER) lab/build-packages && echo "the packages are in build/packages"
 
+dist: lab
+	@$(ENTER) lab/dist && ls build/dist/*.tar.gz
+
 check: lab
 	@$(ENTER) lab/check $(CHECK_KERNELS)
 
@@ -46,6 +52,7 @@ DEBIAN ?= 13
 check-packages: lab
 	@lab/debian $(DEBIAN)
 	@$(if $(filter-out 13,$(DEBIAN)),lab/enter --debian $(DEBIAN) -- lab/build-packages debian$(DEBIAN))
+	@$(if $(filter 13,$(DEBIAN)),$(ENTER) lab/dist && lab/tarball)
 	@TEST= $(ENTER) lab/check debian$(DEBIAN)
 
 debug-kernel kcsan-kernel: lab
@@ -80,6 +87,12 @@ kfuzz: debug-kernel
 		lab/boot --as debug-kfuzz --tests test_kfuzz --seconds $$(($(SECONDS) + 600)) --append kfuzz.seconds=$(SECONDS) debug; \
 		lab/tap-summary build/debug-kfuzz/tap; grep "^#" build/debug-kfuzz/tap/test_kfuzz.tap'
 
+# The crate and its own tests, which need no guest; those that do are test_rust.
+rust: lab
+	@$(ENTER) sh -euc 'make -s -f lab/programs.mk build/rust/release/libvfio_dmabuf.rlib; \
+		rm -rf build/lab-tap; mkdir build/lab-tap; status=0; lab/rust >build/lab-tap/rust.tap || status=$$?; \
+		echo "exit $$status" >build/lab-tap/rust.status; lab/tap-summary build/lab-tap'
+
 # The image with all that is in it, for the targets below.
 KERNEL_ONE = $(or $(KERNEL),7.3)
 IMAGE_PROGRAMS = user $(if $(filter debug,$(KERNEL)),unit)
@@ -104,5 +117,5 @@ clean:
 distclean: clean
 	@. lab/env && rm -rf "$$CACHE"
 
-.PHONY: help lab module model packages check check-packages debug-kernel check-debug kcsan-kernel check-kcsan stress fuzz image lab-shell demo bench clean distclean
+.PHONY: help lab module model packages dist check check-packages debug-kernel check-debug kcsan-kernel check-kcsan stress fuzz rust image lab-shell demo bench clean distclean
 SHELL := /bin/bash

@@ -13,17 +13,19 @@
 #include <systemd/sd-daemon.h>
 #include <vfio-dmabuf.h>
 
+#include "common/clock.h"
 #include "connections/watch.h"
 #include "shell/journal.h"
 #include "shell/reload.h"
 #include "shell/shell.h"
 #include "shell/start.h"
 
+#define CONFIG		SYSCONFDIR "/vfio-dmabuf"
 #define MAX_EVENTS	64
 
 static const struct argp_option options[] = {
-	{ "config", 'c', "FILE", 0, "read FILE, not /etc/vfio-dmabuf/vfio-dmabufd.yaml", 0 },
-	{ "config-dir", 'd', "DIR", 0, "read DIR/*.yaml as well, not /etc/vfio-dmabuf/conf.d", 0 },
+	{ "config", 'c', "FILE", 0, "read FILE, not " CONFIG "/vfio-dmabufd.yaml", 0 },
+	{ "config-dir", 'd', "DIR", 0, "read DIR/*.yaml as well, not " CONFIG "/conf.d", 0 },
 	{ "socket", 's', "PATH", 0, "listen at PATH if no socket was passed", 0 },
 	{ "check", 'n', NULL, 0, "only read the configuration; exit with 1 if it has mistakes", 0 },
 	{ "verbose", 'v', NULL, 0, "log more", 0 },
@@ -60,8 +62,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 /* What the loop waits for besides connections. */
 
 static struct shell shell = {
-	.config_file = "/etc/vfio-dmabuf/vfio-dmabufd.yaml",
-	.config_dir = "/etc/vfio-dmabuf/conf.d",
+	.config_file = CONFIG "/vfio-dmabufd.yaml",
+	.config_dir = CONFIG "/conf.d",
 	.socket_path = VDB_BROKER_SOCKET,
 };
 static bool ending;
@@ -116,7 +118,7 @@ static int add(int fd, uint32_t events, struct watch *watch)
 	return fd < 0 ? -1 : epoll_ctl(shell.epoll, EPOLL_CTL_ADD, fd, &event);
 }
 
-/* Each connection needs two, and slices on their way to clients are counted by it as well. */
+/* Each connection needs two. Fds of slices that are in flight to clients count as well. */
 static void raise_limit_of_fds(void)
 {
 	struct rlimit limit;
@@ -166,9 +168,10 @@ static bool take_results(void)
 
 	while (devices_next(shell.devices, &event)) {
 		shell_handle(&shell, &event);
+		/* A revocation that fails does as well, but then the device is closed. */
+		devices_changed |= event.type != EVENT_EXPORTED && event.type != EVENT_REVOKED;
 		any = true;
 	}
-	devices_changed |= any;
 	return any;
 }
 
@@ -177,7 +180,7 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-/* Until when nothing is to be done if nothing comes, at the latest; CLOCK_BOOTTIME. */
+/* The time of the next work if no event comes; CLOCK_BOOTTIME. */
 static uint64_t work(void)
 {
 	uint64_t until;
@@ -194,10 +197,11 @@ static uint64_t work(void)
 
 static int milliseconds(uint64_t until)
 {
-	uint64_t now = shell_now(), left;
+	uint64_t now, left;
 
 	if (until == UINT64_MAX)
 		return -1;
+	now = clock_now();
 	left = until > now ? until - now : 0;
 	return left >= 1000000000 ? 1000000 : (left + 999) / 1000;
 }
@@ -209,14 +213,14 @@ static uint64_t feed_watchdog(uint64_t period)
 
 	if (!period)
 		return UINT64_MAX;
-	if (shell_now() >= next) {
+	if (clock_now() >= next) {
 		sd_notify(0, "WATCHDOG=1");
-		next = shell_now() + period / 2;
+		next = clock_now() + period / 2;
 	}
 	return next;
 }
 
-/* Only what is needed is done for each event, and one event makes one round. */
+/* One event makes one round, and each round does only what is needed. */
 static void loop(void)
 {
 	uint64_t period = 0;
@@ -228,6 +232,7 @@ static void loop(void)
 		uint64_t until = earlier(work(), feed_watchdog(period));
 		int nr = epoll_wait(shell.epoll, events, MAX_EVENTS, milliseconds(until));
 
+		shell_tick(&shell);
 		for (int i = 0; i < nr; i++) {
 			struct watch *watch = events[i].data.ptr;
 

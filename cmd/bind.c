@@ -227,7 +227,7 @@ int cmd_bind(int argc, char **argv)
 		       " (/dev/nvme0). If one is in use, the command says by whom, and changes nothing.",
 	};
 
-	argp_parse(&argp, argc, argv, 0, NULL, NULL);
+	parse_command(&argp, argc, argv, 0, NULL);
 	if (args.list)
 		return persist_list();
 	if (geteuid())
@@ -304,7 +304,7 @@ int cmd_unbind(int argc, char **argv)
 		.doc = "Returns functions to the driver that they had before bind.",
 	};
 
-	argp_parse(&argp, argc, argv, 0, NULL, NULL);
+	parse_command(&argp, argc, argv, 0, NULL);
 	if (geteuid())
 		return fail("only root binds drivers; use sudo");
 	for (int i = 0; i < args.nr; i++)

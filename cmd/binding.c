@@ -104,7 +104,7 @@ int binding_remember(const char *bdf, const char *driver, const char *override)
 
 	if (binding_recall(bdf, old_driver, old_override))
 		return 0;
-	mkdir("/run/vfio-dmabuf", 0755);
+	mkdir(RUNSTATEDIR "/vfio-dmabuf", 0755);
 	mkdir(BINDING_MEMORY, 0755);
 	memory_path(bdf, path, sizeof(path));
 	file = fopen(path, "we");

@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define BINDING_MEMORY	"/run/vfio-dmabuf/bind"
+#define BINDING_MEMORY	RUNSTATEDIR "/vfio-dmabuf/bind"
 
 /* Drivers that a function can be bound to which is not their own. */
 bool binding_allows(const char *driver);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "buffers.h"
+#include "common/names.h"
 #include "holder.h"
 #include "output.h"
 #include "process.h"

@@ -20,6 +20,16 @@ extern struct common common;
 /* For .children of a subcommand's struct argp. */
 extern const struct argp_child common_options[];
 
+/*
+ * argp_parse() for a subcommand.  It ends the program if it is used in a wrong way, or
+ * asked for help.
+ */
+void parse_command(const struct argp *argp, int argc, char **argv, unsigned int flags, void *input);
+/*
+ * Those that stand before the command.  Returns the command's index in argv, or -1 and
+ * says why.  @help is set to true if it is asked for.
+ */
+int parse_leading_options(int argc, char **argv, bool *help);
 /* A parser for subcommands that take no arguments. */
 error_t parse_nothing(int key, char *arg, struct argp_state *state);
 
@@ -32,14 +42,18 @@ int cmd_list(int argc, char **argv);
 int cmd_bind(int argc, char **argv);
 int cmd_unbind(int argc, char **argv);
 int cmd_show(int argc, char **argv);
+int cmd_devices(int argc, char **argv);
 int cmd_slices(int argc, char **argv);
 int cmd_leases(int argc, char **argv);
+int cmd_renew(int argc, char **argv);
 int cmd_revoke(int argc, char **argv);
+int cmd_watch(int argc, char **argv);
 int cmd_status(int argc, char **argv);
 int cmd_reload(int argc, char **argv);
 int cmd_read(int argc, char **argv);
 int cmd_write(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
+int cmd_help(int argc, char **argv);
 
 #endif

@@ -5,15 +5,12 @@
  */
 #include <errno.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/sysmacros.h>
 
 #include "in_use.h"
-
-#define BARS		6
-#define RESOURCE_MEM	0x200	/* of <linux/ioport.h> */
+#include "resource.h"
 
 bool console_in_use(const char *root, const struct nodes *nodes, char *why, size_t size)
 {
@@ -47,36 +44,6 @@ bool console_in_use(const char *root, const struct nodes *nodes, char *why, size
 	return used;
 }
 
-struct bars {
-	struct {
-		uint64_t start, end;
-	} list[BARS];
-};
-
-static bool read_bars(const char *root, const char *bdf, struct bars *bars)
-{
-	char path[PATH_MAX];
-	FILE *file;
-
-	*bars = (struct bars){ 0 };
-	snprintf(path, sizeof(path), "%s/sys/bus/pci/devices/%s/resource", root, bdf);
-	file = fopen(path, "re");
-	if (!file)
-		return false;
-	for (int i = 0; i < BARS; i++) {
-		uint64_t start, end, flags;
-
-		if (fscanf(file, "%" SCNx64 " %" SCNx64 " %" SCNx64, &start, &end, &flags) != 3)
-			break;
-		if (flags & RESOURCE_MEM) {
-			bars->list[i].start = start;
-			bars->list[i].end = end;
-		}
-	}
-	fclose(file);
-	return true;
-}
-
 /* By the names of the kernel's drivers for it. */
 static bool is_framebuffer(const char *name)
 {
@@ -94,7 +61,7 @@ bool framebuffer_in_use(const char *root, const char *bdf, char *why, size_t siz
 {
 	char path[256], line[256], name[128];
 	bool used = false, told = false, any = false;
-	struct bars bars;
+	struct resource bars[VDB_BARS];
 	FILE *file;
 
 	snprintf(path, sizeof(path), "%.200s/proc/iomem", root);
@@ -107,10 +74,10 @@ bool framebuffer_in_use(const char *root, const char *bdf, char *why, size_t siz
 			continue;
 		/* All are 0 for those who may not know. */
 		told |= end;
-		if (!is_framebuffer(name) || !read_bars(root, bdf, &bars))
+		if (!is_framebuffer(name) || !resources_read(root, bdf, bars))
 			continue;
-		for (int i = 0; i < BARS && !used; i++) {
-			used = end && start <= bars.list[i].end && end >= bars.list[i].start;
+		for (int i = 0; i < VDB_BARS && !used; i++) {
+			used = end && bars[i].flags & RESOURCE_MEM && start <= bars[i].end && end >= bars[i].start;
 			if (used)
 				snprintf(why, size, "the screen that the firmware has set up is in its BAR %d (%s in /proc/iomem); boot with video=efifb:off or initcall_blacklist=sysfb_init",
 					 i, name);

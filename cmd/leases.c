@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* vfio-dmabuf slices, leases, revoke: what the broker lends, and has lent. */
+/* vfio-dmabuf slices, leases: what the broker leases to clients, and has granted. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -7,127 +7,172 @@
 #include <string.h>
 
 #include "command.h"
+#include "common/names.h"
 #include "output.h"
+#include "table.h"
 #include "target.h"
 
+/* Where each item goes. */
+struct listing {
+	json_t *list;		/* or */
+	struct table table;
+};
+
 /* What it is doing; of one that is granted, what the slice is. */
-static const char *lease_phase_name(const struct vdb_lease_info *info)
+static const char *what_of(const struct vdb_lease_info *info)
 {
-	switch (info->phase) {
-	case VDB_LEASE_WAITING:		return "waiting";
-	case VDB_LEASE_EXPORTING:	return "exporting";
-	case VDB_LEASE_GRANTED:		return state_name(info->state);
-	case VDB_LEASE_ENDING:		return "ending";
-	case VDB_LEASE_ENDED:		return "ended";
-	default:			return "unknown";
-	}
+	return info->phase == VDB_LEASE_GRANTED ? state_name(info->state) : lease_phase_name(info->phase);
 }
 
-/* "3", or "any" of a request that waits. */
-static const char *index_text(const struct vdb_lease_info *info, char text[16])
+/* "10 s", or "-" if there is no limit. */
+static void add_seconds(struct table *table, uint32_t seconds)
 {
-	snprintf(text, 16, "%u", info->index);
-	return info->index == VDB_ANY_INDEX ? "any" : text;
+	if (seconds)
+		table_add(table, "%u s", seconds);
+	else
+		table_add(table, "-");
 }
 
-/* Each item goes to the list if there is one, else to stdout. */
+/* ---- slices ---- */
+
+static const char *const slice_columns[] = {
+	"SLICE", "FUNCTION", ">BAR", ">OFFSET", ">LENGTH", ">FREE", ">WAITING", ">LIMIT", "DEVICE", "KIND", NULL
+};
+
+static json_t *json_of_slice(const struct vdb_slice_info *info)
+{
+	return json_pack("{s:s,s:s,s:i,s:I,s:I,s:b,s:b,s:b,s:I,s:I,s:I,s:o,s:s}",
+			 "name", info->name, "bdf", info->bdf, "bar", info->bar,
+			 "offset", (json_int_t)info->offset, "length", (json_int_t)info->length,
+			 "read_only", info->flags & VDB_FLAG_READ_ONLY, "write_combining", info->flags & VDB_FLAG_WC,
+			 "exclusive", info->exclusive, "count", (json_int_t)info->count,
+			 "free", (json_int_t)info->free, "waiting", (json_int_t)info->waiting,
+			 "max_seconds", json_number(info->max_seconds, 0), "device", device_phase_name(info->device));
+}
+
 static bool on_slice(const struct vdb_slice_info *info, void *data)
 {
-	json_t *list = data;
+	struct listing *listing = data;
+	struct table *table = &listing->table;
 
-	if (list) {
-		json_array_append_new(list, json_pack(
-			"{s:s,s:s,s:i,s:I,s:I,s:b,s:b,s:b,s:I,s:I,s:I,s:I,s:s}",
-			"name", info->name, "bdf", info->bdf, "bar", info->bar,
-			"offset", (json_int_t)info->offset, "length", (json_int_t)info->length,
-			"read_only", info->flags & VDB_FLAG_READ_ONLY, "write_combining", info->flags & VDB_FLAG_WC,
-			"exclusive", info->exclusive, "count", (json_int_t)info->count,
-			"free", (json_int_t)info->free, "waiting", (json_int_t)info->waiting,
-			"max_seconds", (json_int_t)info->max_seconds, "device", device_phase_name(info->device)));
+	if (listing->list) {
+		json_array_append_new(listing->list, json_of_slice(info));
 		return true;
 	}
-	printf("%-24s  %s BAR %u 0x%" PRIx64 "+0x%" PRIx64 "  %u of %u free%s%s%s", info->name, info->bdf,
-	       info->bar, info->offset, info->length, info->free, info->count,
-	       info->exclusive ? "" : ", shared", info->flags & VDB_FLAG_READ_ONLY ? ", read-only" : "",
-	       info->flags & VDB_FLAG_WC ? ", write-combining" : "");
-	if (info->waiting)
-		printf(", %u waiting", info->waiting);
-	if (info->max_seconds)
-		printf(", %u s at most", info->max_seconds);
-	if (info->device != VDB_DEVICE_OPEN)
-		printf(", its device is %s", device_phase_name(info->device));
-	putchar('\n');
+	table_add(table, "%s", info->name);
+	table_add(table, "%s", info->bdf);
+	table_add(table, "%u", info->bar);
+	table_add(table, "0x%" PRIx64, info->offset);
+	table_add(table, "%s", human_size(info->length));
+	table_add(table, "%u of %u", info->free, info->count);
+	table_add(table, "%u", info->waiting);
+	add_seconds(table, info->max_seconds);
+	table_add(table, "%s", device_phase_name(info->device));
+	table_add(table, "%s%s%s", info->exclusive ? "exclusive" : "shared",
+		  info->flags & VDB_FLAG_READ_ONLY ? ", read-only" : "",
+		  info->flags & VDB_FLAG_WC ? ", write-combining" : "");
 	return true;
+}
+
+/* ---- leases ---- */
+
+static const char *const lease_columns[] = {
+	"LEASE", "SLICE", "FUNCTION", ">BAR", ">OFFSET", ">LENGTH", "STATE", ">LEFT", "CLIENT", ">PID", ">UID", NULL
+};
+
+static json_t *json_of_lease(const struct vdb_lease_info *info)
+{
+	json_t *value = json_pack(
+		"{s:I,s:s,s:o,s:s,s:i,s:I,s:I,s:b,s:b,s:s,s:o,s:o}",
+		"lease", (json_int_t)info->id, "slice", info->name, "index", json_number(info->index, VDB_ANY_INDEX),
+		"bdf", info->bdf, "bar", info->bar,
+		"offset", (json_int_t)info->offset, "length", (json_int_t)info->length,
+		"read_only", info->flags & VDB_FLAG_READ_ONLY, "write_combining", info->flags & VDB_FLAG_WC,
+		"state", what_of(info),
+		"end", info->end == VDB_END_NONE ? json_null() : json_string(end_name(info->end) ?: "unknown"),
+		"seconds", json_number(info->seconds, 0));
+
+	json_add_client(value, info->client, info->pid, info->uid, info->gid);
+	return value;
 }
 
 static bool on_lease(const struct vdb_lease_info *info, void *data)
 {
-	json_t *list = data;
-	char text[16];
+	struct listing *listing = data;
+	struct table *table = &listing->table;
 
-	if (list) {
-		json_array_append_new(list, json_pack(
-			"{s:I,s:s,s:I,s:s,s:i,s:I,s:I,s:b,s:b,s:s,s:s,s:I,s:I,s:I,s:I}",
-			"lease", (json_int_t)info->id, "slice", info->name, "index", (json_int_t)info->index,
-			"bdf", info->bdf, "bar", info->bar,
-			"offset", (json_int_t)info->offset, "length", (json_int_t)info->length,
-			"read_only", info->flags & VDB_FLAG_READ_ONLY, "write_combining", info->flags & VDB_FLAG_WC,
-			"state", lease_phase_name(info), "client", info->client,
-			"pid", (json_int_t)info->pid, "uid", (json_int_t)info->uid, "gid", (json_int_t)info->gid,
-			"seconds", (json_int_t)info->seconds));
+	if (listing->list) {
+		json_array_append_new(listing->list, json_of_lease(info));
 		return true;
 	}
-	printf("%-6" PRIu64 "  %s[%s]  %s BAR %u 0x%" PRIx64 "+0x%" PRIx64 "  %s%s  %s, pid %u, uid %u",
-	       info->id, info->name, index_text(info, text), info->bdf, info->bar, info->offset, info->length,
-	       lease_phase_name(info), info->flags & VDB_FLAG_READ_ONLY ? ", read-only" : "",
-	       info->client, info->pid, info->uid);
-	if (info->seconds)
-		printf(", %u s left", info->seconds);
-	putchar('\n');
+	table_add(table, "%" PRIu64, info->id);
+	if (info->index == VDB_ANY_INDEX)
+		table_add(table, "%s[any]", info->name);
+	else
+		table_add(table, "%s[%u]", info->name, info->index);
+	table_add(table, "%s", info->bdf);
+	table_add(table, "%u", info->bar);
+	table_add(table, "0x%" PRIx64, info->offset);
+	table_add(table, "%s", human_size(info->length));
+	table_add(table, "%s%s", what_of(info), info->flags & VDB_FLAG_READ_ONLY ? ", read-only" : "");
+	add_seconds(table, info->seconds);
+	/* It has none any more if it has disconnected. */
+	table_add(table, "%s", info->pid ? info->client : "-");
+	for (int i = 0; i < 2; i++) {
+		if (info->pid)
+			table_add(table, "%u", i ? info->uid : info->pid);
+		else
+			table_add(table, "-");
+	}
 	return true;
 }
 
+/* ---- both ---- */
+
 /* The broker's list, printed; @ask is the library's function for it. */
-static int print_list(int (*ask)(struct vdb_client *client, json_t *list))
+static int print_list(int (*ask)(struct vdb_client *client, struct listing *listing), const char *const *columns)
 {
 	struct vdb_client *client = connect_broker();
-	json_t *list;
+	struct listing listing = { 0 };
 	int ret;
 
 	if (!client)
 		return STATUS_FAILED;
-	list = common.json ? json_array() : NULL;
-	ret = ask(client, list);
+	if (common.json)
+		listing.list = json_array();
+	table_begin(&listing.table, columns);
+	ret = ask(client, &listing);
 	if (ret)
 		fail("the broker's list: %s", vdb_client_error(client)[0] ?
 		     vdb_client_error(client) : strerror(errno));
 	vdb_client_close(client);
-	if (list && !ret)
-		print_json(list);
+	table_end(&listing.table, stdout);
+	if (listing.list && !ret)
+		print_json(listing.list);
 	else
-		json_decref(list);
+		json_decref(listing.list);
 	return ret ? STATUS_FAILED : 0;
 }
 
-static int ask_slices(struct vdb_client *client, json_t *list)
+static int ask_slices(struct vdb_client *client, struct listing *listing)
 {
-	return vdb_client_slices(client, on_slice, list);
+	return vdb_client_slices(client, on_slice, listing);
 }
 
-static int ask_leases(struct vdb_client *client, json_t *list)
+static int ask_leases(struct vdb_client *client, struct listing *listing)
 {
-	return vdb_client_leases(client, on_lease, list);
+	return vdb_client_leases(client, on_lease, listing);
 }
 
 int cmd_slices(int argc, char **argv)
 {
 	static const struct argp argp = {
 		.parser = parse_nothing, .children = common_options,
-		.doc = "Lists the slices that the broker would lend to you.",
+		.doc = "Lists the slices that you can lease from the broker.",
 	};
 
-	argp_parse(&argp, argc, argv, 0, NULL, NULL);
-	return print_list(ask_slices);
+	parse_command(&argp, argc, argv, 0, NULL);
+	return print_list(ask_slices, slice_columns);
 }
 
 int cmd_leases(int argc, char **argv)
@@ -138,56 +183,6 @@ int cmd_leases(int argc, char **argv)
 		       "\vOthers would see those of their own connection, and this command has none.",
 	};
 
-	argp_parse(&argp, argc, argv, 0, NULL, NULL);
-	return print_list(ask_leases);
-}
-
-static uint64_t ids[64];
-static int nr_ids;
-
-static error_t parse_revoke(int key, char *arg, struct argp_state *state)
-{
-	switch (key) {
-	case ARGP_KEY_INIT:
-		state->child_inputs[0] = NULL;
-		return 0;
-	case ARGP_KEY_ARG:
-		if (nr_ids == 64)
-			argp_error(state, "64 leases at most");
-		if (!parse_number(arg, &ids[nr_ids++]))
-			argp_error(state, "\"%s\" is no lease; vfio-dmabuf leases shows their numbers", arg);
-		return 0;
-	case ARGP_KEY_NO_ARGS:
-		argp_error(state, "which lease? vfio-dmabuf leases shows them");
-		return 0;
-	default:
-		return ARGP_ERR_UNKNOWN;
-	}
-}
-
-int cmd_revoke(int argc, char **argv)
-{
-	static const struct argp argp = {
-		.parser = parse_revoke, .args_doc = "LEASE...", .children = common_options,
-		.doc = "Takes leases away: when it returns, their clients reach nothing any more.",
-	};
-	struct vdb_client *client;
-	int ret = 0;
-
-	argp_parse(&argp, argc, argv, 0, NULL, NULL);
-	client = connect_broker();
-	if (!client)
-		return STATUS_FAILED;
-	for (int i = 0; i < nr_ids; i++)
-		if (vdb_client_revoke(client, ids[i]))
-			ret = fail("lease %" PRIu64 ": %s", ids[i], vdb_client_error(client));
-	vdb_client_close(client);
-	if (!ret && common.json) {
-		json_t *list = json_array();
-
-		for (int i = 0; i < nr_ids; i++)
-			json_array_append_new(list, json_integer(ids[i]));
-		print_json(list);
-	}
-	return ret;
+	parse_command(&argp, argc, argv, 0, NULL);
+	return print_list(ask_leases, lease_columns);
 }

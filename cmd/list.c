@@ -8,6 +8,7 @@
 #include "output.h"
 #include "parse.h"
 #include "sysfs.h"
+#include "table.h"
 
 static struct {
 	bool all;
@@ -70,20 +71,37 @@ static json_t *json_of(const struct function *function)
 	value = json_pack("{s:s,s:i,s:i,s:i,s:s,s:o}", "bdf", function->bdf,
 			  "class", function->class, "vendor", function->vendor,
 			  "device", function->device, "name", function->name, "bars", bars);
-	json_object_set_new(value, "driver", function->driver[0] ? json_string(function->driver) : json_null());
-	json_object_set_new(value, "iommu_group", function->group[0] ? json_string(function->group) : json_null());
+	json_object_set_new(value, "driver", json_text(function->driver));
+	json_object_set_new(value, "iommu_group", json_group(function->group));
 	return value;
 }
 
-static void print(const struct function *function)
+static const char *const columns[] = {
+	"FUNCTION", ">GROUP", "DRIVER", ">BAR", ">SIZE", "KIND", "NAME", NULL
+};
+
+/* A row for each BAR; what they share is in the first. */
+static void add_rows(struct table *table, const struct function *function)
 {
-	printf("%-12s  group %-3s  %-16s  %s\n", function->bdf,
-	       function->group[0] ? function->group : "-",
-	       function->driver[0] ? function->driver : "-", function->name);
-	for (int i = 0; i < VDB_BARS; i++)
-		if (function->bars[i].size)
-			printf("    BAR %d  %-8s  %s\n", i, human_size(function->bars[i].size),
-			       bar_kind(&function->bars[i]));
+	bool any = false;
+
+	for (int i = 0; i <= VDB_BARS; i++) {
+		bool has = i < VDB_BARS && function->bars[i].size;
+
+		if (!has && (any || i < VDB_BARS))
+			continue;
+		table_add(table, "%s", any ? "" : function->bdf);
+		table_add(table, "%s", any ? "" : function->group[0] ? function->group : "-");
+		table_add(table, "%s", any ? "" : function->driver[0] ? function->driver : "-");
+		if (has)
+			table_add(table, "%d", i);
+		else
+			table_add(table, "-");
+		table_add(table, "%s", has ? human_size(function->bars[i].size) : "-");
+		table_add(table, "%s", has ? bar_kind(&function->bars[i]) : "-");
+		table_add(table, "%s", any ? "" : function->name);
+		any = true;
+	}
 }
 
 int cmd_list(int argc, char **argv)
@@ -93,16 +111,18 @@ int cmd_list(int argc, char **argv)
 		.doc = "Lists PCI functions with IOMMU group, driver, name and BARs.",
 	};
 	struct function *all;
+	struct table table;
 	size_t nr, found = 0;
 	char bdf[16] = "";
 	json_t *list;
 
-	argp_parse(&argp, argc, argv, 0, NULL, NULL);
+	parse_command(&argp, argc, argv, 0, NULL);
 	if (args.bdf && !vdb_parse_bdf(args.bdf, bdf)) {
 		fail("\"%s\" is no PCI function; write it as in 0000:01:00.0", args.bdf);
 		return STATUS_USAGE;
 	}
 	list = json_array();
+	table_begin(&table, columns);
 	nr = function_all(&all);
 	for (size_t i = 0; i < nr; i++) {
 		if (!is_wanted(&all[i], bdf[0] ? bdf : NULL))
@@ -111,9 +131,10 @@ int cmd_list(int argc, char **argv)
 		if (common.json)
 			json_array_append_new(list, json_of(&all[i]));
 		else
-			print(&all[i]);
+			add_rows(&table, &all[i]);
 	}
 	free(all);
+	table_end(&table, stdout);
 	if (common.json)
 		print_json(list);
 	else

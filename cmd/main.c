@@ -8,67 +8,31 @@
 
 #include "command.h"
 
-static const struct {
+struct command {
 	const char *name;
 	int (*run)(int argc, char **argv);
 	const char *help;
-} commands[] = {
+};
+
+static const struct command commands[] = {
 	{ "list", cmd_list, "PCI functions, their drivers and BARs" },
 	{ "bind", cmd_bind, "give functions to dmabuf-vfio-pci" },
 	{ "unbind", cmd_unbind, "give functions back to the driver they had" },
 	{ "show", cmd_show, "who holds which part of a function's BARs" },
-	{ "slices", cmd_slices, "what the broker lends" },
-	{ "leases", cmd_leases, "what the broker has lent" },
+	{ "devices", cmd_devices, "devices whose slices can be leased" },
+	{ "slices", cmd_slices, "slices that the broker leases" },
+	{ "leases", cmd_leases, "leases that the broker has granted" },
+	{ "renew", cmd_renew, "extend the time of leases" },
 	{ "revoke", cmd_revoke, "take leases away" },
+	{ "watch", cmd_watch, "print what happens to leases and devices" },
 	{ "status", cmd_status, "how the broker is" },
-	{ "reload", cmd_reload, "have the broker read its configuration again" },
+	{ "reload", cmd_reload, "make the broker read its configuration again" },
 	{ "read", cmd_read, "read registers through a slice" },
 	{ "write", cmd_write, "write a register through a slice" },
 	{ "run", cmd_run, "run a program with slices" },
 	{ "doctor", cmd_doctor, "what is missing on this machine" },
+	{ "help", cmd_help, "what a command does, and its options" },
 };
-
-struct common common;
-
-static error_t parse_common(int key, char *arg, struct argp_state *state)
-{
-	(void)state;
-	switch (key) {
-	case 'j':
-		common.json = true;
-		return 0;
-	case 'S':
-		common.socket = arg;
-		return 0;
-	default:
-		return ARGP_ERR_UNKNOWN;
-	}
-}
-
-static const struct argp_option common_table[] = {
-	{ "json", 'j', NULL, 0, "print JSON", 0 },
-	{ "socket", 'S', "PATH", 0, "the broker's socket", 0 },
-	{ 0 }
-};
-
-static const struct argp common_argp = { .options = common_table, .parser = parse_common };
-const struct argp_child common_options[] = { { .argp = &common_argp }, { 0 } };
-
-const char *argp_program_version = "vfio-dmabuf 0.1.0";
-
-error_t parse_nothing(int key, char *arg, struct argp_state *state)
-{
-	switch (key) {
-	case ARGP_KEY_INIT:
-		state->child_inputs[0] = NULL;
-		return 0;
-	case ARGP_KEY_ARG:
-		argp_error(state, "\"%s\" is one argument too many", arg);
-		return 0;
-	default:
-		return ARGP_ERR_UNKNOWN;
-	}
-}
 
 int fail(const char *format, ...)
 {
@@ -85,11 +49,16 @@ int fail(const char *format, ...)
 
 static void help(FILE *stream)
 {
-	fputs("Usage: vfio-dmabuf COMMAND [OPTION...]\n"
+	fputs("Usage: vfio-dmabuf COMMAND [OPTION...] [ARGUMENT...]\n"
 	      "Share parts of PCI devices' BARs between processes.\n\n", stream);
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
 		fprintf(stream, "  %-8s %s\n", commands[i].name, commands[i].help);
-	fputs("\nCOMMAND --help says more; so does vfio-dmabuf(1).\n", stream);
+	fputs("\nOptions of every command, before or after its name:\n"
+	      "  -j, --json         print JSON\n"
+	      "  -S, --socket=PATH  the broker's socket\n"
+	      "  -h, --help         what the command does, and its options\n"
+	      "  -V, --version      print the version\n"
+	      "\nvfio-dmabuf(1) says more.\n", stream);
 }
 
 /* What could not be printed has not been done. */
@@ -100,31 +69,63 @@ static int finish(int status)
 	return status;
 }
 
+/* NULL, and said. */
+static const struct command *find(const char *name)
+{
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+		if (!strcmp(name, commands[i].name))
+			return &commands[i];
+	fprintf(stderr, "vfio-dmabuf: there is no command \"%s\"; vfio-dmabuf --help lists them\n", name);
+	return NULL;
+}
+
+static int run(int argc, char **argv)
+{
+	const struct command *command = find(argv[0]);
+	static char name[64];
+
+	if (!command)
+		return STATUS_USAGE;
+	/* What argp calls the program in its messages. */
+	snprintf(name, sizeof(name), "vfio-dmabuf %s", argv[0]);
+	argv[0] = name;
+	return command->run(argc, argv);
+}
+
+static int help_for(char *name)
+{
+	char *argv[] = { name, "--help", NULL };
+
+	return run(2, argv);
+}
+
+int cmd_help(int argc, char **argv)
+{
+	static const struct argp argp = {
+		.children = common_options, .args_doc = "[COMMAND]",
+		.doc = "Says what a command does, and its options; without COMMAND, lists the commands.",
+	};
+
+	if (argc == 2 && argv[1][0] != '-')
+		return help_for(argv[1]);
+	if (argc > 1)
+		parse_command(&argp, argc, argv, 0, NULL);
+	help(stdout);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
-	argp_err_exit_status = STATUS_USAGE;
-	if (argc < 2) {
-		help(stderr);
-		return STATUS_USAGE;
-	}
-	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "help")) {
-		help(stdout);
-		return 0;
-	}
-	if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V")) {
-		puts(argp_program_version);
-		return 0;
-	}
-	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
-		static char name[64];
+	bool wants_help = false;
+	int first = parse_leading_options(argc, argv, &wants_help);
 
-		if (strcmp(argv[1], commands[i].name))
-			continue;
-		/* What argp calls the program in its messages. */
-		snprintf(name, sizeof(name), "vfio-dmabuf %s", argv[1]);
-		argv[1] = name;
-		return finish(commands[i].run(argc - 1, argv + 1));
+	if (first < 0)
+		return STATUS_USAGE;
+	if (first == argc) {
+		help(wants_help ? stdout : stderr);
+		return wants_help ? finish(0) : STATUS_USAGE;
 	}
-	fprintf(stderr, "vfio-dmabuf: there is no command \"%s\"; vfio-dmabuf --help lists them\n", argv[1]);
-	return STATUS_USAGE;
+	if (wants_help)
+		return finish(help_for(argv[first]));
+	return finish(run(argc - first, argv + first));
 }

@@ -13,14 +13,15 @@
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <sched.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/printable.h"
 #include "in_use.h"
-#include "output.h"
 #include "process.h"
 
 #define MAX_OWN	64
@@ -135,7 +136,8 @@ static int try_link(const struct nlmsghdr *message, void *data)
 /* Asks for all interfaces of the namespace that we are in; -1 with errno. */
 static int ask_socket(struct search *search, struct mnl_socket *socket)
 {
-	static _Alignas(struct nlmsghdr) char buffer[MNL_SOCKET_DUMP_SIZE];
+	/* MNL_SOCKET_DUMP_SIZE, which libmnl 1.0.4 (Debian 12) does not have. */
+	static _Alignas(struct nlmsghdr) char buffer[32768];
 	struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
 	int ret = MNL_CB_OK;
 

@@ -10,7 +10,8 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <vfio-dmabuf.h>
+
+#include "common/bdf.h"
 
 #define TYPE_NAME(block)	((block) ? "block" : "char")
 
@@ -63,14 +64,14 @@ static bool function_of(const char *real, char bdf[16])
 	bool found = false;
 
 	for (const char *part = real; (part = strchr(part, '/')); ) {
-		char name[32], parsed[VDB_BDF_SIZE];
+		char name[32], parsed[BDF_SIZE];
 		size_t length = strcspn(++part, "/");
 
 		if (length >= sizeof(name))
 			continue;
 		memcpy(name, part, length);
 		name[length] = '\0';
-		if (!vdb_parse_bdf(name, parsed) || strcmp(name, parsed))
+		if (!bdf_parse(name, parsed) || strcmp(name, parsed))
 			continue;
 		strcpy(bdf, parsed);
 		found = true;
@@ -190,7 +191,7 @@ bool function_find(const char *root, const char *name, char bdf[16])
 	struct controllers controllers = { 0 };
 	struct stat file;
 
-	if (vdb_parse_bdf(name, bdf))
+	if (bdf_parse(name, bdf))
 		return true;
 	if (name[0] == '/') {
 		if (stat(name, &file) || (!S_ISBLK(file.st_mode) && !S_ISCHR(file.st_mode)))

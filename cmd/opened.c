@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "in_use.h"
-#include "output.h"
+#include "process.h"
 
 /* A file that has been seen in a mapping. */
 struct seen {
@@ -43,16 +43,9 @@ static bool is_gone(int error)
 
 static void process_says(const struct search *search, const char *pid, const char *what, const char *then)
 {
-	char path[256], name[32] = "?";
-	FILE *file;
+	char name[32];
 
-	snprintf(path, sizeof(path), "%.200s/proc/%.20s/comm", search->root, pid);
-	file = fopen(path, "re");
-	if (file && fgets(name, sizeof(name), file))
-		name[strcspn(name, "\n")] = '\0';
-	if (file)
-		fclose(file);
-	make_printable(name);
+	process_name_below(search->root, pid, name);
 	snprintf(search->why, search->size, "process %.20s (%s) %s%s", pid, name, what, then);
 }
 

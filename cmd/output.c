@@ -33,41 +33,46 @@ const char *bar_kind(const struct vdb_bar *bar)
 	return text;
 }
 
-const char *state_name(enum vdb_state state)
-{
-	static const char *const names[] = { "live", "suspended", "revoked" };
-
-	return names[state];
-}
-
-const char *device_phase_name(enum vdb_device_phase phase)
-{
-	switch (phase) {
-	case VDB_DEVICE_ABSENT:		return "absent";
-	case VDB_DEVICE_OPENING:	return "opening";
-	case VDB_DEVICE_SETTLING:	return "settling";
-	case VDB_DEVICE_OPEN:		return "open";
-	case VDB_DEVICE_CLOSING:	return "closing";
-	default:			return "unknown";
-	}
-}
-
-void make_printable(char *text)
-{
-	for (; *text; text++)
-		if (*text < ' ' || *text > '~')
-			*text = '?';
-}
-
 json_t *json_range(uint64_t offset, uint64_t length)
 {
 	return json_pack("{s:I,s:I}", "offset", (json_int_t)offset, "length", (json_int_t)length);
+}
+
+json_t *json_text(const char *text)
+{
+	return *text ? json_string(text) : json_null();
+}
+
+json_t *json_number(uint64_t number, uint64_t none)
+{
+	return number == none ? json_null() : json_integer(number);
+}
+
+json_t *json_group(const char *group)
+{
+	return *group ? json_integer(strtoull(group, NULL, 10)) : json_null();
+}
+
+void json_add_client(json_t *object, const char *client, uint32_t pid, uint32_t uid, uint32_t gid)
+{
+	json_object_set_new(object, "client", json_text(client));
+	json_object_set_new(object, "pid", json_number(pid, 0));
+	json_object_set_new(object, "uid", pid ? json_integer(uid) : json_null());
+	json_object_set_new(object, "gid", pid ? json_integer(gid) : json_null());
 }
 
 void print_json(json_t *value)
 {
 	json_dumpf(value, stdout, JSON_INDENT(2));
 	putchar('\n');
+	json_decref(value);
+}
+
+void print_json_line(json_t *value)
+{
+	json_dumpf(value, stdout, JSON_COMPACT);
+	putchar('\n');
+	fflush(stdout);
 	json_decref(value);
 }
 

@@ -10,15 +10,63 @@
 
 #include "parse.h"
 
-bool parse_number(const char *text, uint64_t *number)
+/* What stands behind it, or NULL if there is none. */
+static const char *leading_number(const char *text, uint64_t *number)
 {
+	bool hex = text[0] == '0' && (text[1] == 'x' || text[1] == 'X');
 	char *end;
 
-	if (!isdigit((unsigned char)*text))
-		return false;
+	if (hex ? !isxdigit((unsigned char)text[2]) : !isdigit((unsigned char)text[0]))
+		return NULL;
+	if (!hex && text[0] == '0' && isdigit((unsigned char)text[1]))
+		return NULL;
 	errno = 0;
-	*number = strtoull(text, &end, 0);
-	return !*end && !errno;
+	*number = strtoull(text, &end, hex ? 16 : 10);
+	return errno ? NULL : end;
+}
+
+bool parse_number(const char *text, uint64_t *number)
+{
+	const char *rest = leading_number(text, number);
+
+	return rest && !*rest;
+}
+
+struct unit {
+	char letter;
+	uint64_t factor;
+};
+
+static bool parse_with_unit(const char *text, const struct unit *units, uint64_t *number)
+{
+	const char *unit = leading_number(text, number);
+
+	if (!unit || !*unit)
+		return unit;
+	/* A hexadecimal number has no unit. */
+	if (unit[1] || strspn(text, "0123456789") != (size_t)(unit - text))
+		return false;
+	while (units->letter && units->letter != *unit)
+		units++;
+	return units->letter && !__builtin_mul_overflow(*number, units->factor, number);
+}
+
+bool parse_size(const char *text, uint64_t *bytes)
+{
+	static const struct unit sizes[] = {
+		{ 'K', 1ULL << 10 }, { 'M', 1ULL << 20 }, { 'G', 1ULL << 30 }, { 'T', 1ULL << 40 }, { 0 }
+	};
+
+	return parse_with_unit(text, sizes, bytes);
+}
+
+bool parse_seconds(const char *text, uint64_t *seconds)
+{
+	static const struct unit times[] = {
+		{ 's', 1 }, { 'm', 60 }, { 'h', 3600 }, { 'd', 86400 }, { 0 }
+	};
+
+	return parse_with_unit(text, times, seconds);
 }
 
 static bool parse_direct(const char *text, const char *slash, struct target *target)

@@ -7,8 +7,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A whole number, decimal or 0x...; false for anything else. */
+/*
+ * A whole number, decimal or 0x...; false for anything else.  One that begins with 0
+ * is none: it may be meant as octal.
+ */
 bool parse_number(const char *text, uint64_t *number);
+/* The same, or a decimal number of K, M, G or T (of 1024 each). */
+bool parse_size(const char *text, uint64_t *bytes);
+/* The same, or a decimal number of s, m, h or d. */
+bool parse_seconds(const char *text, uint64_t *seconds);
 
 /* What registers are reached through. */
 struct target {

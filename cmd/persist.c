@@ -10,7 +10,9 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <vfio-dmabuf.h>
+
+#include "common/bdf.h"
+#include "common/replace.h"
 
 #define DEFAULT_DRIVER	"dmabuf-vfio-pci"
 
@@ -61,18 +63,18 @@ void persist_format(const struct persistent *binding, char *text, size_t size)
 		 binding->former[0] ? "former-driver: " : "", binding->former, binding->former[0] ? "\n" : "");
 }
 
-static void file_path(const char *bdf, const char *suffix, char *path, size_t size)
+static void file_path(const char *bdf, char *path, size_t size)
 {
-	snprintf(path, size, PERSIST_DIR "/%s%s", bdf, suffix);
+	snprintf(path, size, PERSIST_DIR "/%s", bdf);
 }
 
 int persist_read(const char *bdf, struct persistent *binding, int *line)
 {
-	char path[64], text[4096];
+	char path[PERSIST_PATH], text[4096];
 	size_t length;
 	FILE *file;
 
-	file_path(bdf, "", path, sizeof(path));
+	file_path(bdf, path, sizeof(path));
 	*binding = (struct persistent){ 0 };
 	snprintf(binding->bdf, sizeof(binding->bdf), "%s", bdf);
 	file = fopen(path, "re");
@@ -106,42 +108,28 @@ static int sync_dir(const char *path)
 
 int persist_write(const struct persistent *binding)
 {
-	char path[64], new[64], text[512];
-	FILE *file;
-	int error;
-	bool ok;
+	char path[PERSIST_PATH], text[512];
 
-	if ((mkdir("/etc/vfio-dmabuf", 0755) && errno != EEXIST) || (mkdir(PERSIST_DIR, 0755) && errno != EEXIST))
+	if ((mkdir(SYSCONFDIR "/vfio-dmabuf", 0755) && errno != EEXIST) || (mkdir(PERSIST_DIR, 0755) && errno != EEXIST))
 		return -1;
 	persist_format(binding, text, sizeof(text));
-	file_path(binding->bdf, "", path, sizeof(path));
-	file_path(binding->bdf, ".new", new, sizeof(new));
-	file = fopen(new, "we");
-	if (!file)
-		return -1;
-	ok = fputs(text, file) >= 0 && !fflush(file) && !fsync(fileno(file));
-	ok = !fclose(file) && ok;
-	if (ok && !rename(new, path))
-		return sync_dir(PERSIST_DIR);
-	error = errno;
-	unlink(new);
-	errno = error;
-	return -1;
+	file_path(binding->bdf, path, sizeof(path));
+	return file_replace(path, text, strlen(text), true) ? -1 : sync_dir(PERSIST_DIR);
 }
 
 int persist_remove(const char *bdf)
 {
-	char path[64];
+	char path[PERSIST_PATH];
 
-	file_path(bdf, "", path, sizeof(path));
+	file_path(bdf, path, sizeof(path));
 	return unlink(path) ? -1 : sync_dir(PERSIST_DIR);
 }
 
 static int is_binding(const struct dirent *entry)
 {
-	char bdf[VDB_BDF_SIZE];
+	char bdf[BDF_SIZE];
 
-	return vdb_parse_bdf(entry->d_name, bdf) && !strcmp(bdf, entry->d_name);
+	return bdf_parse(entry->d_name, bdf) && !strcmp(bdf, entry->d_name);
 }
 
 size_t persist_all(char (**list)[16])

@@ -9,7 +9,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define PERSIST_DIR	"/etc/vfio-dmabuf/bind.d"
+#define PERSIST_DIR	SYSCONFDIR "/vfio-dmabuf/bind.d"
+#define PERSIST_PATH	(sizeof(PERSIST_DIR) + 32)
 
 struct persistent {
 	char bdf[16];

@@ -7,18 +7,27 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-#include "output.h"
+#include "common/printable.h"
 #include "process.h"
-#include "sysfs.h"
+
+void process_name_below(const char *root, const char *pid, char name[32])
+{
+	char path[256];
+	FILE *file;
+
+	strcpy(name, "?");
+	snprintf(path, sizeof(path), "%.200s/proc/%.20s/comm", root, pid);
+	file = fopen(path, "re");
+	if (file && fgets(name, 32, file))
+		name[strcspn(name, "\n")] = '\0';
+	if (file)
+		fclose(file);
+	make_printable(name);
+}
 
 void process_name(const char *pid, char name[32])
 {
-	char path[64];
-
-	snprintf(path, sizeof(path), "/proc/%.20s/comm", pid);
-	if (file_get(path, name, 32))
-		strcpy(name, "?");
-	make_printable(name);
+	process_name_below("", pid, name);
 }
 
 bool process_any(bool (*each)(const char *pid, void *data), void *data)

@@ -8,6 +8,8 @@
 
 /* What it calls itself, made fit for terminals and JSON; "?" if it is gone. */
 void process_name(const char *pid, char name[32]);
+/* The same where /proc is below @root. */
+void process_name_below(const char *root, const char *pid, char name[32]);
 
 /* These stop at the first call that says true, and then say so, too. */
 

@@ -19,25 +19,26 @@ static struct {
 	const char *name;
 	int nr;
 	bool reset;
+	const char *vf_token;
 } args = { .width = 32, .count = 1 };
 
 static const struct argp_option read_options[] = {
 	{ "width", 'w', "BITS", 0, "8, 16, 32 (default) or 64", 0 },
 	{ "count", 'n', "N", 0, "this number of consecutive registers", 0 },
 	{ "reset", 'r', NULL, 0, "allow the reset of a function that is opened for this", 0 },
+	{ "vf-token", 'k', "UUID", 0, "the token of a virtual function that is opened for this", 0 },
 	{ 0 }
 };
 
 static const struct argp_option write_options[] = {
 	{ "width", 'w', "BITS", 0, "8, 16, 32 (default) or 64", 0 },
 	{ "reset", 'r', NULL, 0, "allow the reset of a function that is opened for this", 0 },
+	{ "vf-token", 'k', "UUID", 0, "the token of a virtual function that is opened for this", 0 },
 	{ 0 }
 };
 
 static void parse_position(const char *arg, struct argp_state *state)
 {
-	uint64_t *numbers[] = { NULL, &args.offset, &args.value };
-
 	switch (args.nr++) {
 	case 0:
 		args.name = arg;
@@ -46,8 +47,10 @@ static void parse_position(const char *arg, struct argp_state *state)
 		return;
 	case 1:
 	case 2:
-		if (!parse_number(arg, numbers[args.nr - 1]))
-			argp_error(state, "\"%s\" is no number; write it as in 4096 or 0x1000", arg);
+		if (args.nr == 2 && !parse_size(arg, &args.offset))
+			argp_error(state, "\"%s\" is not an offset; write it as in 4096, 0x1000 or 4K", arg);
+		if (args.nr == 3 && !parse_number(arg, &args.value))
+			argp_error(state, "\"%s\" is not a number; write it as in 4096 or 0x1000", arg);
 		return;
 	default:
 		argp_error(state, "\"%s\" is one argument too many", arg);
@@ -74,6 +77,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case 'r':
 		args.reset = true;
+		return 0;
+	case 'k':
+		args.vf_token = arg;
 		return 0;
 	case ARGP_KEY_ARG:
 		parse_position(arg, state);
@@ -211,7 +217,7 @@ static int run(unsigned int flags, int (*access)(const struct opened *))
 
 	if (vdb_guard_enable())
 		return fail("no handler for SIGBUS: %s", strerror(errno));
-	if (target_open(&args.target, flags, args.reset, &opened))
+	if (target_open(&args.target, flags, args.reset, args.vf_token, &opened))
 		return STATUS_FAILED;
 	ret = access(&opened);
 	target_close(&opened);
@@ -228,7 +234,7 @@ int cmd_read(int argc, char **argv)
 		       " --reset. A slice of the broker does not: the broker has the function open.",
 	};
 
-	argp_parse(&argp, argc, argv, 0, NULL, &(int){ 2 });
+	parse_command(&argp, argc, argv, 0, &(int){ 2 });
 	return run(VDB_FLAG_READ_ONLY, read_registers);
 }
 
@@ -241,6 +247,6 @@ int cmd_write(int argc, char **argv)
 		       " --reset, and what was written is lost when the command ends.",
 	};
 
-	argp_parse(&argp, argc, argv, 0, NULL, &(int){ 3 });
+	parse_command(&argp, argc, argv, 0, &(int){ 3 });
 	return run(0, write_register);
 }

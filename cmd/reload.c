@@ -15,7 +15,7 @@ int cmd_reload(int argc, char **argv)
 	struct vdb_client *client;
 	int ret = 0;
 
-	argp_parse(&argp, argc, argv, 0, NULL, NULL);
+	parse_command(&argp, argc, argv, 0, NULL);
 	client = connect_broker();
 	if (!client)
 		return STATUS_FAILED;

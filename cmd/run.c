@@ -9,24 +9,26 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/signalfd.h>
-#include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include <systemd/sd-event.h>
+
 #include "command.h"
+#include "common/names.h"
 #include "output.h"
 #include "target.h"
 
 #define MAX		16
 #define FIRST_FD	3
-#define TOLD_MS		2000	/* in which the broker tells why a program has died */
+#define TOLD_USEC	2000000	/* in which the broker tells why a program has died */
 
 static struct {
 	struct {
@@ -36,7 +38,7 @@ static struct {
 	} slices[MAX];
 	int nr;
 	uint64_t seconds;
-	uint64_t wait;		/* seconds */
+	uint32_t wait_ms;
 	char **program;		/* with its arguments */
 } args;
 
@@ -44,8 +46,8 @@ static struct vdb_lease leases[MAX];
 
 static const struct argp_option options[] = {
 	{ "slice", 's', "SLICE[,ro]", 0, "a slice to have: device/slice, device/slice[3]; may be repeated", 0 },
-	{ "wait", 'w', "SECONDS", 0, "how long to wait for slices that others have; else not at all", 0 },
-	{ "time", 't', "SECONDS", 0, "how long to have them; else as long as the program runs", 0 },
+	{ "wait", 'w', "TIME", OPTION_ARG_OPTIONAL, "wait for slices that others have, for TIME (30s, 5m) or as long as it takes", 0 },
+	{ "time", 't', "TIME", 0, "how long to have them; else as long as the program runs", 0 },
 	{ 0 }
 };
 
@@ -67,6 +69,18 @@ static void parse_slice(char *arg, struct argp_state *state)
 	args.nr++;
 }
 
+/* @limit: of seconds. */
+static uint64_t parse_time(const char *arg, uint64_t limit, struct argp_state *state)
+{
+	uint64_t seconds;
+
+	if (!parse_seconds(arg, &seconds) || !seconds)
+		argp_error(state, "\"%s\" is not a time; write seconds, or 30s, 5m, 2h, 1d", arg);
+	if (seconds > limit)
+		argp_error(state, "%s is too long; %" PRIu64 "d are allowed", arg, limit / 86400);
+	return seconds;
+}
+
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	switch (key) {
@@ -77,12 +91,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		parse_slice(arg, state);
 		return 0;
 	case 't':
-		if (!parse_number(arg, &args.seconds) || args.seconds > UINT32_MAX)
-			argp_error(state, "\"%s\" is no number of seconds", arg);
+		args.seconds = parse_time(arg, UINT32_MAX, state);
 		return 0;
 	case 'w':
-		if (!parse_number(arg, &args.wait) || args.wait > UINT32_MAX / 1000)
-			argp_error(state, "\"%s\" is not a number of seconds up to %u", arg, UINT32_MAX / 1000);
+		args.wait_ms = arg ? parse_time(arg, UINT32_MAX / 1000, state) * 1000 : UINT32_MAX;
 		return 0;
 	case ARGP_KEY_ARGS:
 		args.program = state->argv + state->next;
@@ -161,56 +173,63 @@ static pid_t start(char **argv, const sigset_t *former)
 	_exit(error == ENOENT ? 127 : 126);
 }
 
-static const char *end_name(enum vdb_end end)
-{
-	switch (end) {
-	case VDB_END_RELEASED:	return "released";
-	case VDB_END_EXPIRED:	return "its time is over";
-	case VDB_END_REVOKED:	return "revoked";
-	case VDB_END_DEVICE:	return "the device is lost";
-	default:		return "the broker's log says why";
-	}
-}
+/* ---- while it runs ---- */
 
-static bool any_ended;
+static const int signals[] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2 };
+
+struct supervision {
+	struct vdb_client *client;
+	sd_event *loop;
+	sd_event_source *broker, *timer;
+	pid_t pid;
+	bool any_ended;		/* a lease */
+	bool has_died;		/* of a revocation, perhaps, which is to be told yet */
+	int status;		/* to exit with */
+};
 
 /* False if there is nobody any more who tells. */
-static bool tell_events(struct vdb_client *client)
+static bool tell_events(struct supervision *run)
 {
 	struct vdb_event event;
 	int ret;
 
-	while ((ret = vdb_client_next(client, &event)) > 0) {
+	while ((ret = vdb_client_next(run->client, &event)) > 0) {
 		for (int i = 0; i < args.nr; i++) {
 			if (leases[i].id != event.lease || event.state != VDB_STATE_REVOKED)
 				continue;
-			fail("%s: the lease has ended: %s", args.slices[i].text, end_name(event.end));
-			any_ended = true;
+			fail("%s: the lease has ended: %s", args.slices[i].text, end_text(event.end) ?: "the broker's log says why");
+			run->any_ended = true;
 			leases[i].seconds = 0;
 		}
 	}
 	if (ret < 0)
-		fail("%s", vdb_client_error(client));
+		fail("%s", vdb_client_error(run->client));
 	return ret >= 0;
 }
 
-/* What a shell makes of its status. */
-static int exit_status(int status, struct vdb_client *client)
+static int on_broker(sd_event_source *source, int fd, uint32_t events, void *data)
 {
-	struct pollfd p = { .fd = vdb_client_fd(client), .events = POLLIN };
+	struct supervision *run = data;
+	bool goes_on = tell_events(run);
 
-	if (!WIFSIGNALED(status))
-		return WEXITSTATUS(status);
-	/* The program dies of a revocation before the broker has told us of it. */
-	while (WTERMSIG(status) == SIGBUS && tell_events(client) && !any_ended && poll(&p, 1, TOLD_MS) == 1)
-		;
-	return 128 + WTERMSIG(status);
+	(void)fd, (void)events;
+	/* Gone for good: nothing more will come from there. */
+	if (!goes_on)
+		sd_event_source_set_enabled(source, SD_EVENT_OFF);
+	if (run->has_died && (run->any_ended || !goes_on))
+		sd_event_exit(run->loop, run->status);
+	return 0;
+}
+
+static void set_timer(struct supervision *run, uint64_t usec)
+{
+	sd_event_source_set_time_relative(run->timer, usec);
+	sd_event_source_set_enabled(run->timer, SD_EVENT_ONESHOT);
 }
 
 /* Has the leases last on, and sets the timer for the next time. */
-static void renew(struct vdb_client *client, int timer)
+static void renew(struct supervision *run)
 {
-	struct itimerspec next = { 0 };
 	int64_t shortest = INT64_MAX;
 
 	for (int i = 0; i < args.nr; i++) {
@@ -219,85 +238,120 @@ static void renew(struct vdb_client *client, int timer)
 		if (!leases[i].seconds)
 			continue;
 		/* If it has ended meanwhile its event will tell. */
-		seconds = vdb_client_renew(client, leases[i].id, 0);
+		seconds = vdb_client_renew(run->client, leases[i].id, 0);
 		leases[i].seconds = seconds > 0 ? seconds : 0;
 		if (leases[i].seconds && seconds < shortest)
 			shortest = seconds;
 	}
 	/* In half of the time, which may be half a second. */
-	if (shortest < INT64_MAX) {
-		next.it_value.tv_sec = shortest / 2;
-		next.it_value.tv_nsec = shortest % 2 * 500000000;
-	}
-	timerfd_settime(timer, 0, &next, NULL);
+	if (shortest < INT64_MAX)
+		set_timer(run, shortest * 500000);
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *data)
+{
+	struct supervision *run = data;
+
+	(void)source, (void)usec;
+	if (run->has_died)
+		sd_event_exit(run->loop, run->status);
+	else
+		renew(run);
+	return 0;
+}
+
+/* What a terminal sends has come to the program as well. */
+static int on_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *data)
+{
+	const struct supervision *run = data;
+
+	(void)source;
+	if (info->ssi_code != SI_KERNEL && !run->has_died)
+		kill(run->pid, info->ssi_signo);
+	return 0;
+}
+
+/* The status is what a shell makes of its. */
+static int on_end(sd_event_source *source, const siginfo_t *info, void *data)
+{
+	struct supervision *run = data;
+
+	(void)source;
+	run->status = info->si_code == CLD_EXITED ? info->si_status : 128 + info->si_status;
+	run->has_died = true;
+	/* The program dies of a revocation before the broker has told us of it. */
+	if (info->si_code != CLD_EXITED && info->si_status == SIGBUS && !run->any_ended && tell_events(run) &&
+	    !run->any_ended)
+		set_timer(run, TOLD_USEC);
+	else
+		sd_event_exit(run->loop, run->status);
+	return 0;
+}
+
+/* Everything but the program, which is not there yet.  Less than 0: minus errno. */
+static int prepare(struct supervision *run)
+{
+	int ret = sd_event_new(&run->loop);
+
+	for (size_t i = 0; ret >= 0 && i < sizeof(signals) / sizeof(signals[0]); i++)
+		ret = sd_event_add_signal(run->loop, NULL, signals[i], on_signal, run);
+	if (ret >= 0)
+		ret = sd_event_add_io(run->loop, &run->broker, vdb_client_fd(run->client), EPOLLIN, on_broker, run);
+	if (ret >= 0)
+		ret = sd_event_add_time_relative(run->loop, &run->timer, CLOCK_MONOTONIC, 0, 1, on_timer, run);
+	if (ret >= 0)
+		ret = sd_event_source_set_enabled(run->timer, SD_EVENT_OFF);
+	return ret;
 }
 
 /* Passes signals on, and renews leases, until it has ended; its exit status. */
-static int supervise(pid_t pid, struct vdb_client *client, int signals, int timer)
+static int supervise(struct supervision *run)
 {
-	struct pollfd polls[] = {
-		{ .fd = signals, .events = POLLIN },
-		{ .fd = vdb_client_fd(client), .events = POLLIN },
-		{ .fd = timer, .events = POLLIN },
-	};
-	int status;
+	int ret = sd_event_add_child(run->loop, NULL, run->pid, WEXITED, on_end, run);
 
 	/* Who has said how long to have them has them no longer. */
 	if (!args.seconds)
-		renew(client, timer);
-	for (;;) {
-		struct signalfd_siginfo info;
-
-		if (waitpid(pid, &status, WNOHANG) == pid)
-			return exit_status(status, client);
-		poll(polls, 3, -1);
-		/* What a terminal sends has come to the program as well. */
-		if (polls[0].revents && read(signals, &info, sizeof(info)) == sizeof(info) &&
-		    info.ssi_signo != SIGCHLD && info.ssi_code != SI_KERNEL)
-			kill(pid, info.ssi_signo);
-		/* Gone for good: nothing more will come from there. */
-		if (polls[1].revents && !tell_events(client))
-			polls[1].fd = -1;
-		if (polls[2].revents)
-			renew(client, timer);
-	}
+		renew(run);
+	if (ret >= 0)
+		ret = sd_event_loop(run->loop);
+	return ret < 0 ? fail("%s cannot be waited for: %s", args.program[0], strerror(-ret)) : ret;
 }
 
-static int block_signals(sigset_t *former)
+static void block_signals(sigset_t *former)
 {
 	sigset_t set;
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGCHLD);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGHUP);
-	sigaddset(&set, SIGQUIT);
-	sigaddset(&set, SIGUSR1);
-	sigaddset(&set, SIGUSR2);
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+		sigaddset(&set, signals[i]);
 	sigprocmask(SIG_BLOCK, &set, former);
-	return signalfd(-1, &set, SFD_CLOEXEC);
 }
 
 /* Acquires what was asked for and runs the program; its exit status. */
 static int run(struct vdb_client *client)
 {
-	int signals, timer;
+	struct supervision supervision = { .client = client };
 	sigset_t former;
-	pid_t pid;
+	int ret;
 
 	for (int i = 0; i < args.nr; i++)
 		if (vdb_client_acquire(client, args.slices[i].target.slice, args.slices[i].target.index,
-				       args.slices[i].flags, args.seconds, args.wait * 1000, &leases[i]))
+				       args.slices[i].flags, args.seconds, args.wait_ms, &leases[i]))
 			return fail("%s: %s", args.slices[i].text, vdb_client_error(client));
-	signals = block_signals(&former);
-	timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
-	if (signals < 0 || timer < 0)
-		return fail("%s is not run: %s", args.program[0], strerror(errno));
-	pid = start(args.program, &former);
-	if (pid < 0)
-		return fail("%s: %s", args.program[0], strerror(errno));
-	return supervise(pid, client, signals, timer);
+	block_signals(&former);
+	ret = prepare(&supervision);
+	if (ret < 0) {
+		ret = fail("%s is not run: %s", args.program[0], strerror(-ret));
+	} else {
+		supervision.pid = start(args.program, &former);
+		ret = supervision.pid < 0 ? fail("%s: %s", args.program[0], strerror(errno)) :
+		      supervise(&supervision);
+	}
+	sd_event_source_unref(supervision.broker);
+	sd_event_source_unref(supervision.timer);
+	sd_event_unref(supervision.loop);
+	return ret;
 }
 
 int cmd_run(int argc, char **argv)
@@ -311,7 +365,7 @@ int cmd_run(int argc, char **argv)
 	struct vdb_client *client;
 	int status;
 
-	argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, NULL);
+	parse_command(&argp, argc, argv, ARGP_IN_ORDER, NULL);
 	client = connect_broker();
 	if (!client)
 		return STATUS_FAILED;

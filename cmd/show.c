@@ -16,6 +16,7 @@
 
 #include "buffers.h"
 #include "command.h"
+#include "memory_type.h"
 #include "output.h"
 #include "process.h"
 #include "sysfs.h"
@@ -25,13 +26,18 @@
 struct holder {
 	unsigned int bar;
 	uint64_t offset, length;
+	enum memory_type type;	/* of a slice's mappings, or of this one */
 	char text[160];
+	json_t *json;		/* what it is */
 };
 
 static const char *bdf_argument;
 static struct holder *holders;
 static size_t nr_holders;
 static struct buffers buffers;
+static struct function function;
+static struct mtrrs mtrrs;
+static uint64_t bar_address[VDB_BARS];	/* 0: not known */
 static bool listed;		/* whether these are known */
 static bool ranges_left_out;	/* a buffer has more than are listed */
 static char bdf[16];
@@ -55,8 +61,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	}
 }
 
-__attribute__((format(printf, 4, 5)))
-static void add(unsigned int bar, uint64_t offset, uint64_t length, const char *format, ...)
+/* @json: what the text says as well. */
+__attribute__((format(printf, 5, 6)))
+static void add(unsigned int bar, uint64_t offset, uint64_t length, json_t *json, const char *format, ...)
 {
 	struct holder *holder;
 	va_list args;
@@ -65,10 +72,20 @@ static void add(unsigned int bar, uint64_t offset, uint64_t length, const char *
 	if (!holders)
 		abort();
 	holder = &holders[nr_holders++];
-	*holder = (struct holder){ .bar = bar, .offset = offset, .length = length };
+	*holder = (struct holder){ .bar = bar, .offset = offset, .length = length, .json = json_incref(json) };
 	va_start(args, format);
 	vsnprintf(holder->text, sizeof(holder->text), format, args);
 	va_end(args);
+}
+
+/* The type of what was added last, whose page table entries have the buffer's attribute. */
+static void add_type(const struct buffer *buffer)
+{
+	struct holder *last = &holders[nr_holders - 1];
+
+	if (buffer->bar < VDB_BARS && bar_address[buffer->bar])
+		last->type = memory_type_of(&mtrrs, !strcmp(buffer->memattr, "wc"),
+					    bar_address[buffer->bar] + last->offset, last->length);
 }
 
 /* Slices only: BAR mappings are found with their processes. */
@@ -77,23 +94,30 @@ static void add_buffers(void)
 	for (size_t i = 0; i < buffers.nr; i++) {
 		const struct buffer *buffer = &buffers.list[i];
 		char more[48] = "";
+		json_t *json;
 
 		if (!buffer->slice)
 			continue;
+		json = json_pack("{s:s,s:s,s:b,s:b,s:i,s:I}", "kind", "slice", "state", buffer->state,
+				 "read_only", buffer->read_only, "write_combining", !strcmp(buffer->memattr, "wc"),
+				 "mappings", buffer->mappings,
+				 "more_ranges", (json_int_t)(buffer->nr_ranges - buffer->nr_known));
 		if (buffer->nr_known < buffer->nr_ranges) {
 			ranges_left_out = true;
 			snprintf(more, sizeof(more), ", and %zu more ranges", buffer->nr_ranges - buffer->nr_known);
 		}
-		for (size_t j = 0; j < buffer->nr_known; j++)
-			add(buffer->bar, buffer->ranges[j].offset, buffer->ranges[j].length,
-			    "slice, %s, %s, mapped %d times%s%s", buffer->state,
-			    buffer->read_only ? "read-only" : "writable", buffer->mappings,
-			    strcmp(buffer->memattr, "wc") ? "" : ", write-combining", more);
+		for (size_t j = 0; j < buffer->nr_known; j++) {
+			add(buffer->bar, buffer->ranges[j].offset, buffer->ranges[j].length, json,
+			    "slice, %s, %s, mapped %d times%s", buffer->state,
+			    buffer->read_only ? "read-only" : "writable", buffer->mappings, more);
+			add_type(buffer);
+		}
+		json_decref(json);
 	}
 }
 
 /* A buffer's ranges are mapped one behind the other, the first at its place in the BAR. */
-static void add_parts(const struct buffer *buffer, const struct mapping *mapping, const char *text)
+static void add_parts(const struct buffer *buffer, const struct mapping *mapping, json_t *json, const char *text)
 {
 	uint64_t begin = mapping->offset - buffer->ranges[0].offset, end = begin + mapping->length, at = 0;
 
@@ -101,8 +125,10 @@ static void add_parts(const struct buffer *buffer, const struct mapping *mapping
 		uint64_t next = at + buffer->ranges[i].length;
 		uint64_t from = begin > at ? begin : at, to = end < next ? end : next;
 
-		if (from < to)
-			add(buffer->bar, buffer->ranges[i].offset + from - at, to - from, "%s", text);
+		if (from < to) {
+			add(buffer->bar, buffer->ranges[i].offset + from - at, to - from, json, "%s", text);
+			add_type(buffer);
+		}
 		at = next;
 	}
 }
@@ -113,6 +139,7 @@ static bool add_mapping(const char *line, void *data)
 	struct mapping mapping;
 	const char *pid = data;
 	char name[32], text[96];
+	json_t *json;
 
 	if (!parse_mapping(line, &mapping))
 		return false;
@@ -122,10 +149,13 @@ static bool add_mapping(const char *line, void *data)
 	process_name(pid, name);
 	snprintf(text, sizeof(text), "mapped by %s, pid %.20s, %s", name, pid,
 		 mapping.writable ? "writable" : "read-only");
+	json = json_pack("{s:s,s:s,s:I,s:b}", "kind", "mapping", "process", name, "pid",
+			 (json_int_t)strtoll(pid, NULL, 10), "read_only", !mapping.writable);
 	if (buffer)
-		add_parts(buffer, &mapping, text);
+		add_parts(buffer, &mapping, json, text);
 	else
-		add(mapping.bar, mapping.offset, mapping.length, "%s", text);
+		add(mapping.bar, mapping.offset, mapping.length, json, "%s", text);
+	json_decref(json);
 	return false;
 }
 
@@ -137,12 +167,20 @@ static bool add_maps_of(const char *pid, void *unused)
 
 static bool add_lease(const struct vdb_lease_info *info, void *data)
 {
+	json_t *json;
+
 	(void)data;
 	if (info->phase != VDB_LEASE_GRANTED && info->phase != VDB_LEASE_ENDING)
 		return true;
-	if (!strcmp(info->bdf, bdf))
-		add(info->bar, info->offset, info->length, "lease %" PRIu64 " of %s[%u]: %.40s, pid %u, uid %u",
-		    info->id, info->name, info->index, info->client, info->pid, info->uid);
+	if (strcmp(info->bdf, bdf))
+		return true;
+	json = json_pack("{s:s,s:I,s:s,s:I,s:b}", "kind", "lease", "lease", (json_int_t)info->id,
+			 "slice", info->name, "index", (json_int_t)info->index,
+			 "read_only", info->flags & VDB_FLAG_READ_ONLY);
+	json_add_client(json, info->client, info->pid, info->uid, info->gid);
+	add(info->bar, info->offset, info->length, json, "lease %" PRIu64 " of %s[%u]: %.40s, pid %u, uid %u",
+	    info->id, info->name, info->index, info->client, info->pid, info->uid);
+	json_decref(json);
 	return true;
 }
 
@@ -190,20 +228,21 @@ static void print_bar(unsigned int index, const struct vdb_bar *bar)
 		any = true;
 		printf("  [");
 		draw(&holders[i], bar->size, cells);
-		printf("] 0x%" PRIx64 "+0x%" PRIx64 "\n      %s\n", holders[i].offset, holders[i].length, holders[i].text);
+		printf("] 0x%" PRIx64 "+0x%" PRIx64 "\n      %s%s%s\n", holders[i].offset, holders[i].length,
+		       holders[i].text, holders[i].type ? ", " : "", memory_type_name(holders[i].type) ?: "");
 	}
 	if (!any)
 		printf("  held by nobody\n");
 }
 
-static json_t *json_of(const struct function *function)
+static json_t *json_of(void)
 {
 	json_t *bars = json_array();
 
 	for (unsigned int i = 0; i < VDB_BARS; i++) {
 		json_t *list;
 
-		if (!function->bars[i].size)
+		if (!function.bars[i].size)
 			continue;
 		list = json_array();
 		for (size_t j = 0; j < nr_holders; j++) {
@@ -212,14 +251,18 @@ static json_t *json_of(const struct function *function)
 			if (holders[j].bar != i)
 				continue;
 			part = json_range(holders[j].offset, holders[j].length);
-			json_object_set_new(part, "holder", json_string(holders[j].text));
+			json_object_update(part, holders[j].json);
+			/* Of what is mapped; a lease is a right to map. */
+			if (strcmp(json_string_value(json_object_get(part, "kind")), "lease"))
+				json_object_set_new(part, "memory_type", holders[j].type ?
+						    json_string(memory_type_name(holders[j].type)) : json_null());
 			json_array_append_new(list, part);
 		}
 		json_array_append_new(bars, json_pack("{s:i,s:I,s:o}", "index", i, "size",
-						      (json_int_t)function->bars[i].size, "holders", list));
+						      (json_int_t)function.bars[i].size, "holders", list));
 	}
-	return json_pack("{s:s,s:s,s:s,s:o,s:b}", "bdf", function->bdf, "name", function->name,
-			 "driver", function->driver, "bars", bars,
+	return json_pack("{s:s,s:s,s:o,s:o,s:o,s:b}", "bdf", function.bdf, "name", function.name,
+			 "driver", json_text(function.driver), "iommu_group", json_group(function.group), "bars", bars,
 			 "complete", listed && !ranges_left_out);
 }
 
@@ -231,9 +274,8 @@ int cmd_show(int argc, char **argv)
 		       "\vRoot sees everybody. Other users see everybody if a process of theirs has the"
 		       " device open, and otherwise the mappings of their own processes.",
 	};
-	struct function function;
 
-	argp_parse(&argp, argc, argv, 0, NULL, NULL);
+	parse_command(&argp, argc, argv, 0, NULL);
 	if (!vdb_parse_bdf(bdf_argument, bdf)) {
 		fail("\"%s\" is no PCI function; write it as in 0000:01:00.0", bdf_argument);
 		return STATUS_USAGE;
@@ -241,6 +283,8 @@ int cmd_show(int argc, char **argv)
 	if (!function_read(bdf, &function))
 		return fail("%s: there is no such function; vfio-dmabuf list shows which there are", bdf);
 	listed = buffers_read(bdf, &buffers);
+	function_bar_addresses(bdf, bar_address);
+	mtrrs_read(&mtrrs);
 	add_buffers();
 	process_any(add_maps_of, NULL);
 	add_leases();
@@ -248,7 +292,7 @@ int cmd_show(int argc, char **argv)
 		qsort(holders, nr_holders, sizeof(holders[0]), compare);
 
 	if (common.json) {
-		print_json(json_of(&function));
+		print_json(json_of());
 		return 0;
 	}
 	printf("%s  %s\n", function.bdf, function.name);

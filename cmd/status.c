@@ -7,7 +7,10 @@
 #include <string.h>
 
 #include "command.h"
+#include "common/names.h"
+#include "devices.h"
 #include "output.h"
+#include "table.h"
 #include "target.h"
 
 /* What there is to say, in the order in which it is printed. */
@@ -28,14 +31,8 @@ static void count(json_t *leases, const char *phase)
 
 static bool on_lease(const struct vdb_lease_info *info, void *data)
 {
-	static const char *const phases[] = {
-		[VDB_LEASE_WAITING] = "waiting", [VDB_LEASE_EXPORTING] = "exporting",
-		[VDB_LEASE_GRANTED] = "granted", [VDB_LEASE_ENDING] = "ending",
-		[VDB_LEASE_ENDED] = "ended",
-	};
-
 	if (info->phase >= VDB_LEASE_WAITING && info->phase <= VDB_LEASE_ENDED)
-		count(data, phases[info->phase]);
+		count(data, lease_phase_name(info->phase));
 	return true;
 }
 
@@ -46,12 +43,7 @@ static bool on_device(const struct vdb_device_info *info, void *data)
 	/* One that the configuration has no more is closed when its leases have ended. */
 	if (*info->name && info->phase != VDB_DEVICE_OPEN)
 		report->device_missing = true;
-	json_array_append_new(report->devices, json_pack(
-		"{s:s,s:s,s:s,s:b,s:I,s:I,s:s}", "name", info->name, "bdf", info->bdf,
-		"state", device_phase_name(info->phase), "suspended", info->suspended,
-		"leases", (json_int_t)info->leases, "waiting", (json_int_t)info->waiting,
-		"reason", info->reason));
-	return true;
+	return devices_add(info, report->devices);
 }
 
 /* Four fifths of what it may have. */
@@ -91,7 +83,7 @@ static int ask(struct vdb_client *client, struct report *report)
 	return vdb_client_devices(client, on_device, report);
 }
 
-/* JSON. */
+/* ---- JSON ---- */
 
 static json_t *json_total(const struct report *report, const struct vdb_total *total)
 {
@@ -112,17 +104,12 @@ static json_t *json_report(struct report *report)
 
 	json_object_update(leases, report->leases);
 	json_object_set_new(leases, "per_connection", json_integer(status->leases_per_client));
-	return json_pack("{s:b,s:b,s:s,s:o,s:o,s:O?,s:O}", "lends", status->lends, "admin", status->admin,
-			 "problem", status->problem, "connections", json_total(report, &status->clients),
+	return json_pack("{s:b,s:b,s:o,s:o,s:o,s:O?,s:O}", "grants", status->lends, "admin", status->admin,
+			 "problem", json_text(status->problem), "connections", json_total(report, &status->clients),
 			 "leases", leases, "devices", report->devices, "accounts", report->accounts);
 }
 
-/* Text. */
-
-static const char *text_of(json_t *object, const char *key)
-{
-	return json_string_value(json_object_get(object, key));
-}
+/* ---- for people ---- */
 
 static json_int_t number_of(json_t *object, const char *key)
 {
@@ -131,74 +118,89 @@ static json_int_t number_of(json_t *object, const char *key)
 
 static void print_broker(const struct vdb_status *status)
 {
-	const char *what = status->lends ? "it lends" : "nothing new is lent";
+	const char *what = status->lends ? "it grants leases" : "it grants nothing new";
 
 	if (*status->problem)
-		printf("broker       %s, but the configuration is rejected: %s\n", what, status->problem);
+		printf("broker: %s, but the configuration is rejected: %s\n", what, status->problem);
 	else if (status->lends)
-		printf("broker       it lends\n");
+		printf("broker: %s\n", what);
 	else
-		printf("broker       %s: the configuration has mistakes; see journalctl -u vfio-dmabufd\n", what);
+		printf("broker: %s: the configuration has mistakes; see journalctl -u vfio-dmabufd\n", what);
 }
 
-static void print_total(const char *what, const struct vdb_status *status, const struct vdb_total *total)
+static void add_total(struct table *table, const char *what, const struct vdb_status *status,
+		      const struct vdb_total *total)
 {
-	if (status->admin)
-		printf("%-11s  %u of %u, pool %u of %u, each owner %u at most\n", what, total->used,
-		       total->limit, total->pool_used, total->pool, total->per_owner);
-	else
-		printf("%-11s  each owner %u at most\n", what, total->per_owner);
+	table_add(table, "%s", what);
+	if (status->admin) {
+		table_add(table, "%u", total->used);
+		table_add(table, "%u", total->limit);
+		table_add(table, "%u", total->pool_used);
+		table_add(table, "%u", total->pool);
+	}
+	table_add(table, "%u", total->per_owner);
 }
 
-static void print_device(json_t *device)
+static void print_totals(const struct vdb_status *status)
 {
-	const char *name = text_of(device, "name"), *reason = text_of(device, "reason");
+	static const char *const columns[] = { "WHAT", ">USED", ">LIMIT", ">POOL USED", ">POOL", ">LIMIT PER OWNER", NULL };
+	static const char *const columns_of_others[] = { "WHAT", ">LIMIT PER OWNER", NULL };
+	struct table table;
 
-	printf("device       %s  %s  %s%s%s%s, %" JSON_INTEGER_FORMAT " leases, %" JSON_INTEGER_FORMAT " waiting\n",
-	       *name ? name : "(not configured)", text_of(device, "bdf"), text_of(device, "state"),
-	       json_is_true(json_object_get(device, "suspended")) ? ", suspended" : "",
-	       *reason ? ": " : "", reason, number_of(device, "leases"), number_of(device, "waiting"));
+	table_begin(&table, status->admin ? columns : columns_of_others);
+	add_total(&table, "connections", status, &status->clients);
+	add_total(&table, "leases", status, &status->leases);
+	table_end(&table, stdout);
 }
 
-static void print_share(const char *what, json_t *share)
+static void add_share(struct table *table, json_t *share)
 {
-	printf("  %" JSON_INTEGER_FORMAT " of %" JSON_INTEGER_FORMAT " %s%s", number_of(share, "used"),
-	       number_of(share, "limit"), what,
-	       json_is_true(json_object_get(share, "near_limit")) ? " (near the limit)" : "");
+	table_add(table, "%" JSON_INTEGER_FORMAT " of %" JSON_INTEGER_FORMAT "%s", number_of(share, "used"),
+		  number_of(share, "limit"),
+		  json_is_true(json_object_get(share, "near_limit")) ? " (near the limit)" : "");
 }
 
 /* An administrator's are many: those that are near a limit. */
-static void print_account(json_t *account, bool all)
+static void print_accounts(json_t *accounts, bool all)
 {
-	json_t *connections = json_object_get(account, "connections");
-	json_t *leases = json_object_get(account, "leases");
+	static const char *const columns[] = { "OWNER", "CONNECTIONS", "LEASES", NULL };
+	struct table table;
+	json_t *account;
+	size_t i;
 
-	if (!all && !json_is_true(json_object_get(connections, "near_limit")) &&
-	    !json_is_true(json_object_get(leases, "near_limit")))
-		return;
-	printf("owner        %" JSON_INTEGER_FORMAT, number_of(account, "owner"));
-	print_share("connections", connections);
-	print_share("leases", leases);
-	putchar('\n');
+	table_begin(&table, columns);
+	json_array_foreach(accounts, i, account) {
+		json_t *connections = json_object_get(account, "connections");
+		json_t *leases = json_object_get(account, "leases");
+
+		if (!all && !json_is_true(json_object_get(connections, "near_limit")) &&
+		    !json_is_true(json_object_get(leases, "near_limit")))
+			continue;
+		table_add(&table, "%" JSON_INTEGER_FORMAT, number_of(account, "owner"));
+		add_share(&table, connections);
+		add_share(&table, leases);
+	}
+	if (table.nr_rows)
+		putchar('\n');
+	table_end(&table, stdout);
 }
 
 static void print_report(struct report *report)
 {
 	const struct vdb_status *status = &report->status;
-	json_t *one;
-	size_t i;
 
 	print_broker(status);
-	print_total("connections", status, &status->clients);
-	print_total("leases", status, &status->leases);
 	if (status->admin)
-		printf("             %" JSON_INTEGER_FORMAT " granted, %" JSON_INTEGER_FORMAT " waiting, %"
+		printf("leases: %" JSON_INTEGER_FORMAT " granted, %" JSON_INTEGER_FORMAT " waiting, %"
 		       JSON_INTEGER_FORMAT " ending\n", number_of(report->leases, "granted"),
 		       number_of(report->leases, "waiting"), number_of(report->leases, "ending"));
-	json_array_foreach(report->devices, i, one)
-		print_device(one);
-	json_array_foreach(report->accounts, i, one)
-		print_account(one, !status->admin);
+	putchar('\n');
+	print_totals(status);
+	if (json_array_size(report->devices)) {
+		putchar('\n');
+		devices_print(report->devices);
+	}
+	print_accounts(report->accounts, !status->admin);
 }
 
 int cmd_status(int argc, char **argv)
@@ -214,7 +216,7 @@ int cmd_status(int argc, char **argv)
 	struct vdb_client *client;
 	int ret;
 
-	argp_parse(&argp, argc, argv, 0, NULL, NULL);
+	parse_command(&argp, argc, argv, 0, NULL);
 	client = connect_broker();
 	if (!client)
 		return STATUS_FAILED;

@@ -9,12 +9,8 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "resource.h"
 #include "sysfs.h"
-
-/* Flags in a function's file "resource", of <linux/ioport.h>. */
-#define RESOURCE_MEM		0x200
-#define RESOURCE_PREFETCH	0x2000
-#define RESOURCE_MEM_64		0x100000
 
 int file_get(const char *path, char *text, size_t size)
 {
@@ -54,11 +50,6 @@ dev_t device_number(const char *path)
 	return makedev(major, minor);
 }
 
-void function_path(const char *bdf, const char *file, char *path, size_t size)
-{
-	snprintf(path, size, "/sys/bus/pci/devices/%s/%s", bdf, file);
-}
-
 int function_get(const char *bdf, const char *file, char *text, size_t size)
 {
 	char path[256];
@@ -75,24 +66,6 @@ int function_put(const char *bdf, const char *file, const char *text)
 	return file_put(path, text);
 }
 
-bool function_link(const char *bdf, const char *link, char *name, size_t size)
-{
-	char path[256], target[512];
-	const char *base;
-	ssize_t length;
-
-	function_path(bdf, link, path, sizeof(path));
-	length = readlink(path, target, sizeof(target) - 1);
-	if (length < 0)
-		return false;
-	target[length] = '\0';
-	base = strrchr(target, '/') ? strrchr(target, '/') + 1 : target;
-	if (strlen(base) >= size)
-		return false;
-	strcpy(name, base);
-	return true;
-}
-
 static unsigned int get_hex(const char *bdf, const char *file)
 {
 	char text[32];
@@ -102,28 +75,35 @@ static unsigned int get_hex(const char *bdf, const char *file)
 
 static void read_bars(struct function *function)
 {
+	struct resource found[VDB_BARS];
+
+	resources_read("", function->bdf, found);
+	for (int i = 0; i < VDB_BARS; i++) {
+		if (!found[i].end)
+			continue;
+		function->bars[i] = (struct vdb_bar){
+			.size = found[i].end - found[i].start + 1,
+			.memory = found[i].flags & RESOURCE_MEM,
+			.mappable = found[i].flags & RESOURCE_MEM,
+			.prefetchable = found[i].flags & RESOURCE_PREFETCH,
+			.is_64bit = found[i].flags & RESOURCE_MEM_64,
+		};
+	}
+}
+
+void function_bar_addresses(const char *bdf, uint64_t addresses[VDB_BARS])
+{
+	unsigned long long start;
 	char path[256];
 	FILE *file;
 
-	function_path(function->bdf, "resource", path, sizeof(path));
+	memset(addresses, 0, VDB_BARS * sizeof(addresses[0]));
+	function_path(bdf, "resource", path, sizeof(path));
 	file = fopen(path, "re");
-	if (!file)
-		return;
-	for (int i = 0; i < VDB_BARS; i++) {
-		unsigned long long start, end, flags;
-		struct vdb_bar *bar = &function->bars[i];
-
-		if (fscanf(file, "%llx %llx %llx", &start, &end, &flags) != 3)
-			break;
-		if (!end)
-			continue;
-		bar->size = end - start + 1;
-		bar->memory = flags & RESOURCE_MEM;
-		bar->mappable = bar->memory;
-		bar->prefetchable = flags & RESOURCE_PREFETCH;
-		bar->is_64bit = flags & RESOURCE_MEM_64;
-	}
-	fclose(file);
+	for (int i = 0; file && i < VDB_BARS && fscanf(file, "%llx %*x %*x", &start) == 1; i++)
+		addresses[i] = start;
+	if (file)
+		fclose(file);
 }
 
 static void find_name(struct function *function)

@@ -9,6 +9,8 @@
 #include <sys/types.h>
 #include <vfio-dmabuf.h>
 
+#include "common/function.h"
+
 #define DRIVER	"dmabuf-vfio-pci"
 
 struct function {
@@ -25,6 +27,8 @@ struct function {
 bool function_read(const char *bdf, struct function *function);
 /* All of them, sorted; *list is to be freed. */
 size_t function_all(struct function **list);
+/* The physical address that each BAR begins at; 0 if there is none. */
+void function_bar_addresses(const char *bdf, uint64_t addresses[VDB_BARS]);
 bool function_is_bridge(const struct function *function);
 
 /* Files of sysfs and /proc: 0 or -1 with errno; text is cut to fit. */
@@ -32,11 +36,8 @@ int file_get(const char *path, char *text, size_t size);
 int file_put(const char *path, const char *text);
 /* The number of a device whose file of sysfs "dev" this is; 0 if there is none. */
 dev_t device_number(const char *path);
-/* Of a function, "/sys/bus/pci/devices/<bdf>/<file>". */
-void function_path(const char *bdf, const char *file, char *path, size_t size);
+/* Of a function, as function_path() names them. */
 int function_get(const char *bdf, const char *file, char *text, size_t size);
 int function_put(const char *bdf, const char *file, const char *text);
-/* Last part of a link of a function; false if there is none. */
-bool function_link(const char *bdf, const char *link, char *name, size_t size);
 
 #endif

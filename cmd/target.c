@@ -38,10 +38,19 @@ struct vdb_client *connect_broker(void)
 	return client;
 }
 
-/* What to do if a device cannot be opened. */
-static int open_failed(const char *bdf, int number, const char *error)
+/* The function, with a VFIO driver, whose token a virtual function needs. */
+static bool needs_token(const char *bdf, char *physical, size_t size)
 {
 	char driver[64];
+
+	return function_link(bdf, "physfn", physical, size) &&
+	       function_link(physical, "driver", driver, sizeof(driver)) && strstr(driver, "vfio");
+}
+
+/* What to do if a device cannot be opened. */
+static int open_failed(const char *bdf, const char *vf_token, int number, const char *error)
+{
+	char driver[64], physical[32];
 
 	switch (number) {
 	case ENOENT:
@@ -52,13 +61,25 @@ static int open_failed(const char *bdf, int number, const char *error)
 		return fail("%s: somebody has it open (if the broker, name a slice), or others of its IOMMU group have drivers of their own (bind --group)",
 			    bdf);
 	case EACCES:
-		return fail("%s: %s; vfio-dmabuf doctor says what you may open", bdf, error);
+		if (!needs_token(bdf, physical, sizeof(physical)))
+			return fail("%s: %s; vfio-dmabuf doctor says what you may open", bdf, error);
+		if (vf_token)
+			return fail("%s: %s; if you may open its node, the token is not that of %s: it is chosen by the process that has that function open",
+				    bdf, error, physical);
+		return fail("%s: %s; it is a virtual function of %s: give the token of the process that has that function open (--vf-token UUID)",
+			    bdf, error, physical);
+	case EINVAL:
+		if (vf_token && !needs_token(bdf, physical, sizeof(physical)))
+			return fail("%s: %s; a function takes a token only if it has virtual functions, or is one of a function with a VFIO driver",
+				    bdf, error);
+		return fail("%s: %s", bdf, error);
 	default:
 		return fail("%s: %s", bdf, error);
 	}
 }
 
-static int open_direct(const struct target *target, unsigned int flags, bool reset, struct opened *opened)
+static int open_direct(const struct target *target, unsigned int flags, bool reset, const char *vf_token,
+		       struct opened *opened)
 {
 	struct vdb_range range = { 0 };
 	char error[VDB_ERROR_SIZE];
@@ -71,9 +92,9 @@ static int open_direct(const struct target *target, unsigned int flags, bool res
 	if (!reset)
 		return fail("%s: opening the function resets it, and closing it resets it again; use --reset if nobody needs its state, or name a slice of the broker",
 			    target->bdf);
-	opened->device = vdb_device_open(target->bdf, NULL, error);
+	opened->device = vdb_device_open(target->bdf, vf_token, error);
 	if (!opened->device)
-		return open_failed(target->bdf, errno, error);
+		return open_failed(target->bdf, vf_token, errno, error);
 	if (vdb_device_bar(opened->device, target->bar, &bar))
 		return fail("%s: BAR %u: %s", target->bdf, target->bar, strerror(errno));
 	if (!bar.mappable)
@@ -103,12 +124,16 @@ static int open_lent(const struct target *target, unsigned int flags, struct ope
 	return 0;
 }
 
-int target_open(const struct target *target, unsigned int flags, bool reset, struct opened *opened)
+int target_open(const struct target *target, unsigned int flags, bool reset, const char *vf_token,
+		struct opened *opened)
 {
 	int ret;
 
 	*opened = (struct opened){ 0 };
-	ret = target->direct ? open_direct(target, flags, reset, opened) : open_lent(target, flags, opened);
+	if (target->direct)
+		ret = open_direct(target, flags, reset, vf_token, opened);
+	else
+		ret = open_lent(target, flags, opened);
 	if (ret)
 		target_close(opened);
 	return ret;

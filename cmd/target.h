@@ -22,9 +22,10 @@ const char *broker_advice(int error);
 struct vdb_client *connect_broker(void);
 /*
  * 0, or STATUS_FAILED and said why.  VFIO resets a function that is opened here, so
- * that needs @reset.
+ * that needs @reset.  @vf_token: NULL, or a UUID for a virtual function.
  */
-int target_open(const struct target *target, unsigned int flags, bool reset, struct opened *opened);
+int target_open(const struct target *target, unsigned int flags, bool reset, const char *vf_token,
+		struct opened *opened);
 void target_close(struct opened *opened);
 
 #endif

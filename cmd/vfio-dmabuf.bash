@@ -3,18 +3,31 @@
 
 _vfio_dmabuf()
 {
+	local commands='list bind unbind show devices slices leases renew revoke watch status reload read write run doctor help'
 	# COMP_WORDS is divided at colons, which a BDF has.
-	local line=${COMP_LINE:0:COMP_POINT} list= args cur command
+	local line=${COMP_LINE:0:COMP_POINT} list= args cur command= i
 
 	read -ra args <<<"$line"
 	[[ $line != *[[:space:]] ]] || args+=('')
-	cur=${args[-1]} command=${args[1]}
-	if [ ${#args[@]} = 2 ]; then
-		list='list bind unbind show slices leases revoke status reload read write run doctor --help --version'
+	cur=${args[-1]}
+	# Options can stand before the command, and one of them has an argument.
+	for ((i = 1; i < ${#args[@]} - 1; i++)); do
+		case ${args[i]} in
+		-S|--socket) ((i++)) ;;
+		-*) ;;
+		*) command=${args[i]}; break ;;
+		esac
+	done
+	if [[ ${#args[@]} -gt 2 && ${args[-2]} == @(-S|--socket) ]]; then
+		list=$(compgen -f -- "$cur")
+	elif [ -z "$command" ]; then
+		list="$commands --json --socket --help --version"
 	elif [[ $cur == -* ]]; then
 		list=$(vfio-dmabuf "$command" --help 2>/dev/null | grep -oE -- '--[a-z-]+')
 	else
 		case $command in
+		help)
+			list=$commands ;;
 		list|show)
 			list=$(vfio-dmabuf list 2>/dev/null | grep -oE '^[0-9a-f]{4,}:[^ ]*') ;;
 		bind)
@@ -26,10 +39,10 @@ _vfio_dmabuf()
 		unbind)
 			list=$(vfio-dmabuf list --bound 2>/dev/null | grep -oE '^[0-9a-f]{4,}:[^ ]*'
 				vfio-dmabuf bind --list 2>/dev/null | grep -oE '^[0-9a-f]{4,}:[^ ]*') ;;
-		revoke)
+		renew|revoke)
 			list=$(vfio-dmabuf leases 2>/dev/null | grep -oE '^[0-9]+') ;;
 		read|write|run)
-			list=$(vfio-dmabuf slices 2>/dev/null | grep -oE '^[^ ]+') ;;
+			list=$(vfio-dmabuf slices 2>/dev/null | grep -oE '^[^ /]+/[^ ]+') ;;
 		esac
 	fi
 	COMPREPLY=($(compgen -W "$list" -- "$cur"))

@@ -35,7 +35,7 @@
 #define RESETS		5
 
 /* Registers of every NVMe controller, in BAR 0 (NVM Express Base Specification). */
-#define NVME_CAP	0x00	/* 64 bits: what the controller can do */
+#define NVME_CAP	0x00	/* 64 bits: the controller's capabilities */
 #define NVME_VS		0x08	/* version of the specification */
 #define NVME_CC		0x14	/* configuration; a reset clears it */
 #define NVME_CC_SIZES	0x00460000	/* queue entries of 64 and 16 bytes; not enabled */
@@ -67,8 +67,8 @@ static void show_maps(const void *address, const char *note)
 }
 
 /* ------------------------------------------------------------------------
- * The client.  It takes orders through a socket, one byte each, and answers
- * each with a number when it has done and said what there is to say.
+ * The client.  It receives orders through a socket, one byte each, and answers each
+ * with a number after it has finished and printed its lines.
  */
 
 enum order {
@@ -76,8 +76,8 @@ enum order {
 	ORDER_TALK = 't',	/* read and write registers */
 	ORDER_WATCH = 'w',	/* read a register until the next order comes */
 	ORDER_STOP = 's',	/* that order */
-	ORDER_LOOK = 'l',	/* read once more, and see a reset's trace */
-	ORDER_TRY = 'r',	/* read what has been revoked */
+	ORDER_LOOK = 'l',	/* read once more, and see the effect of a reset */
+	ORDER_TRY = 'r',	/* read the revoked slice */
 	ORDER_QUIT = 'q',
 };
 
@@ -88,7 +88,7 @@ static void on_sigbus(int signal)
 	siglongjmp(no_access, signal);
 }
 
-/* The next order; false if the owner is gone. */
+/* The next order; false if the owner has ended. */
 static bool receive_order(int socket, char *order)
 {
 	return recv(socket, order, 1, 0) == 1;
@@ -190,7 +190,7 @@ static int client(int socket, const char *group)
 			break;
 		case ORDER_TALK: client_talk(map); break;
 		case ORDER_WATCH:
-			/* Answered at once, too: the owner goes on while this reads. */
+			/* Answered immediately, too: the owner continues while this reads. */
 			send(socket, &answer, sizeof(answer), 0);
 			answer = client_watch(map, socket);
 			break;
@@ -219,7 +219,7 @@ static void start_client(int *socket, const char *group)
 	case -1:
 		err(1, "fork");
 	case 0:
-		/* Nothing of the owner's is left after this: not an fd, not a right. */
+		/* After this the client has no fd and no privilege of the owner. */
 		if (setgroups(0, NULL) || setgid(CLIENT_UID) || setuid(CLIENT_UID))
 			err(1, "becoming user %d", CLIENT_UID);
 		fcntl(sockets[1], F_SETFD, 0);

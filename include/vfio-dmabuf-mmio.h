@@ -4,9 +4,9 @@
  * order they reach the device.
  *
  * On x86 loads and stores to uncached memory are not reordered with each other
- * nor with older stores, so only the compiler has to be kept in order.  The Arm
- * architecture needs a barrier between normal and device memory (outer
- * shareable, as the device is).
+ * or with older stores, so a compiler barrier is enough.  The Arm architecture
+ * needs a barrier between normal and device memory (outer shareable, as the
+ * device is).
  */
 #ifndef VFIO_DMABUF_MMIO_H
 #define VFIO_DMABUF_MMIO_H
@@ -50,10 +50,10 @@ VDB_DEFINE_ACCESS(64)
 #undef VDB_DEFINE_ACCESS
 
 /**
- * vdb_wc_flush() - send what a write-combining mapping has gathered
+ * vdb_wc_flush() - send the stores that a write-combining mapping has gathered
  *
- * Stores to a slice with VDB_FLAG_WC reach the device in any order, whenever the CPU
- * likes; those before this call are on their way before anything after it.
+ * Stores to a slice with VDB_FLAG_WC reach the device in any order and at any time.
+ * Stores before this call are sent before all later ones.
  */
 static inline void vdb_wc_flush(void)
 {

@@ -32,11 +32,12 @@ enum vdp_type {
 	VDP_RENEW	= 4,
 	VDP_REVOKE	= 5,	/* any lease; administrators only */
 	VDP_STATUS	= 6,
-	VDP_LIST_SLICES	= 7,	/* that this client may have; an administrator: all */
+	VDP_LIST_SLICES	= 7,	/* that this client is allowed to lease; an administrator: all */
 	VDP_LIST_LEASES	= 8,	/* of this client; an administrator: all */
 	VDP_LIST_DEVICES = 9,	/* administrators only */
 	VDP_LIST_ACCOUNTS = 10,	/* this client's owner; an administrator: all */
 	VDP_RELOAD	= 11,	/* read the configuration again; administrators only */
+	VDP_WATCH	= 12,	/* be sent news from now on */
 
 	VDP_ANSWER	= 0x100,	/* added to the type of the request */
 	VDP_ITEM	= 0x200,	/* added to the type of a list */
@@ -44,6 +45,7 @@ enum vdp_type {
 	VDP_GRANT	= 0x300,	/* the slice is granted; with two fds */
 	VDP_STATE	= 0x301,	/* the device is suspended, or live again */
 	VDP_END		= 0x302,	/* the lease has ended, or the request is refused */
+	VDP_NEWS	= 0x303,	/* to a client that watches */
 
 	VDP_ERROR	= 0x3ff,
 };
@@ -55,6 +57,7 @@ struct vdp_header {
 	 * A request: greater than that of the request before; not 0.
 	 * An answer, an item, an error: that of the request; 0 if it had none.
 	 * A grant, a state, an end: that of the acquire; 0 if another client's.
+	 * News: that of the watch.
 	 */
 	uint64_t serial;
 };
@@ -116,7 +119,7 @@ struct vdp_renew_answer {
 	uint32_t reserved;
 };
 
-/* VDP_STATUS, VDP_LIST_*, VDP_RELOAD; and the answer that ends a list, or a reload. */
+/* VDP_STATUS, VDP_LIST_*, VDP_RELOAD, VDP_WATCH; and the answer that ends a list, and to the last two. */
 struct vdp_plain {
 	struct vdp_header header;
 };
@@ -146,14 +149,14 @@ struct vdp_state {
 	uint32_t reserved;
 };
 
-/* Why a lease ended, or was not granted.  Later brokers may have other reasons. */
+/* Why a lease ended, or was not granted.  Later brokers can have other reasons. */
 enum vdp_end_code {
 	VDP_END_NONE = 0,
 	VDP_END_RELEASED = 1,
 	VDP_END_EXPIRED = 2,
 	VDP_END_REVOKED = 3,	/* by an administrator, or by a new configuration */
 	VDP_END_DEVICE = 4,	/* the device is lost */
-	VDP_END_CLIENT = 5,	/* no process has the slice any more */
+	VDP_END_CLIENT = 5,	/* its client has disconnected, or no process has the slice */
 	VDP_END_UNSENT = 6,	/* the broker could not send the fds */
 	VDP_END_EXPORT = 7,	/* the kernel did not export the slice */
 	VDP_END_BUSY = 8,	/* not granted: other leases have it */
@@ -184,7 +187,7 @@ struct vdp_slice_item {
 	uint64_t length;	/* of each */
 	uint32_t bar;
 	uint32_t flags;
-	uint32_t count;		/* 1: no array */
+	uint32_t count;		/* 1: not an array */
 	uint32_t free;		/* the number of these that could be granted now */
 	uint32_t waiting;	/* requests that wait for it */
 	uint32_t max_seconds;	/* 0: no limit */
@@ -246,7 +249,7 @@ struct vdp_account_item {
 	struct vdp_share leases;
 };
 
-/* What all owners use of it; only per_owner is for clients that are no administrators. */
+/* What all owners use of it; 0 except per_owner if the client is not an administrator. */
 struct vdp_total {
 	uint32_t used;
 	uint32_t limit;
@@ -268,6 +271,46 @@ struct vdp_status_answer {
 	uint32_t devices;
 	uint32_t devices_open;
 	char problem[VDP_TEXT];	/* of the configuration; "" if none */
+};
+
+/* Later brokers may have others. */
+enum vdp_news_type {
+	VDP_NEWS_GRANTED = 1,		/* a lease; this and the next two have all fields of one */
+	VDP_NEWS_RENEWED = 2,
+	VDP_NEWS_ENDED = 3,
+	VDP_NEWS_DEVICE_OPEN = 4,	/* a device: name, bdf */
+	VDP_NEWS_DEVICE_LOST = 5,	/* the same, reason */
+	VDP_NEWS_DEVICE_SUSPENDED = 6,
+	VDP_NEWS_DEVICE_RESUMED = 7,
+	VDP_NEWS_RESTARTED = 8,		/* the broker; what happened meanwhile is not sent */
+	VDP_NEWS_MISSED = 9,		/* missed */
+};
+
+/*
+ * To a client that watches: an administrator is sent all, others what happens to
+ * leases of their owner.  Fields that a type does not have are 0.
+ */
+struct vdp_news {
+	struct vdp_header header;
+	uint64_t time;		/* microseconds of CLOCK_BOOTTIME */
+	uint64_t lease;
+	uint64_t offset;
+	uint64_t length;
+	uint64_t missed;	/* that this client read too slowly to be sent */
+	uint32_t type;		/* enum vdp_news_type */
+	uint32_t end;		/* enum vdp_end_code */
+	uint32_t bar;
+	uint32_t flags;
+	uint32_t index;
+	uint32_t seconds;	/* until the lease ends; 0: does not by itself */
+	uint32_t pid;		/* of the client; 0 if it has disconnected */
+	uint32_t uid;
+	uint32_t gid;
+	uint32_t reserved;
+	char name[VDP_NAME];	/* of the slice, or of the device */
+	char bdf[VDP_BDF];
+	char client[VDP_NAME];	/* as in its hello, in printable ASCII; "" if it has disconnected */
+	char reason[VDP_TEXT];	/* why the device is lost */
 };
 
 /* After the first three the broker closes the connection. */
@@ -311,6 +354,7 @@ static_assert(sizeof(struct vdp_lease_item) == 224, "wire format");
 static_assert(sizeof(struct vdp_device_item) == 304, "wire format");
 static_assert(sizeof(struct vdp_account_item) == 56, "wire format");
 static_assert(sizeof(struct vdp_status_answer) == 272, "wire format");
+static_assert(sizeof(struct vdp_news) == 432, "wire format");
 static_assert(sizeof(struct vdp_error) == 216, "wire format");
 
 #endif

@@ -6,6 +6,9 @@
 #			test_stress with tests/vm/stress as well
 # bench/vm/*.c		likewise, with bench/support as well, in build/user/bench
 # examples/*.c		one program each, in build/user/programs
+# common/*.c		what library, command and broker share; these programs as well
+# bindings/rust		the crate's examples likewise, named rust-*
+# tests/vm/rust		one program in Rust, build/user/rust-tests, which test_rust runs
 # lab/guest/runner.c	what runs them
 #
 # tests/vm/test_library.c, test_passing.c	once more, with sanitizers in them and in
@@ -14,10 +17,11 @@
 # with sanitizers, and with the unit tests of tests/unit, in build/unit.
 
 CFLAGS := -std=gnu17 -O2 -g -Wall -Wextra -Werror -MMD -MP
-GUEST_CPPFLAGS := -Iinclude -Iinclude/uapi -Itests/vm/support -Itests/vm/modules -Imodule
+GUEST_CPPFLAGS := -I. -Iinclude -Iinclude/uapi -Itests/vm/support -Itests/vm/modules -Imodule
 TEST_LIBS := $(shell pkgconf --libs --static check) $(shell pkgconf --libs jansson)
 
-support := $(patsubst tests/vm/support/%.c,build/user/support/%.o,$(wildcard tests/vm/support/*.c))
+support := $(patsubst tests/vm/support/%.c,build/user/support/%.o,$(wildcard tests/vm/support/*.c)) \
+	$(patsubst %.c,build/user/%.o,$(wildcard common/*.c))
 # What test_stress consists of.
 stress := $(patsubst tests/vm/stress/%.c,build/user/stress/%.o,$(wildcard tests/vm/stress/*.c))
 # What test_workers drives: a layer of the broker.
@@ -28,11 +32,12 @@ bench_support := $(patsubst bench/support/%.c,build/user/bench-support/%.o,$(wil
 tests := $(patsubst tests/vm/%.c,build/user/tests/%,$(wildcard tests/vm/test_*.c))
 benches := $(patsubst bench/vm/%.c,build/user/bench/%,$(wildcard bench/vm/*.c))
 examples := $(patsubst examples/%.c,build/user/programs/%,$(wildcard examples/*.c))
+rust_examples := $(patsubst bindings/rust/examples/%.rs,build/user/programs/rust-%,$(wildcard bindings/rust/examples/*.rs))
 
 library := build/meson/lib/libvfio-dmabuf.so
 
 all: user unit
-user: build/user/runner build/user/tsc $(tests) $(examples)
+user: build/user/runner build/user/tsc $(tests) $(examples) $(rust_examples) build/user/rust-tests
 bench: build/user/runner $(benches)
 
 # Ninja knows better than make what is out of date.
@@ -43,10 +48,10 @@ $(library): FORCE
 	$(call meson,build/meson)
 # That it builds for arm64 is the test.
 unit: build/unit/vm/test_library build/unit/vm/test_passing build/arm64/libvfio-dmabuf.so
-build/arm64/libvfio-dmabuf.so: $(wildcard lib/*.[ch] lib/*.map include/*.h include/uapi/linux/*.h)
+build/arm64/libvfio-dmabuf.so: $(wildcard lib/*.[ch] common/*.[ch] lib/*.map include/*.h include/uapi/linux/*.h)
 	@mkdir -p $(@D)
 	aarch64-linux-gnu-gcc $(filter-out -MMD -MP,$(CFLAGS)) -Wmissing-prototypes -D_GNU_SOURCE -fPIC -shared \
-		-Iinclude -Iinclude/uapi -Wl,--version-script=lib/libvfio-dmabuf.map -Wl,--no-undefined \
+		-I. -Iinclude -Iinclude/uapi -Wl,--version-script=lib/libvfio-dmabuf.map -Wl,--no-undefined \
 		-o $@ $(filter %.c,$^)
 build/unit/lib/libvfio-dmabuf.a: FORCE
 	@mkdir -p build
@@ -61,6 +66,13 @@ build/unit/vm/%: tests/vm/%.c $(wildcard tests/vm/support/*.[ch]) build/unit/lib
 build/user/support/%.o: tests/vm/support/%.c
 	@mkdir -p $(@D)
 	$(CC) $(GUEST_CPPFLAGS) $(CFLAGS) -c -o $@ $<
+
+build/user/common/%.o: common/%.c
+	@mkdir -p $(@D)
+	$(CC) $(GUEST_CPPFLAGS) $(CFLAGS) -D_GNU_SOURCE -c -o $@ $<
+
+# It has the schema within it.
+build/user/support/command.o: docs/command.schema.json
 
 build/user/stress/%.o: tests/vm/stress/%.c
 	@mkdir -p $(@D)
@@ -91,6 +103,21 @@ build/user/programs/%: examples/%.c $(library)
 	@mkdir -p $(@D)
 	$(CC) -Iinclude -Iinclude/uapi $(CFLAGS) -o $@ $< $(library)
 
+# Cargo knows better, too, and what it leaves alone keeps its time.
+crate := build/rust/release/libvfio_dmabuf.rlib
+$(crate): $(library) FORCE
+	@lab/rust build
+
+build/user/programs/rust-%: $(crate)
+	@mkdir -p $(@D)
+	@cmp -s build/rust/release/examples/$* $@ || install build/rust/release/examples/$* $@
+
+build/user/rust-tests: $(wildcard tests/vm/rust/*.rs) $(crate)
+	@mkdir -p $(@D)
+	rustc --edition=2021 -O -C debug-assertions -C strip=debuginfo -D warnings -o $@ --extern vfio_dmabuf=$(crate) \
+		--extern libc=$$(ls -t build/rust/release/deps/liblibc-*.rlib | head -n 1) \
+		-L dependency=build/rust/release/deps -L native=build/meson/lib tests/vm/rust/main.rs
+
 build/user/tsc: lab/tsc.c
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -o $@ $<
@@ -100,7 +127,7 @@ build/user/runner: lab/guest/runner.c
 	$(CC) $(CFLAGS) -static -o $@ $<
 
 # A program that lost its source must not be run again.
-stale := $(filter-out $(tests) $(benches) $(examples), \
+stale := $(filter-out $(tests) $(benches) $(examples) $(rust_examples), \
 	$(filter-out %.d,$(wildcard build/user/tests/* build/user/bench/* build/user/programs/*)))
 $(shell rm -f $(stale) $(stale:=.d))
 

@@ -10,12 +10,13 @@
 #include <unistd.h>
 
 #include "client_internal.h"
+#include "common/fds.h"
 
 static_assert(VDB_ANY_INDEX == VDP_ANY_INDEX, "same number");
 
 static const char too_small[] = "the program's struct is smaller than the library's first one";
 
-#define AT_ONCE	64	/* messages that vdb_client_next() looks at in one call */
+#define AT_ONCE	64	/* messages that vdb_client_next() reads in one call */
 
 static int say_hello(struct vdb_client *client, uint64_t deadline)
 {
@@ -29,7 +30,7 @@ static int say_hello(struct vdb_client *client, uint64_t deadline)
 	if (client_send(client, &hello.header, VDP_HELLO, sizeof(hello), deadline) ||
 	    client_answer(client, hello.header.serial, &m, deadline))
 		return -1;
-	if (m.header.type != (VDP_HELLO | VDP_ANSWER) || m.hello.version != VDP_VERSION)
+	if (m.body.header.type != (VDP_HELLO | VDP_ANSWER) || m.body.hello.version != VDP_VERSION)
 		return client_break_off(client, EPROTO, "the broker's answer does not fit the hello");
 	return 0;
 }
@@ -52,6 +53,7 @@ static int connect_client(struct vdb_client *client, const char *path)
 	client->socket = client_connect_socket(path, deadline);
 	if (client->socket < 0 || watch(client, client->socket) || watch(client, client->pending))
 		return -1;
+	client_limit_socket(client);
 	return say_hello(client, deadline);
 }
 
@@ -76,6 +78,7 @@ struct vdb_client *vdb_client_connect(const char *path, int timeout_ms,
 void vdb_client_set_timeout(struct vdb_client *client, int timeout_ms)
 {
 	client->timeout_ms = timeout_ms;
+	client_limit_socket(client);
 }
 
 void vdb_client_close(struct vdb_client *client)
@@ -84,11 +87,12 @@ void vdb_client_close(struct vdb_client *client)
 
 	if (!client)
 		return;
-	vdb_close(client->epoll);
-	vdb_close(client->pending);
-	vdb_close(client->socket);
+	fd_close(client->epoll);
+	fd_close(client->pending);
+	fd_close(client->socket);
 	while (client->leases)
 		client_forget_lease(client, client->leases);
+	free(client->news);
 	free(client);
 	errno = error;
 }
@@ -134,7 +138,7 @@ static struct known_lease *ask(struct vdb_client *client, const char *name, uint
 	return lease;
 }
 
-/* What was decided about a request, for the caller; what was refused is forgotten. */
+/* The outcome of a request, for the caller. A refused request is forgotten. */
 static void report(struct vdb_client *client, struct known_lease *lease, struct vdb_event *event)
 {
 	*event = (struct vdb_event){
@@ -241,7 +245,7 @@ int vdb_client_release(struct vdb_client *client, uint64_t id)
 	if (lease)
 		lease->awaited = true;
 	ret = end_lease(client, VDP_RELEASE, id);
-	/* It may be another one, or none, after all that has come meanwhile. */
+	/* Messages that were read meanwhile can have freed the record. */
 	lease = client_find_lease(client, id);
 	if (lease && ret)
 		client_await_no_more(client, lease);
@@ -264,7 +268,7 @@ int64_t vdb_client_renew(struct vdb_client *client, uint64_t lease,
 	if (client_request(client, &renew.header, VDP_RENEW, sizeof(renew),
 			   VDP_RENEW | VDP_ANSWER, &m))
 		return -1;
-	return m.renew.seconds;
+	return m.body.renew.seconds;
 }
 
 /* 1 and the event of the oldest lease that has one; else 0. */
@@ -275,7 +279,7 @@ static int next_pending(struct vdb_client *client, struct vdb_event *event)
 	while (lease && !lease->decided && !lease->changed)
 		lease = lease->next;
 	if (!lease) {
-		eventfd_read(client->pending, &(eventfd_t){ 0 });
+		client_be_quiet(client);
 		return 0;
 	}
 	if (lease->decided) {
@@ -295,7 +299,7 @@ static int next(struct vdb_client *client, struct vdb_event *event)
 	uint64_t answers;
 
 	client_pay(client);
-	/* A broker that goes on and on does not keep the caller here. */
+	/* A broker that sends continuously does not keep the caller here. */
 	for (int i = 0; i < AT_ONCE; i++) {
 		int ret;
 

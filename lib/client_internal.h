@@ -5,6 +5,7 @@
  *	client_socket	bytes and fds, and how long to wait for them
  *	client_leases	what is known of leases and of requests for them
  *	client_request	one request and its answer
+ *	client_watch	news, until the program takes them
  *	client, client_lists, client_reload	the library's functions
  *
  * Each uses those above it.
@@ -12,15 +13,14 @@
 #ifndef VDB_CLIENT_INTERNAL_H
 #define VDB_CLIENT_INTERNAL_H
 
-#include <vfio-dmabuf-protocol.h>
-
+#include "common/message.h"
 #include "internal.h"
 
 /* A lease, or a request for one. */
 struct known_lease {
 	struct known_lease *next, *former;
 	uint64_t request;	/* serial of its acquire; 0: not asked for on this connection */
-	uint64_t id;		/* 0: the broker has not said it yet */
+	uint64_t id;		/* 0: the broker has not sent it yet */
 	enum {
 		LEASE_ASKED,
 		LEASE_HELD,
@@ -29,7 +29,7 @@ struct known_lease {
 	uint64_t release;	/* serial of the release of an unwanted one; 0: not sent yet */
 	bool decided;		/* granted or refused, which has not been reported */
 	bool changed;		/* state or end have not been reported */
-	bool awaited;		/* a call waits for that: vdb_client_next() need not be called for it */
+	bool awaited;		/* a call waits for that: no need to wake the caller */
 	int error;		/* refused: errno */
 	struct vdb_lease lease;	/* its slice is ours until it is reported */
 	enum vdb_state state;
@@ -42,35 +42,21 @@ struct vdb_client {
 	int pending;		/* eventfd: readable if something is to be reported */
 	int epoll;		/* of both */
 	int timeout_ms;		/* -1: no limit */
+	bool limited;		/* the socket has that limit, to receive */
 	bool broken;		/* the connection has ended */
 	bool owes;		/* releases that the socket has had no room for */
 	uint64_t serial;	/* of the last request */
 	struct known_lease *leases, *newest;
 	unsigned int unwanted;	/* how many are */
+	struct news_queue *news;	/* NULL: this client does not watch */
 	char error[VDP_TEXT];
 };
 
 /* One received message; 0 where the broker's was shorter. */
 struct message {
-	union {
-		struct vdp_header header;
-		struct vdp_hello_answer hello;
-		struct vdp_acquire_answer waiting;
-		struct vdp_renew_answer renew;
-		struct vdp_plain plain;
-		struct vdp_grant grant;
-		struct vdp_state state;
-		struct vdp_end end;
-		struct vdp_slice_item slice;
-		struct vdp_lease_item lease;
-		struct vdp_device_item device;
-		struct vdp_account_item account;
-		struct vdp_status_answer status;
-		struct vdp_error error;
-		char bytes[VDP_MAX_MESSAGE];
-	};
+	union message_to_client body;
 	int fds[VDP_MAX_FDS];	/* -1: none; only a grant has some */
-	bool lost;		/* a grant's fds could not be opened here */
+	bool lost;		/* this process could not receive the grant's fds */
 };
 
 /* client_socket.c: -1 with errno and client->error, unless stated. */
@@ -80,12 +66,14 @@ struct message {
 /* Nanoseconds of CLOCK_MONOTONIC; NO_DEADLINE for -1. */
 uint64_t client_deadline(int ms);
 bool client_is_late(uint64_t deadline);
-/* Says why, ends the connection, and returns -1. */
+/* Records why, ends the connection, and returns -1. */
 int client_break_off(struct vdb_client *client, int error, const char *why);
-/* Says why a call fails, and returns -1. */
+/* Records why a call fails, and returns -1. */
 int client_fail(struct vdb_client *client, int error, const char *why);
 /* A connected socket; -1 with errno. */
 int client_connect_socket(const char *path, uint64_t deadline);
+/* Gives the socket the limit of timeout_ms. */
+void client_limit_socket(struct vdb_client *client);
 /* The next message.  1; 0: there is none before the deadline, which may be 0. */
 int client_receive(struct vdb_client *client, struct message *m, uint64_t deadline);
 /* Sends now, with the next serial.  1; 0: there is no room. */
@@ -102,18 +90,27 @@ struct known_lease *client_find_request(const struct vdb_client *client, uint64_
 struct known_lease *client_add_request(struct vdb_client *client);
 void client_forget_lease(struct vdb_client *client, struct known_lease *lease);
 struct known_lease *client_find_lease(const struct vdb_client *client, uint64_t id);
-/* It is released as soon as that can be; what was granted is closed. */
+/* Releases it as soon as possible, and closes what was granted. */
 void client_unwant(struct vdb_client *client, struct known_lease *lease);
-/* Nothing waits for it any more: what has happened to it meanwhile is to be reported. */
+/* No call waits for it any more: vdb_client_next() reports what has happened to it. */
 void client_await_no_more(struct vdb_client *client, struct known_lease *lease);
-/* Sends the releases that are owed, as far as there is room. */
+/* Sends the outstanding releases, as far as there is room. */
 void client_pay(struct vdb_client *client);
 /*
- * What a message means for leases.  @answers: the serial of the request that it
- * answers beside that, or 0.  The fds are taken.  -1: the connection has ended.
+ * Updates the records by a message.  @answers: the serial of the request that
+ * it also answers, or 0.  Takes the fds. -1: the connection has ended.
  */
 int client_take(struct vdb_client *client, struct message *m, uint64_t *answers);
 int client_errno_of(const struct vdp_error *error);
+
+/* Nothing is to be reported: the fd is not readable for that any more. */
+void client_be_quiet(struct vdb_client *client);
+
+/* client_watch.c */
+
+/* -1: the connection has ended. */
+int client_take_news(struct vdb_client *client, const struct vdp_news *news);
+bool client_has_news(const struct vdb_client *client);
 
 /* client_request.c: -1 with errno and client->error. */
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a client knows of its leases, and of its requests for them.
+ * The records of a client's leases, and of its requests for them.
  *
- * The broker's messages may come late, twice, or for a lease that this client
- * does not want (any more) or has never heard of, as after a restart of the
- * broker.  A lease that is not wanted is released; a message that says nothing
- * new is dropped.
+ * The broker's messages can come late, twice, or for a lease that this client
+ * no longer wants or does not know, for example after a restart of the broker.
+ * The client releases a lease that it does not want, and drops a message that
+ * says nothing new.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -46,14 +46,14 @@ struct known_lease *client_add_request(struct vdb_client *client)
 
 	if (!lease)
 		return NULL;
-	/* The oldest first, which is the order in which they are reported. */
+	/* The oldest first: they are reported in this order. */
 	lease->former = client->newest;
 	*(lease->former ? &lease->former->next : &client->leases) = lease;
 	client->newest = lease;
 	return lease;
 }
 
-/* Closes what was granted, and has not been handed to the caller. */
+/* Closes a granted slice that the caller has not received. */
 static void drop_slice(struct known_lease *lease)
 {
 	if (lease->decided)
@@ -107,11 +107,21 @@ void client_unwant(struct vdb_client *client, struct known_lease *lease)
 	client_pay(client);
 }
 
-/* Something about a lease is to be reported. */
+/* There is something to report about a lease. */
 static void ring(struct vdb_client *client, const struct known_lease *lease)
 {
 	if (!lease->awaited)
 		eventfd_write(client->pending, 1);
+}
+
+void client_be_quiet(struct vdb_client *client)
+{
+	const struct known_lease *lease = client->leases;
+
+	while (lease && !lease->decided && !lease->changed)
+		lease = lease->next;
+	if (!lease && !client_has_news(client))
+		eventfd_read(client->pending, &(eventfd_t){ 0 });
 }
 
 void client_await_no_more(struct vdb_client *client, struct known_lease *lease)
@@ -133,7 +143,10 @@ static void refuse(struct vdb_client *client, struct known_lease *lease, int err
 	ring(client, lease);
 }
 
-/* A request whose lease the caller does not get: refused for the caller, released for the broker. */
+/*
+ * A request whose lease the caller does not get: the caller sees it as refused, and the
+ * broker gets a release.
+ */
 static int refuse_and_release(struct vdb_client *client, struct known_lease *lease, int error,
 			      const char *text)
 {
@@ -148,7 +161,7 @@ static int refuse_and_release(struct vdb_client *client, struct known_lease *lea
 	return 0;
 }
 
-/* One that this client does not know. */
+/* A lease that this client does not know. */
 static int release_unknown(struct vdb_client *client, uint64_t id)
 {
 	struct known_lease *lease = client_add_request(client);
@@ -174,7 +187,7 @@ static struct known_lease *lease_of(struct vdb_client *client, const struct vdp_
 		return lease;
 	if (!is_new)
 		return client_find_lease(client, id);
-	/* One that is not wanted may have no request here. */
+	/* An unwanted lease can be without a request here. */
 	if (client->unwanted && client_find_lease(client, id))
 		return client_find_lease(client, id);
 	lease->id = id;
@@ -193,7 +206,7 @@ static int take_waiting(struct vdb_client *client, const struct vdp_acquire_answ
 
 static struct vdb_slice *slice_of(struct message *m)
 {
-	const struct vdp_grant *grant = &m->grant;
+	const struct vdp_grant *grant = &m->body.grant;
 	struct vdb_slice *slice;
 
 	if (!client_is_text(grant->bdf, sizeof(grant->bdf)) ||
@@ -231,8 +244,8 @@ static int grant(struct vdb_client *client, struct known_lease *lease, struct me
 	lease->decided = true;
 	lease->lease = (struct vdb_lease){
 		.id = lease->id,
-		.index = m->grant.index,
-		.seconds = m->grant.seconds,
+		.index = m->body.grant.index,
+		.seconds = m->body.grant.seconds,
 		.slice = slice,
 	};
 	ring(client, lease);
@@ -241,13 +254,13 @@ static int grant(struct vdb_client *client, struct known_lease *lease, struct me
 
 static int take_grant(struct vdb_client *client, struct message *m)
 {
-	struct known_lease *lease = lease_of(client, &m->header, m->grant.lease);
+	struct known_lease *lease = lease_of(client, &m->body.header, m->body.grant.lease);
 
 	if (!lease)
-		return release_unknown(client, m->grant.lease);
+		return release_unknown(client, m->body.grant.lease);
 	if (lease->status == LEASE_ASKED)
 		return grant(client, lease, m);
-	/* It comes twice, or is not wanted any more. */
+	/* The message came twice, or the lease is no longer wanted. */
 	client_pay(client);
 	return 0;
 }
@@ -265,7 +278,10 @@ static int take_state(struct vdb_client *client, const struct vdp_state *state)
 		return refuse_and_release(client, lease, EAGAIN,
 					  "the broker was restarted while it granted the slice; acquire it again");
 	client_pay(client);
-	/* After its end, or if nothing has changed, it comes late or twice. */
+	/*
+	 * After the end of the lease, or if nothing has changed: the message is late or
+	 * came twice.
+	 */
 	if (lease->status == LEASE_HELD && lease->state != VDB_STATE_REVOKED &&
 	    lease->state != (enum vdb_state)state->state) {
 		lease->state = (enum vdb_state)state->state;
@@ -335,13 +351,13 @@ static int take_error(struct vdb_client *client, const struct vdp_error *error, 
 
 	if (!client_is_text(error->text, sizeof(error->text)))
 		return client_break_off(client, EPROTO, "the broker's error has a text without an end");
-	/* Of the connection, which the broker closes. */
+	/* An error of the connection, which the broker closes. */
 	if (error->code <= VDP_ERROR_VERSION || !error->header.serial)
 		return client_break_off(client, client_errno_of(error), error->text);
 	while (lease && lease->release != error->header.serial)
 		lease = lease->next;
 	if (lease) {
-		/* It has ended already, or is about to. */
+		/* It has ended already, or is ending. */
 		client_forget_lease(client, lease);
 		return 0;
 	}
@@ -358,22 +374,24 @@ int client_take(struct vdb_client *client, struct message *m, uint64_t *answers)
 	int ret;
 
 	*answers = 0;
-	switch (m->header.type) {
+	switch (m->body.header.type) {
 	case VDP_ACQUIRE | VDP_ANSWER:
-		return take_waiting(client, &m->waiting);
+		return take_waiting(client, &m->body.waiting);
 	case VDP_GRANT:
 		ret = take_grant(client, m);
 		client_close_fds(m);
 		return ret;
 	case VDP_STATE:
-		return take_state(client, &m->state);
+		return take_state(client, &m->body.state);
 	case VDP_END:
-		*answers = m->end.answers;
-		return take_end(client, &m->end);
+		*answers = m->body.end.answers;
+		return take_end(client, &m->body.end);
+	case VDP_NEWS:
+		return client_take_news(client, &m->body.news);
 	case VDP_ERROR:
-		return take_error(client, &m->error, answers);
+		return take_error(client, &m->body.error, answers);
 	default:
-		*answers = m->header.serial;
+		*answers = m->body.header.serial;
 		return 0;
 	}
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a client asks the broker about itself and others. */
+/* The lists and the status of the broker. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +11,7 @@ static_assert((int)VDB_DEVICE_CLOSING == (int)VDP_DEVICE_CLOSING &&
 static_assert((int)VDB_LEASE_ENDED == (int)VDP_LEASE_ENDED &&
 	      (int)VDB_LEASE_GRANTED == (int)VDP_LEASE_GRANTED, "same phases");
 
-/* Messages of one size, one after the other. */
+/* An array of messages of one size. */
 struct items {
 	char *bytes;
 	size_t nr, room, size;
@@ -25,9 +25,9 @@ static void *item(const struct items *items, size_t i)
 static int add(struct vdb_client *client, struct items *items, const struct message *m)
 {
 	/* A broker that is restarted, or reads its configuration, begins again. */
-	if (!m->header.item)
+	if (!m->body.header.item)
 		items->nr = 0;
-	if (m->header.item != items->nr)
+	if (m->body.header.item != items->nr)
 		return client_break_off(client, EPROTO, "the broker's list has a gap");
 	if (items->nr == items->room) {
 		size_t room = items->room ? 2 * items->room : 16;
@@ -38,7 +38,7 @@ static int add(struct vdb_client *client, struct items *items, const struct mess
 		items->bytes = bytes;
 		items->room = room;
 	}
-	memcpy(item(items, items->nr++), m->bytes, items->size);
+	memcpy(item(items, items->nr++), m->body.bytes, items->size);
 	return 0;
 }
 
@@ -54,9 +54,9 @@ static int get(struct vdb_client *client, uint32_t type, struct items *items)
 	for (;;) {
 		if (client_answer(client, list.header.serial, &m, deadline))
 			return -1;
-		if (m.header.type == (type | VDP_ANSWER))
+		if (m.body.header.type == (type | VDP_ANSWER))
 			return 0;
-		if (m.header.type != (type | VDP_ITEM))
+		if (m.body.header.type != (type | VDP_ITEM))
 			return client_break_off(client, EPROTO, "the broker's answer does not fit the request");
 		if (add(client, items, &m))
 			return -1;
@@ -92,7 +92,7 @@ static bool check_account(const void *item)
 	return true;
 }
 
-/* The same, and each item is right. */
+/* The same, and each item is valid. */
 static int get_checked(struct vdb_client *client, uint32_t type, bool (*check)(const void *),
 		       struct items *items)
 {
@@ -252,18 +252,18 @@ int vdb_client_status_sized(struct vdb_client *client, struct vdb_status *status
 	if (client_request(client, &request.header, VDP_STATUS, sizeof(request),
 			   VDP_STATUS | VDP_ANSWER, &m))
 		return -1;
-	if (!IS_TEXT(m.status.problem))
+	if (!IS_TEXT(m.body.status.problem))
 		return client_break_off(client, EPROTO, "the broker's status has a text without an end");
 	found = (struct vdb_status){
-		.lends = m.status.flags & VDP_STATUS_LENDS,
-		.admin = m.status.flags & VDP_STATUS_ADMIN,
-		.leases_per_client = m.status.leases_per_client,
-		.clients = total_of(&m.status.clients),
-		.leases = total_of(&m.status.leases),
-		.devices = m.status.devices,
-		.devices_open = m.status.devices_open,
+		.lends = m.body.status.flags & VDP_STATUS_LENDS,
+		.admin = m.body.status.flags & VDP_STATUS_ADMIN,
+		.leases_per_client = m.body.status.leases_per_client,
+		.clients = total_of(&m.body.status.clients),
+		.leases = total_of(&m.body.status.leases),
+		.devices = m.body.status.devices,
+		.devices_open = m.body.status.devices_open,
 	};
-	memcpy(found.problem, m.status.problem, sizeof(found.problem));
+	memcpy(found.problem, m.body.status.problem, sizeof(found.problem));
 	vdb_fill(status, size, &found, sizeof(found));
 	return 0;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One request and its answer, with what else comes meanwhile.  An answer to
- * another request is late, or comes twice after a restart of the broker: it is
- * dropped.
+ * One request and its answer, and the messages that come in between.  An answer
+ * to another request is late, or comes twice after a restart of the broker.  It
+ * is dropped.
  */
 #include <errno.h>
 #include <poll.h>
@@ -33,10 +33,10 @@ int client_send(struct vdb_client *client, struct vdp_header *header, uint32_t t
 	int ret;
 
 	client->error[0] = '\0';
-	/* What is to be released may be what this asks for. */
+	/* This request may be for a slice that an outstanding release makes free. */
 	client_pay(client);
 	while (!(ret = client_send_now(client, header, type, size))) {
-		/* The broker reads no request while it cannot send: make room there, too. */
+		/* The broker reads no request while it cannot send to this client. So read, too. */
 		if (!client_wait(client, POLLIN | POLLOUT, deadline) || client_is_late(deadline))
 			return too_late(client);
 		if (take_next(client, &m, &ignored, 0) < 0)
@@ -59,8 +59,8 @@ int client_answer(struct vdb_client *client, uint64_t serial, struct message *m,
 		if (!ret || client_is_late(deadline))
 			return too_late(client);
 	}
-	if (m->header.type == VDP_ERROR)
-		return client_fail(client, client_errno_of(&m->error), m->error.text);
+	if (m->body.header.type == VDP_ERROR)
+		return client_fail(client, client_errno_of(&m->body.error), m->body.error.text);
 	return 0;
 }
 
@@ -72,7 +72,7 @@ int client_request(struct vdb_client *client, struct vdp_header *header, uint32_
 	if (client_send(client, header, type, size, deadline) ||
 	    client_answer(client, header->serial, m, deadline))
 		return -1;
-	if (m->header.type != answer)
+	if (m->body.header.type != answer)
 		return client_break_off(client, EPROTO, "the broker's answer does not fit the request");
 	return 0;
 }

@@ -1,19 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* A client's messages as bytes and fds, with a limit to how long each wait lasts. */
-#include <endian.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "client_internal.h"
-
-static_assert(__BYTE_ORDER == __LITTLE_ENDIAN, "messages are used as they come");
+#include "common/fds.h"
+#include "common/unix_address.h"
 
 #define NSEC		1000000000ULL
 #define NSEC_PER_MSEC	1000000ULL
@@ -53,26 +51,26 @@ int client_fail(struct vdb_client *client, int error, const char *why)
 int client_break_off(struct vdb_client *client, int error, const char *why)
 {
 	client->broken = true;
-	/* The broker ends what this client has, also what it does not know of. */
+	/* The broker then ends all leases of this client, also those that it does not know of. */
 	shutdown(client->socket, SHUT_RDWR);
 	return client_fail(client, error, why);
 }
 
 int client_connect_socket(const char *path, uint64_t deadline)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct sockaddr_un address;
 	int fd, ret;
 
-	if (strlen(path) >= sizeof(address.sun_path)) {
-		errno = ENAMETOOLONG;
+	if (unix_address(path, &address))
 		return -1;
-	}
-	strcpy(address.sun_path, path);
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -1;
 	do {
-		/* Only this limits a wait for room in the listener's queue: poll() knows nothing of it. */
+		/*
+		 * Only this limits a wait for room in the listener's queue. poll() does
+		 * not report that.
+		 */
 		uint64_t time = deadline == NO_DEADLINE ? 0 : left(deadline) + 1000;
 		struct timeval limit = { .tv_sec = time / NSEC, .tv_usec = time % NSEC / 1000 };
 
@@ -83,7 +81,7 @@ int client_connect_socket(const char *path, uint64_t deadline)
 		return fd;
 	if (errno == EAGAIN || errno == EINTR)
 		errno = ETIMEDOUT;
-	vdb_close(fd);
+	fd_close(fd);
 	return -1;
 }
 
@@ -103,42 +101,12 @@ bool client_wait(struct vdb_client *client, short events, uint64_t deadline)
 
 void client_close_fds(struct message *m)
 {
-	for (int i = 0; i < VDP_MAX_FDS; i++) {
-		vdb_close(m->fds[i]);
-		m->fds[i] = -1;
-	}
+	fds_close(m->fds, VDP_MAX_FDS);
 }
 
 bool client_is_text(const char *text, size_t size)
 {
 	return memchr(text, '\0', size) != NULL;
-}
-
-/* Bytes that a message has at least, and those that are known here; 0: no such message. */
-static size_t least_of(uint32_t type, size_t *known)
-{
-#define MESSAGE(bytes, what) do { *known = sizeof(struct what); return bytes; } while (0)
-	switch (type) {
-	case VDP_HELLO | VDP_ANSWER:	MESSAGE(24, vdp_hello_answer);
-	case VDP_ACQUIRE | VDP_ANSWER:	MESSAGE(24, vdp_acquire_answer);
-	case VDP_RENEW | VDP_ANSWER:	MESSAGE(24, vdp_renew_answer);
-	case VDP_STATUS | VDP_ANSWER:	MESSAGE(272, vdp_status_answer);
-	case VDP_LIST_SLICES | VDP_ANSWER:
-	case VDP_LIST_LEASES | VDP_ANSWER:
-	case VDP_LIST_DEVICES | VDP_ANSWER:
-	case VDP_LIST_ACCOUNTS | VDP_ANSWER:
-	case VDP_RELOAD | VDP_ANSWER:	MESSAGE(16, vdp_plain);
-	case VDP_LIST_SLICES | VDP_ITEM:	MESSAGE(144, vdp_slice_item);
-	case VDP_LIST_LEASES | VDP_ITEM:	MESSAGE(224, vdp_lease_item);
-	case VDP_LIST_DEVICES | VDP_ITEM:	MESSAGE(304, vdp_device_item);
-	case VDP_LIST_ACCOUNTS | VDP_ITEM:	MESSAGE(56, vdp_account_item);
-	case VDP_GRANT:			MESSAGE(72, vdp_grant);
-	case VDP_STATE:			MESSAGE(32, vdp_state);
-	case VDP_END:			MESSAGE(40, vdp_end);
-	case VDP_ERROR:			MESSAGE(216, vdp_error);
-	default:			return 0;
-	}
-#undef MESSAGE
 }
 
 /* Those that begin with the lease's id. */
@@ -149,42 +117,40 @@ static bool is_about_lease(uint32_t type)
 
 static const char *check(const struct message *m, size_t size)
 {
-	bool grant = m->header.type == VDP_GRANT;
+	bool grant = m->body.header.type == VDP_GRANT;
 	int nr_fds = (m->fds[0] >= 0) + (m->fds[1] >= 0);
-	size_t known, least;
+	struct message_size sizes;
 
-	if (size < sizeof(m->header))
+	if (size < sizeof(m->body.header))
 		return "the broker's message has no header";
-	least = least_of(m->header.type, &known);
-	if (!least)
+	if (m->body.header.type < VDP_ANSWER || !message_size(m->body.header.type, &sizes))
 		return "the broker's message has a type that this library does not know";
-	if (size < least)
+	if (size < sizes.least)
 		return "the broker's message is too short for its type";
-	for (size_t i = known; i < size; i++)
-		if (m->bytes[i])
-			return "the broker's message has fields that this library does not know";
-	if (m->header.item && (m->header.type & ~0xffu) != VDP_ITEM)
+	if (message_unknown(&m->body, sizes.known, size) < size)
+		return "the broker's message has fields that this library does not know";
+	if (m->body.header.item && (m->body.header.type & ~0xffu) != VDP_ITEM)
 		return "the broker's message has a wrong header";
-	if (is_about_lease(m->header.type) && !m->state.lease)
+	if (is_about_lease(m->body.header.type) && !m->body.state.lease)
 		return "the broker's message is about a lease without an id";
 	if (m->lost ? !grant : nr_fds != (grant ? VDP_MAX_FDS : 0))
 		return "the broker's message has not the file descriptors of its type";
 	return NULL;
 }
 
-/* 1; 0: there is none now. */
-static int receive_now(struct vdb_client *client, struct message *m)
+/* 1; 0: there is none now, or, without MSG_DONTWAIT, within the socket's time. */
+static int receive(struct vdb_client *client, struct message *m, int flags)
 {
 	const char *wrong;
 	ssize_t size;
 
-	memset(m->bytes, 0, sizeof(m->bytes));
+	memset(m->body.bytes, 0, sizeof(m->body.bytes));
 	/* Reported once if the broker closed without reading all; what it sent comes next. */
 	do {
-		size = vdb_receive_fds(client->socket, m->bytes, sizeof(m->bytes), m->fds,
-				       VDP_MAX_FDS, MSG_DONTWAIT, &m->lost);
+		size = fds_receive(client->socket, m->body.bytes, sizeof(m->body.bytes), m->fds,
+				       VDP_MAX_FDS, flags, &m->lost);
 	} while (size < 0 && errno == ECONNRESET);
-	if (size < 0 && errno == EAGAIN)
+	if (size < 0 && (errno == EAGAIN || errno == EINTR))
 		return 0;
 	if (size < 0 && errno == EPROTO)
 		return client_break_off(client, EPROTO, "the broker's message is too long or has too many file descriptors");
@@ -200,17 +166,44 @@ static int receive_now(struct vdb_client *client, struct message *m)
 	return 1;
 }
 
+/* How much later than its deadline a call may return. */
+#define SLACK	(NSEC_PER_MSEC)
+
+void client_limit_socket(struct vdb_client *client)
+{
+	int ms = client->timeout_ms < 0 ? 0 : client->timeout_ms;
+	const struct timeval limit = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
+
+	/* 0 is no limit, for the kernel. */
+	client->limited = client->timeout_ms &&
+			  !setsockopt(client->socket, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+}
+
+/* Whether the socket itself ends a wait in time, which saves a call of poll(). */
+static bool ends_in_time(const struct vdb_client *client, uint64_t deadline)
+{
+	if (!client->limited || (deadline == NO_DEADLINE) != (client->timeout_ms < 0))
+		return false;
+	return deadline == NO_DEADLINE ||
+	       left(deadline) + SLACK >= client->timeout_ms * NSEC_PER_MSEC;
+}
+
 int client_receive(struct vdb_client *client, struct message *m, uint64_t deadline)
 {
 	int ret;
 
 	if (client->broken)
 		return client_fail(client, ENOTCONN, "the connection to the broker has ended");
+	if (deadline && ends_in_time(client, deadline)) {
+		ret = receive(client, m, 0);
+		if (ret)
+			return ret;
+	}
 	/* An answer is hardly ever there already: looking for it first would be in vain. */
 	if (deadline && !client_wait(client, POLLIN, deadline))
 		return 0;
 	do {
-		ret = receive_now(client, m);
+		ret = receive(client, m, MSG_DONTWAIT);
 	} while (!ret && deadline && client_wait(client, POLLIN, deadline));
 	return ret;
 }
@@ -227,7 +220,10 @@ int client_send_now(struct vdb_client *client, struct vdp_header *header, uint32
 	} while (sent < 0 && errno == EINTR);
 	if (sent < 0 && errno == EAGAIN)
 		return 0;
-	/* A broker that has closed the connection may have said why: that is received next. */
+	/*
+	 * A broker that has closed the connection can have sent the reason, which is
+	 * received next.
+	 */
 	if (sent < 0 && errno != EPIPE && errno != ECONNRESET)
 		return client_break_off(client, ENOTCONN, "the connection to the broker is lost");
 	client->serial++;

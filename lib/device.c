@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The device: opened through VFIO or taken over as an fd, and what it has. */
-#include <ctype.h>
-#include <dirent.h>
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/iommufd.h>
@@ -15,64 +14,19 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "common/bdf.h"
+#include "common/fdinfo.h"
+#include "common/fds.h"
+#include "common/function.h"
+#include "common/uuid.h"
+#include "common/vfio_nodes.h"
 #include "internal.h"
 
-void vdb_close(int fd)
-{
-	int error = errno;
+static_assert(VDB_BDF_SIZE == BDF_SIZE, "same size");
 
-	if (fd >= 0)
-		close(fd);
-	errno = error;
-}
-
-/* A hexadecimal number of at most @digits digits, and what must follow it. */
-static bool parse_hex(const char **text, int digits, char end, unsigned int *number)
-{
-	const char *at = *text;
-
-	*number = 0;
-	for (; at - *text < digits && isxdigit((unsigned char)*at); at++)
-		*number = *number << 4 | (*at <= '9' ? *at - '0' : (*at & 7) + 9);
-	if (at == *text || *at != end)
-		return false;
-	*text = at + 1;
-	return true;
-}
-
-/* At least @digits. */
-static char *write_hex(char *to, unsigned int number, int digits)
-{
-	while (digits < 8 && number >> (4 * digits))
-		digits++;
-	while (digits--)
-		*to++ = "0123456789abcdef"[number >> (4 * digits) & 15];
-	return to;
-}
-
-/* Each lease that a client gets has one: stdio would be a good part of its cost. */
 bool vdb_parse_bdf(const char *text, char bdf[VDB_BDF_SIZE])
 {
-	unsigned int domain = 0, bus, slot, function;
-	const char *colon = strchr(text, ':');
-
-	if (colon && strchr(colon + 1, ':') && !parse_hex(&text, 8, ':', &domain))
-		return false;
-	if (!parse_hex(&text, 2, ':', &bus) || !parse_hex(&text, 2, '.', &slot) ||
-	    !parse_hex(&text, 1, '\0', &function))
-		return false;
-	/* A longer domain has no room in @bdf. */
-	if (slot > 31 || function > 7 || domain > 0xfffffff)
-		return false;
-	bdf = write_hex(bdf, domain, 4);
-	*bdf++ = ':';
-	bdf = write_hex(bdf, bus, 2);
-	*bdf++ = ':';
-	bdf = write_hex(bdf, slot, 2);
-	*bdf++ = '.';
-	bdf = write_hex(bdf, function, 1);
-	*bdf = '\0';
-	return true;
+	return bdf_parse(text, bdf);
 }
 
 /* Adds what failed to the text, and keeps errno.  -1. */
@@ -94,7 +48,7 @@ static int failed(char *error, const char *format, ...)
 	return -1;
 }
 
-/* The same for a node or a call, with what errno says. */
+/* The same for a node or a call, with the text of errno. */
 static int failed_at(char *error, const char *what)
 {
 	return failed(error, "%s: %s", what, strerror(errno));
@@ -107,62 +61,18 @@ static int open_node(int *fd, const char *path, char *error)
 	if (*fd >= 0)
 		return 0;
 	failed_at(error, path);
-	/* A control group forbids a node with EPERM, which has another meaning here. */
+	/*
+	 * If a control group forbids a node, open() fails with EPERM, which has another
+	 * meaning here.
+	 */
 	if (errno == EPERM)
 		errno = EACCES;
 	return -1;
 }
 
-/* Last part of a link of the device in sysfs. */
-static bool sysfs_link(const char *bdf, const char *name, char *last, size_t size)
-{
-	char path[128], target[512];
-	const char *base;
-	ssize_t length;
-
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/%s", bdf, name);
-	length = readlink(path, target, sizeof(target) - 1);
-	if (length < 0)
-		return false;
-	target[length] = '\0';
-	base = strrchr(target, '/') ? strrchr(target, '/') + 1 : target;
-	if (strlen(base) >= size)
-		return false;
-	strcpy(last, base);
-	return true;
-}
-
-/* It exists, or in a directory that cannot be searched, where it may exist. */
-static bool may_exist(const char *path)
-{
-	return !access(path, F_OK) || errno == EACCES;
-}
-
-/* The node, or false if the kernel has no character devices for VFIO devices. */
-static bool find_cdev(const char *bdf, char *path, size_t size)
-{
-	char name[128];
-	struct dirent *entry;
-	bool found = false;
-	DIR *dir;
-
-	snprintf(name, sizeof(name), "/sys/bus/pci/devices/%s/vfio-dev", bdf);
-	dir = opendir(name);
-	if (!dir)
-		return false;
-	while (!found && (entry = readdir(dir))) {
-		if (entry->d_name[0] == '.')
-			continue;
-		snprintf(path, size, "/dev/vfio/devices/%s", entry->d_name);
-		found = may_exist(path);
-	}
-	closedir(dir);
-	return found && may_exist("/dev/iommu");
-}
-
 /*
- * As the kernel has it since Linux 6.18: headers may be older, and older kernels refuse
- * the flag, or a @argsz with more than they know.
+ * As in Linux 6.18 and later. Headers can be older. Older kernels refuse the flag, and
+ * a larger @argsz.
  */
 struct bind_iommufd {
 	uint32_t argsz;
@@ -200,36 +110,45 @@ static int open_cdev(struct vdb_device *device, const char *path, const uint8_t 
 	    open_node(&device->iommu, "/dev/iommu", error))
 		return -1;
 	if (bind_iommufd(device, token, token ? BIND_FLAG_TOKEN : 0)) {
-		/* So vfio_df_open() says that another fd is bound; only a token can be invalid, too. */
+		/*
+		 * vfio_df_open() returns this if another fd is bound. With a token it
+		 * can also mean an invalid token.
+		 */
 		if (errno == EINVAL)
 			errno = token && !knows_tokens(device) ? EOPNOTSUPP : EBUSY;
 		return failed_at(error, path);
 	}
 	if (ioctl(device->iommu, IOMMU_IOAS_ALLOC, &ioas))
 		return failed_at(error, "/dev/iommu");
-	attach.pt_id = ioas.out_ioas_id;
+	device->ioas = attach.pt_id = ioas.out_ioas_id;
+	/* So the kernel names it. */
+	device->no_iommu = strstr(path, "/noiommu-");
 	if (ioctl(device->fd, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach))
 		return failed_at(error, path);
 	return 0;
 }
 
-static int open_group(struct vdb_device *device, const char *token, char *error)
+static int open_group(struct vdb_device *device, const char *path, const char *token, char *error)
 {
 	struct vfio_group_status status = { .argsz = sizeof(status) };
-	char group[32], path[64], name[80];
+	char name[80];
 
-	if (!sysfs_link(device->bdf, "iommu_group", group, sizeof(group))) {
+	if (!*path) {
 		errno = ENOENT;
 		return failed(error, "%s is in no IOMMU group", device->bdf);
 	}
-	snprintf(path, sizeof(path), "/dev/vfio/%s", group);
+	snprintf(name, sizeof(name), "/dev/vfio/noiommu-%s", strrchr(path, '/') + 1);
+	if (!access(name, F_OK)) {
+		errno = EOPNOTSUPP;
+		return failed(error, "%s has no IOMMU that limits its DMA: turn the IOMMU on", device->bdf);
+	}
 	if (open_node(&device->group, path, error) ||
 	    open_node(&device->iommu, "/dev/vfio/vfio", error))
 		return -1;
 
 	if (ioctl(device->group, VFIO_GROUP_GET_STATUS, &status))
 		return failed_at(error, path);
-	/* As binding a cdev to an iommufd says of such a group. */
+	/* The error of binding a cdev to an iommufd for such a group. */
 	if (!(status.flags & VFIO_GROUP_FLAGS_VIABLE)) {
 		errno = EPERM;
 		return failed(error, "%s: another function of the IOMMU group has a driver that is not one of VFIO's",
@@ -244,59 +163,42 @@ static int open_group(struct vdb_device *device, const char *token, char *error)
 	return device->fd < 0 ? failed_at(error, path) : 0;
 }
 
-/* The bytes of a UUID, in the order of its text. */
-static bool parse_uuid(const char *text, uint8_t bytes[16])
-{
-	static const char form[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
-	size_t i, digits = 0;
-
-	for (i = 0; form[i]; i++) {
-		char digit[] = { text[i], '\0' };
-
-		if (form[i] == '-' ? text[i] != '-' : !text[i] || !strchr("0123456789abcdefABCDEF", text[i]))
-			return false;
-		if (form[i] == '-')
-			continue;
-		bytes[digits / 2] = bytes[digits / 2] << 4 | (uint8_t)strtoul(digit, NULL, 16);
-		digits++;
-	}
-	return !text[i];
-}
-
 static void close_all(struct vdb_device *device)
 {
-	vdb_close(device->fd);
-	vdb_close(device->group);
-	vdb_close(device->iommu);
+	fd_close(device->fd);
+	fd_close(device->group);
+	fd_close(device->iommu);
 	device->fd = device->group = device->iommu = -1;
+	device->ioas = 0;
 }
 
 /* @token: NULL, or a UUID. */
 static int open_any(struct vdb_device *device, const char *token, char *error)
 {
 	uint8_t bytes[16] = { 0 };
+	struct vfio_nodes nodes;
 	bool not_open;
-	char path[300];
 	int first;
 
-	if (token && !parse_uuid(token, bytes)) {
+	if (token && !uuid_bytes(token, bytes)) {
 		errno = EINVAL;
 		return failed(error, "the token \"%s\" is not a UUID", token);
 	}
-	if (!find_cdev(device->bdf, path, sizeof(path)))
-		return open_group(device, token, error);
-	if (!open_cdev(device, path, token ? bytes : NULL, error))
+	vfio_nodes_find(device->bdf, &nodes);
+	if (!vfio_nodes_has_device(&nodes))
+		return open_group(device, nodes.group, token, error);
+	if (!open_cdev(device, nodes.device, token ? bytes : NULL, error))
 		return 0;
 	/*
-	 * This user may be allowed to open the group, if not the cdev or /dev/iommu.
-	 * Groups also have had tokens for longer.
+	 * This user can be allowed to open the group, but not the cdev or
+	 * /dev/iommu. Groups also support tokens on older kernels.
 	 */
 	first = errno;
 	not_open = (device->fd < 0 || device->iommu < 0) && first == EACCES;
 	if (!not_open && first != EOPNOTSUPP)
 		return -1;
 	close_all(device);
-	if (!open_group(device, token, error))
+	if (!open_group(device, nodes.group, token, error))
 		return 0;
 	if (errno == ENOENT)
 		errno = first;
@@ -316,11 +218,11 @@ static int open_function(struct vdb_device *device, const char *bdf, const char 
 {
 	char driver[64];
 
-	if (!vdb_parse_bdf(bdf, device->bdf)) {
+	if (!bdf_parse(bdf, device->bdf)) {
 		errno = EINVAL;
 		return failed(error, "\"%s\" is not the name of a PCI function", bdf);
 	}
-	if (!sysfs_link(device->bdf, "driver", driver, sizeof(driver))) {
+	if (!function_link(device->bdf, "driver", driver, sizeof(driver))) {
 		errno = ENOENT;
 		return failed(error, "%s does not exist or has no driver", device->bdf);
 	}
@@ -346,29 +248,11 @@ struct vdb_device *vdb_device_open(const char *bdf, const char *vf_token,
 	return NULL;
 }
 
-/* Kernels since 6.17 tell which device an fd is. */
-static void find_bdf(struct vdb_device *device)
-{
-	char path[64], line[512];
-	FILE *info;
-
-	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", device->fd);
-	info = fopen(path, "re");
-	if (!info)
-		return;
-	while (fgets(line, sizeof(line), info)) {
-		line[strcspn(line, "\n")] = '\0';
-		if (!strncmp(line, "vfio-device-syspath:", 20) && strrchr(line, '/') &&
-		    vdb_parse_bdf(strrchr(line, '/') + 1, device->bdf))
-			break;
-	}
-	fclose(info);
-}
-
 struct vdb_device *vdb_device_from_fd(int device_fd)
 {
 	struct vfio_device_info info = { .argsz = sizeof(info) };
 	struct vdb_device *device;
+	char number[16];
 
 	if (ioctl(device_fd, VFIO_DEVICE_GET_INFO, &info))
 		return NULL;
@@ -380,7 +264,8 @@ struct vdb_device *vdb_device_from_fd(int device_fd)
 	if (!device)
 		return NULL;
 	device->fd = device_fd;
-	find_bdf(device);
+	snprintf(number, sizeof(number), "%d", device_fd);
+	fdinfo_function("self", number, device->bdf);
 	return device;
 }
 
@@ -429,7 +314,7 @@ unsigned int vdb_device_capabilities(const struct vdb_device *device)
 		capabilities |= VDB_CAP_WC;
 	if (can(device, VFIO_DEVICE_FEATURE_GET | VFIO_DMABUF_FEATURE_EVENTS))
 		capabilities |= VDB_CAP_EVENTS;
-	/* One came with the other. */
+	/* They were opened together. */
 	if (can(device, VFIO_DEVICE_FEATURE_GET | VFIO_DMABUF_FEATURE_LIST))
 		capabilities |= VDB_CAP_LIST;
 	return capabilities;
@@ -474,6 +359,19 @@ int vdb_device_bar_sized(const struct vdb_device *device, unsigned int index,
 	}
 	vdb_fill(bar, size, &found, sizeof(found));
 	return 0;
+}
+
+int vdb_device_set_bus_master(const struct vdb_device *device, bool on)
+{
+	struct vfio_region_info config;
+	uint16_t command;
+
+	if (region(device, VFIO_PCI_CONFIG_REGION_INDEX, &config) ||
+	    pread(device->fd, &command, sizeof(command), config.offset + PCI_COMMAND) != sizeof(command))
+		return -1;
+	command = on ? command | PCI_COMMAND_MASTER : command & ~PCI_COMMAND_MASTER;
+	return pwrite(device->fd, &command, sizeof(command), config.offset + PCI_COMMAND) ==
+	       sizeof(command) ? 0 : -1;
 }
 
 int vdb_device_reset(const struct vdb_device *device)

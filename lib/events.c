@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Being told of suspension and revocation. */
+/* Event fds: suspension and revocation. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/vfio_dmabuf.h>
@@ -7,6 +7,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "common/fds.h"
 #include "internal.h"
 
 /* Of a buffer by its fd, or, if that is -1, by its id; of the device if that is 0. */
@@ -35,7 +36,7 @@ int vdb_device_watch(const struct vdb_device *device)
 
 int vdb_device_watch_id(const struct vdb_device *device, uint64_t id)
 {
-	/* The kernel would take it for the device. */
+	/* For the kernel, 0 would mean the device. */
 	if (!id) {
 		errno = ENOENT;
 		return -1;
@@ -54,7 +55,7 @@ int vdb_slice_watch(const struct vdb_device *device, struct vdb_slice *slice)
 
 	if (fd < 0)
 		return -1;
-	vdb_close(slice->event_fd);
+	fd_close(slice->event_fd);
 	slice->event_fd = fd;
 	return 0;
 }
@@ -79,8 +80,8 @@ int vdb_event_read(int event_fd, uint64_t *changes)
 }
 
 /*
- * The fd may have come from somebody who is not trusted, and then be anything:
- * hence the poll, and a look at the value.
+ * The fd can come from a process that is not trusted, and can be any file. So
+ * poll first, and check the value.
  */
 static void read_event(struct vdb_slice *slice)
 {

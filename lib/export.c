@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
+#include "common/fds.h"
 #include "internal.h"
 
 static int set_memattr(const struct vdb_device *device, int fd, uint32_t memattr)
@@ -72,7 +73,7 @@ int vdb_device_export_sized(const struct vdb_device *device, unsigned int bar,
 	fd = export(device, bar, ranges, nr_ranges, flags);
 	if (fd < 0)
 		return -1;
-	/* NC is what buffers begin with. */
+	/* Buffers are NC at first. */
 	if ((!(flags & VDB_FLAG_WC) || !set_memattr(device, fd, VFIO_DMABUF_MEMATTR_WC)) &&
 	    !vdb_describe_fd(device, fd, &found)) {
 		vdb_fill(buffer, size, &found, sizeof(found));
@@ -81,7 +82,7 @@ int vdb_device_export_sized(const struct vdb_device *device, unsigned int bar,
 	/* With core_export it is none of the driver's own buffers, which is EINVAL. */
 	if (errno == EINVAL)
 		errno = EOPNOTSUPP;
-	vdb_close(fd);
+	fd_close(fd);
 	return -1;
 }
 
@@ -95,7 +96,7 @@ struct vdb_slice *vdb_slice_export(const struct vdb_device *device,
 
 	if (!can_be_asked_for(bar, nr_ranges, flags))
 		return NULL;
-	/* Stock vfio-pci may export, too, but such that nobody can map it. */
+	/* Stock vfio-pci can export, too, but its exports cannot be mapped. */
 	if (!(vdb_device_capabilities(device) & VDB_CAP_EXPORT)) {
 		errno = ENOTTY;
 		return NULL;
@@ -109,12 +110,12 @@ struct vdb_slice *vdb_slice_export(const struct vdb_device *device,
 						     VFIO_DMABUF_MEMATTR_NC)) {
 		if (errno == EINVAL)
 			errno = EOPNOTSUPP;
-		vdb_close(fd);
+		fd_close(fd);
 		return NULL;
 	}
 	slice = vdb_slice_from_fd(fd, -1, device->bdf, bar, ranges[0].offset, flags);
 	if (!slice)
-		vdb_close(fd);
+		fd_close(fd);
 	return slice;
 }
 

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Accesses that fail instead of ending in SIGBUS.
+ * Accesses that fail instead of raising SIGBUS.
  *
- * Each access is one instruction whose address stands in a table, next to the
- * address where to go on if it faults.  The signal handler looks the faulting
- * instruction up and moves the program counter there; so an access that works
- * costs nothing more, and nothing has to be saved before it.
+ * Each access is one instruction.  A table has its address, and the address at
+ * which to continue if it faults.  The signal handler looks up the faulting
+ * instruction, and sets the program counter to the second address.  So a
+ * successful access costs nothing more, and nothing must be saved before it.
  *
- * The instructions are those of x86-64 and arm64.  For other CPUs the functions are
- * there and fail.  VDB_NO_GUARD, for tests, has them so everywhere.
+ * The instructions are those of x86-64 and arm64.  For other CPUs the functions
+ * exist and fail.  With VDB_NO_GUARD, for tests, they fail on every CPU.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -51,7 +51,7 @@
 
 #ifdef HAS_GUARD
 
-/* Both relative to their own place, so that the library needs no relocation. */
+/* Both relative to their own addresses, so that the library needs no relocation. */
 struct entry {
 	int32_t access;
 	int32_t fixup;
@@ -110,7 +110,7 @@ bool vdb_guard_handle(const siginfo_t *info, void *context)
 	uintptr_t pc = (uintptr_t)PROGRAM_COUNTER(where);
 	const struct entry *entry;
 
-	/* One that was sent says nothing about the instruction that it found. */
+	/* A signal that was sent says nothing about the instruction that it interrupted. */
 	if (info->si_signo != SIGBUS || info->si_code <= 0)
 		return false;
 	for (entry = __start_vdb_accesses; entry < __stop_vdb_accesses; entry++) {
@@ -133,10 +133,10 @@ static void pass_on(int number, siginfo_t *info, void *context)
 	} else if (former.sa_handler != SIG_DFL && former.sa_handler != SIG_IGN) {
 		former.sa_handler(number);
 	} else if (info->si_code > 0) {
-		/* The access faults again, and now ends the process as it should. */
+		/* The access faults again, and now ends the process. */
 		sigaction(SIGBUS, &former, NULL);
 	} else if (former.sa_handler == SIG_DFL) {
-		/* It was sent, and does not come again by itself. */
+		/* It was sent, so it does not come again by itself. */
 		sigaction(SIGBUS, &former, NULL);
 		raise(SIGBUS);
 	}
@@ -158,7 +158,7 @@ int vdb_guard_enable(void)
 
 	pthread_mutex_lock(&enable_lock);
 	if (!enabled) {
-		/* Kept before ours is installed, which may be called at once. */
+		/* Saved before ours is installed, because ours can be called immediately. */
 		ret = sigaction(SIGBUS, NULL, &former) ?:
 		      sigaction(SIGBUS, &action, NULL);
 		enabled = !ret;

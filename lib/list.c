@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The device's buffers, as the kernel knows them: all of them, or one by its id. */
+/* The device's buffers, as the kernel lists them: all of them, or one by its id. */
 #include <errno.h>
 #include <linux/vfio_dmabuf.h>
 #include <stdlib.h>
@@ -32,7 +32,7 @@ static void describe(struct vdb_buffer *buffer, const struct vfio_dmabuf_buffer 
 		buffer->flags |= VDB_FLAG_WC;
 }
 
-/* Buffers after this id, at most PAGE_OF_LIST; how many, or -1. */
+/* Buffers after this id, at most PAGE_OF_LIST. Returns their number, or -1. */
 static int list_page(const struct vdb_device *device, uint64_t after,
 		     struct vfio_dmabuf_buffer *buffers)
 {
@@ -82,7 +82,7 @@ int vdb_device_list(const struct vdb_device *device,
 	return nr;
 }
 
-/* By fd if there is one, otherwise by id; how many ranges were filled in, or -1. */
+/* By fd if there is one, otherwise by id. Returns the number of ranges filled in, or -1. */
 static ssize_t info(const struct vdb_device *device, int fd, uint64_t id, struct vdb_buffer *buffer,
 		    uint64_t first, struct vdb_range *ranges, uint32_t room)
 {

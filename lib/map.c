@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Mapping a slice where huge pages fit. */
+/* Mapping a slice at an address where huge pages fit. */
 #include <errno.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include "internal.h"
 
@@ -11,8 +10,9 @@
 
 /*
  * A huge page needs address and physical address to be equal modulo its size.
- * The physical address is not known here, but a BAR is aligned to its own size,
- * so the offset in the BAR will do: a BAR smaller than a huge page holds none.
+ * The physical address is not known here. But a BAR is aligned to its own size,
+ * so the offset in the BAR is enough: a BAR smaller than a huge page has no
+ * huge pages.
  */
 static uint64_t alignment(size_t length)
 {
@@ -24,10 +24,10 @@ static uint64_t alignment(size_t length)
 }
 
 /*
- * An address that nobody uses just now and that is @place modulo @align.  It is
- * free, not reserved: where mmap() in the place of a reservation fails, as it
- * does for a revoked slice, kernels leave a hole, which another thread may have
- * filled before it could be given back.
+ * An address that is not used now, and that is @place modulo @align.  It is
+ * free, not reserved.  If mmap() over a reservation fails, as it does for a
+ * revoked slice, kernels leave a hole.  Another thread could fill the hole
+ * before it is unmapped.
  */
 static void *find_address(uint64_t place, size_t length, uint64_t align)
 {
@@ -40,14 +40,12 @@ static void *find_address(uint64_t place, size_t length, uint64_t align)
 	return space + (place - (uintptr_t)space) % align;
 }
 
-/* The length that is meant, or 0 with EINVAL if that is no part of the slice. */
+/* The length, or 0 with EINVAL if that is not a part of the slice. */
 static size_t part(const struct vdb_slice *slice, uint64_t offset, size_t length)
 {
-	uint64_t page = sysconf(_SC_PAGESIZE);
-
 	if (!length && offset < slice->length)
 		length = slice->length - offset;
-	if (!length || offset % page || length % page ||
+	if (!length || offset % slice->page || length % slice->page ||
 	    offset > slice->length || length > slice->length - offset) {
 		errno = EINVAL;
 		return 0;
@@ -71,7 +69,12 @@ void *vdb_slice_map(const struct vdb_slice *slice, uint64_t offset,
 			       MAP_SHARED | (wish ? MAP_FIXED_NOREPLACE : 0),
 			       slice->fd, offset);
 	} while (address == MAP_FAILED && errno == EEXIST && wish);
-	return address == MAP_FAILED ? NULL : address;
+	if (address != MAP_FAILED)
+		return address;
+	/* So the kernel says what is the same of a memfd as EACCES of a DMABUF. */
+	if (errno == EPERM && slice->flags & VDB_FLAG_READ_ONLY)
+		errno = EACCES;
+	return NULL;
 }
 
 int vdb_slice_unmap(const struct vdb_slice *slice, void *address, uint64_t offset,

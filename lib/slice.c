@@ -9,14 +9,16 @@
 #include <unistd.h>
 #include <fcntl.h>
 
+#include "common/bdf.h"
+#include "common/fds.h"
 #include "internal.h"
 
-/* The file system that every DMABUF is in, whoever exports it. */
+/* The file system of every DMABUF, regardless of its exporter. */
 #ifndef DMA_BUF_MAGIC
 #define DMA_BUF_MAGIC	0x444d4142
 #endif
 
-/* Bytes of a DMABUF, or -1 with errno if it is none. */
+/* Bytes of a DMABUF, or -1 with errno if the fd is not a DMABUF. */
 static int64_t dmabuf_size(int fd)
 {
 	struct statfs fs;
@@ -27,11 +29,11 @@ static int64_t dmabuf_size(int fd)
 		errno = EINVAL;
 		return -1;
 	}
-	/* A DMABUF has no position that this would change. */
+	/* This changes nothing: a DMABUF has no file position. */
 	return lseek(fd, 0, SEEK_END);
 }
 
-/* Its file cannot be written through: what that means is the exporter's. */
+/* Whether its file is open for reading only. The exporter decides what that means. */
 static bool is_read_only(int fd)
 {
 	return (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY;
@@ -56,7 +58,7 @@ struct vdb_slice *vdb_slice_from_fd(int fd, int event_fd, const char *bdf,
 	slice = calloc(1, sizeof(*slice));
 	if (!slice)
 		return NULL;
-	if (bdf && *bdf && !vdb_parse_bdf(bdf, slice->bdf)) {
+	if (bdf && *bdf && !bdf_parse(bdf, slice->bdf)) {
 		free(slice);
 		errno = EINVAL;
 		return NULL;
@@ -66,6 +68,7 @@ struct vdb_slice *vdb_slice_from_fd(int fd, int event_fd, const char *bdf,
 	slice->bar = bar;
 	slice->offset = offset;
 	slice->length = size;
+	slice->page = sysconf(_SC_PAGESIZE);
 	slice->flags = flags;
 	return slice;
 }
@@ -76,8 +79,8 @@ void vdb_slice_free(struct vdb_slice *slice)
 
 	if (!slice)
 		return;
-	vdb_close(slice->fd);
-	vdb_close(slice->event_fd);
+	fd_close(slice->fd);
+	fd_close(slice->event_fd);
 	free(slice);
 	errno = error;
 }
@@ -110,6 +113,16 @@ uint64_t vdb_slice_offset(const struct vdb_slice *slice)
 uint64_t vdb_slice_length(const struct vdb_slice *slice)
 {
 	return slice->length;
+}
+
+enum vdb_kind vdb_slice_kind(const struct vdb_slice *slice)
+{
+	return slice->kind;
+}
+
+uint64_t vdb_slice_iova(const struct vdb_slice *slice)
+{
+	return slice->iova;
 }
 
 unsigned int vdb_slice_flags(const struct vdb_slice *slice)

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The protocol of module/access.c as a model for Spin: who reaches the device,
- * and when.  README.md beside this file says what it shows and what it leaves
- * out.
+ * The protocol of module/access.c as a model for Spin: who can reach the
+ * device, and when.  README.md in this directory says what it shows and what it
+ * leaves out.
  *
  * An inline has the name of the C function that it models; the comment names
  * the file.  Functions of the kernel are marked as such.  Macros choose which
- * processes run and which error is put in (SEED_...); the file "runs" lists
- * the combinations.
+ * processes run and which error is seeded (SEED_...); the file "runs" lists the
+ * combinations.
  */
 
 #define PROCESSES	2	/* that may map the buffer */
@@ -16,7 +16,7 @@ mtype:entry = { NONE, TABLE, LEAF };
 mtype:access = { LIVE, HELD, SUSPENDED, REVOKED, BUSY };
 
 /* The kernel. */
-mtype:entry pmd[PROCESSES] = NONE;	/* LEAF: a huge entry, the device is in reach */
+mtype:entry pmd[PROCESSES] = NONE;	/* LEAF: a huge entry, which reaches the device */
 bool pte[PROCESSES];		/* an entry in the page table: likewise */
 bool pmd_lock[PROCESSES];	/* page table locks, spinlocks */
 bool pte_lock[PROCESSES];
@@ -35,8 +35,8 @@ bool memory_writer;
 bool memory = true;		/* memory enable in the emulated config space */
 
 /*
- * The module.  Its spinlocks buffers_lock, state_lock and events_lock are not written
- * out: what is done under one of them is a single step here.
+ * The module.  Its spinlocks buffers_lock, state_lock and events_lock are not
+ * modelled: what is done under one of them is a single step here.
  */
 bool gate;			/* raw spinlock */
 bool revoked, zapped, returned;	/* of the buffer */
@@ -47,13 +47,13 @@ bool hold_over;			/* the time is later than hold_end */
 bool off_reset, off_memory, off_sleep;	/* the bits of dma_off */
 byte announced;
 byte attached;			/* importers of the buffer */
-byte dma_maps;			/* what they have mapped, or are about to */
+byte dma_maps;			/* their mappings, also those that are being made */
 bool mapped;			/* the importer's device reaches this one */
-bool wants;			/* it has tried to */
+bool wants;			/* it has tried to map */
 bool waiting;			/* its attachment's priv: WAITING */
 byte huge_readers;		/* the buffer's huge_lock */
 bool huge_writer;
-bool asked;			/* the importer is to unmap, and may try again */
+bool asked;			/* the importer must unmap, and can try again */
 bool notice;			/* the work "notice" of the buffer is queued */
 
 #define dma_off		(off_reset || off_memory || off_sleep)
@@ -62,7 +62,7 @@ bool notice;			/* the work "notice" of the buffer is queued */
 /*
  * What is checked.
  */
-bool revoke_over;		/* somebody has been told: by a call, or an event */
+bool revoke_over;		/* it was reported, by a call or an event */
 bool gone_memory, gone_reset, gone_sleep;	/* the device has lost its memory */
 byte to_finish;			/* calls that have not returned */
 
@@ -70,11 +70,11 @@ byte to_finish;			/* calls that have not returned */
 #define reached		(cpu_reaches(0) || cpu_reaches(1) || mapped)
 #define gone		(gone_memory || gone_reset || gone_sleep)
 
-/* Set where something is wrong; Spin names the one that it finds. */
+/* Set where a property is violated; Spin names the one that it finds. */
 bool reached_after_revoke, reached_while_suspended, importer_forgotten;
 bool huge_entry_in_the_way, hot_reset_busy, file_gone, importer_keeps, end_not_told;
 
-/* Looks in every state.  It can only move where something is wrong. */
+/* Checks every state. It can only move if a property is violated. */
 active proctype judge()
 {
 end:
@@ -85,13 +85,16 @@ end:
 		reached_while_suspended = true; assert(!reached_while_suspended) }
 #ifdef IMPORTER
 	/*
-	 * When nothing moves any more, an importer that may map has mapped, if no client
-	 * keeps it from that.
+	 * When nothing moves any more, an importer that is allowed to map has mapped,
+	 * unless a client prevents that.
 	 */
 	:: atomic { timeout && to_finish == 0 && attached && !revoked && !dma_off &&
 		    wants && !mapped && !resv ->
 		importer_forgotten = true; assert(!importer_forgotten) }
-	/* Nor, after a revocation that a signal has interrupted, does one keep what it has. */
+	/*
+	 * Nor does an importer keep its mapping after a revocation that a signal has
+	 * interrupted.
+	 */
 	:: atomic { timeout && to_finish == 0 && revoked && mapped ->
 		importer_keeps = true; assert(!importer_keeps) }
 #endif
@@ -103,8 +106,8 @@ end:
 #define must(condition, wrong)	if :: condition :: else -> wrong = true; assert(!wrong) fi
 
 /*
- * A client may be kept from running for ever where it holds no spinlock, and
- * where it does not change the address space's tree (see README.md).
+ * A client can stop running for ever where it holds no spinlock, and where it
+ * does not change the address space's tree (see README.md).
  */
 #ifdef STOP
 #define may_stop	if :: true -> goto stopped :: true fi
@@ -118,14 +121,14 @@ inline down_read_memory()	{ atomic { !memory_writer -> memory_readers++ } }
 inline down_write_memory()	{ atomic { !memory_writer && !memory_readers -> memory_writer = true } }
 inline i_mmap_lock_write()	{ atomic { !i_mmap_writer && !i_mmap_readers -> i_mmap_writer = true } }
 
-/* Under gate: nobody else is between dvp_access_begin() and dvp_access_end(). */
+/* Under gate: no other process is between dvp_access_begin() and dvp_access_end(). */
 #define gated(change)	atomic { !gate -> change }
 
 /*
  * Zap.
  */
 
-/* zap_pmd_range() in the kernel takes no lock to see that there is nothing. */
+/* zap_pmd_range() in the kernel takes no lock to see that there is no table. */
 inline zap_vma(p)
 {
 	if
@@ -141,7 +144,7 @@ inline zap_vma(p)
 
 /*
  * dvp_zap_buffer() and dvp_zap_device() in mapping.c, vfio_pci_zap_bars() in
- * vfio-pci-core.  The tree has a child's VMA behind its parent's.
+ * vfio-pci-core.  The tree has a child's VMA after its parent's.
  */
 inline zap()
 {
@@ -212,7 +215,7 @@ inline insert_ptes(p)
 	may_stop;
 #endif
 	if
-	:: pmd[p] == LEAF		/* another thread has been here */
+	:: pmd[p] == LEAF		/* another thread has set it */
 	:: else ->
 		atomic { !pmd_lock[p] ->	/* __pte_alloc(), with nothing held */
 			if
@@ -222,7 +225,7 @@ inline insert_ptes(p)
 		};
 		may_stop;
 		must(pmd[p] != LEAF, huge_entry_in_the_way);
-		lock(pte_lock[p]);		/* nobody is preempted from here on */
+		lock(pte_lock[p]);		/* no preemption from here on */
 		dvp_access_begin();
 		if
 		:: answer == LIVE ->
@@ -256,12 +259,12 @@ inline insert_pmd(p)
 		:: else
 		fi;
 		huge_writer = false
-	:: pmd[p] != NONE || huge_writer || huge_readers	/* small pages have to do */
+	:: pmd[p] != NONE || huge_writer || huge_readers	/* small pages are inserted */
 	fi;
 	unlock(pmd_lock[p])
 }
 
-/* dvp_vma_fault() and dvp_vma_huge_fault() in mapping.c: one and then the other. */
+/* dvp_vma_fault() and dvp_vma_huge_fault() in mapping.c: first the one, then the other. */
 inline fault(p)
 {
 	answer = LIVE;
@@ -276,7 +279,7 @@ inline fault(p)
 	:: false		/* there are no clients */
 #endif
 	fi;
-	/* BUSY: a jiffy later again.  SUSPENDED, REVOKED: SIGBUS, which it survives. */
+	/* BUSY: repeated a jiffy later.  SUSPENDED, REVOKED: SIGBUS, which it survives. */
 	if
 	:: answer == HELD ->
 end_wait:	!held			/* dvp_access_wait() in access.c */
@@ -316,7 +319,7 @@ inline fork()
 #define count_fault	skip
 #endif
 
-/* A thread of a process that has a slice; it touches it all the time. */
+/* A thread of a process that has a slice, and accesses it continuously. */
 proctype client(byte p)
 {
 	mtype:access answer;
@@ -338,7 +341,7 @@ end:
 	:: p == 0 && !vma[1] -> fork()
 #endif
 #ifdef CLIENT_LOCKS_RESV
-	/* dma_buf_poll() in the kernel; one that waits for another client is not looked at */
+	/* dma_buf_poll() in the kernel; one that waits for another client is not modelled */
 	:: atomic { !resv -> resv = true };
 		may_stop;
 		unlock(resv)
@@ -354,7 +357,7 @@ end_stopped:
  */
 
 /*
- * dvp_events_revoked() in events.c: by whoever is through last.  What it tells is
+ * dvp_events_revoked() in events.c: by the thread that finishes last.  It reports
  * that nothing reaches the device through the buffer.
  */
 inline dvp_events_revoked()
@@ -416,14 +419,14 @@ inline dvp_importer_unmap()
 }
 
 /*
- * A driver that imports the buffer.  It unmaps when asked to, and then tries to
- * map again, once; where that fails it waits to be asked the next time.
+ * A driver that imports the buffer.  It unmaps when it is notified, and then
+ * tries to map again, once.  If that fails it waits for the next notification.
  */
 proctype importer()
 {
 	bool try;
 
-	/* dvp_importer_attach() in importers.c; what counts is the second look. */
+	/* dvp_importer_attach() in importers.c; the second test is the one that counts. */
 	atomic {
 		file_refs++;
 		if
@@ -474,8 +477,8 @@ inline dvp_invalidate_mappings()
 }
 
 /*
- * evict() in importers.c, with a reference to the DMABUF.  A signal may end either
- * wait where the patience is DVP_UNTIL_A_SIGNAL.
+ * evict() in importers.c, with a reference to the DMABUF. A signal can end either
+ * wait if the patience is DVP_UNTIL_A_SIGNAL.
  */
 inline evict(until_a_signal)
 {
@@ -492,7 +495,7 @@ inline evict(until_a_signal)
 			:: dma_maps == 0 -> told = true	/* wait_for_unmapping() */
 			:: until_a_signal && dma_maps > 0 -> signal = true
 			fi
-		:: until_a_signal -> signal = true	/* while the reservation is waited for */
+		:: until_a_signal -> signal = true	/* while waiting for the reservation */
 		fi
 	fi
 }
@@ -548,7 +551,7 @@ inline dvp_importers_resume()
 }
 
 /*
- * dvp_importers_notice() in importers.c; the file's reference came with it.  It may
+ * dvp_importers_notice() in importers.c; the file's reference came with it.  It can
  * wait for a client that has the reservation.
  */
 proctype dvp_importers_notice()
@@ -585,11 +588,11 @@ inline revoke_zapped(until_a_signal)
 #endif
 	dvp_importers_evict(until_a_signal);
 	if
-	:: signal			/* -ERESTARTSYS, told nothing */
+	:: signal			/* -ERESTARTSYS, nothing reported */
 	:: else ->
 		dvp_events_revoked();
 		returned = true;
-		revoke_over = true	/* 0 or -EBADFD, told to the caller */
+		revoke_over = true	/* 0 or -EBADFD, reported to the caller */
 	fi
 }
 
@@ -616,6 +619,44 @@ proctype dvp_access_revoke()
 	zap();				/* dvp_zap_buffer() */
 #endif
 	revoke_zapped(true);
+done:
+	to_finish--
+}
+
+/*
+ * dvp_access_revoke_now(), and dvp_access_revoke() where that says -EAGAIN, as for
+ * what is too much to do.  dvp_zap_buffer_now() takes i_mmap_rwsem by trylock.
+ */
+proctype dvp_access_revoke_now()
+{
+	bool signal, told, again;
+#ifdef SEED_NOW_LOOKS_FIRST
+	byte before = attached;
+#else
+#define before	attached
+#endif
+
+	if
+	:: returned -> goto done	/* -EBADFD */
+	:: else
+	fi;
+	if
+	:: atomic { !i_mmap_writer -> i_mmap_readers++ };
+		gated(revoked = true);
+		zap_vma(0);
+		zap_vma(1);
+		i_mmap_readers--;
+		zapped = true;
+		if
+		:: before > 0 -> again = true	/* dvp_importers_any() */
+		:: before == 0 -> dvp_events_revoked(); returned = true; revoke_over = true
+		fi
+	:: true -> again = true
+	fi;
+	if
+	:: again -> gated(revoked = true); zap(); revoke_zapped(true)
+	:: else
+	fi;
 done:
 	to_finish--
 }
@@ -704,7 +745,7 @@ inline reset_function()
 	unlock(device_lock)
 }
 
-/* a reset through sysfs: vfio-pci-core knows nothing of it */
+/* a reset through sysfs: vfio-pci-core is not notified */
 proctype reset()
 {
 	bool signal, told, last, counted;
@@ -765,7 +806,7 @@ inline dvp_access_changed(was_announced)
 	fi
 }
 
-/* dvp_access_announce(): signal says whether it has failed */
+/* dvp_access_announce(): signal is true if it has failed */
 inline dvp_access_announce()
 {
 	announced++;
@@ -853,6 +894,9 @@ init
 #if REVOKES > 1
 		run dvp_access_revoke();
 #endif
+#endif
+#ifdef REVOKE_NOW
+		to_finish++; run dvp_access_revoke_now();
 #endif
 #ifdef CLOSE
 		to_finish++; run dvp_access_close();

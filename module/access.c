@@ -1,30 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Who may reach the device's memory, and when.
+ * Who can reach the device's memory, and when.
  *
  * Suspension has two sources.  vfio-pci-core suspends by itself, under
  * memory_lock held for writing and with a zap of the device's address space:
  * memory disabled or D3 by a write to config space, low power, and the resets
- * that user space asks VFIO for.  A reset that the kernel starts (sysfs, error
- * recovery of another function of the bus) and system sleep are reported to
- * nobody but the driver's callbacks, so those suspend here, with the gate and a
- * zap of their own, for every reset alike.
+ * that user space asks VFIO for.  Of a reset that the kernel starts (sysfs,
+ * error recovery of another function of the bus) and of system sleep only the
+ * driver's callbacks learn.  So the callbacks suspend here, with the gate and a
+ * zap of their own, for every reset.
  *
- * The reset callbacks can take no lock of vfio-pci-core: depending on who
- * resets, memory_lock is held for writing or not at all.  Nor may they keep a
- * lock from prepare to done, as several devices are prepared before any is done.
- * Hence a flag under an innermost lock, and a wait queue for the faults.
+ * The reset callbacks cannot take locks of vfio-pci-core: some resets hold
+ * memory_lock for writing, and others do not.  They cannot keep a lock from
+ * prepare to done either, because several devices are prepared before any is
+ * done.  So there is a flag under an innermost lock, and a wait queue for the
+ * faults.
  *
- * A fault is a client's, and a client can be kept from running: by its
- * priority, by the limits of its control group, for want of memory.  So it
- * takes no lock that it could sleep or be preempted under.  It makes page tables
- * first, with nothing held, and then tests and inserts in one go under the page
- * table's lock: gate, which is a spinlock, and memory_lock by trylock.
+ * A client can be kept from running during a fault: by its priority, by the
+ * limits of its control group, or by lack of memory.  So a fault takes no lock
+ * under which it could sleep or be preempted.  It makes page tables first, with
+ * nothing held.  Then it tests and inserts in one step under the page table's
+ * lock, gate (a spinlock) and memory_lock (by trylock).
  *
- * Importers are notified by this module alone, of either source and before the
- * memory goes: by the reset callbacks, around calls that are handed on to
- * vfio-pci-core (dvp_access_announce() and dvp_access_changed()), and before the
- * system sleeps.
+ * Only this module notifies importers, of either source, and before the memory
+ * is lost: in the reset callbacks, around calls to vfio-pci-core
+ * (dvp_access_announce() and dvp_access_changed()), and before the system
+ * sleeps.
  *
  * Revocation is a flag of the buffer under the same gate, a zap, and the
  * eviction of its importers.
@@ -41,12 +42,12 @@
 #include "mapping.h"
 #include "trace.h"
 
-/* How long one hot reset that is being asked for keeps faults waiting. */
+/* How long one request for a hot reset keeps faults waiting. */
 #define HOLD_TIME	HZ
 
 /*
- * Keep importers out, for a reason that is not there yet or is already.  Unless
- * it returns 0, some importers may still be there, and the reason stands.
+ * Keep importers out, for a reason that is new or set already.  Unless it
+ * returns 0, some importers can still have mappings, and the reason stays set.
  */
 static int dma_off(struct dvp_device *dvp, enum dvp_reason reason,
 		   enum dvp_patience patience)
@@ -56,7 +57,7 @@ static int dma_off(struct dvp_device *dvp, enum dvp_reason reason,
 	return dvp_importers_evict_all(dvp, patience);
 }
 
-/* Under state_lock; whether importers are to be notified that they may map. */
+/* Under state_lock; whether importers must be notified that they can map. */
 static bool clear_dma_off(struct dvp_device *dvp, enum dvp_reason reason)
 {
 	unsigned int before = dvp->dma_off;
@@ -91,7 +92,7 @@ static bool held(struct dvp_device *dvp)
 		time_before64(get_jiffies_64(), READ_ONCE(dvp->hold_end)));
 }
 
-/* What the gate says; the device's memory is another matter. */
+/* The state under gate, without that of the device's memory. */
 static enum dvp_access test_gate(const struct dvp_buffer *buffer)
 {
 	struct dvp_device *dvp = buffer->dvp;
@@ -110,7 +111,7 @@ static enum dvp_access test_gate(const struct dvp_buffer *buffer)
  * The answer holds as long as the caller keeps memory_lock and gate.
  *
  * The device is open whenever a buffer is not revoked (closing it revokes them
- * all), so its emulated config space is there to be asked.
+ * all), so its emulated config space can be read.
  */
 enum dvp_access dvp_access_test(const struct dvp_buffer *buffer)
 {
@@ -139,7 +140,7 @@ enum dvp_access dvp_access_begin(struct dvp_buffer *buffer)
 		goto unlock;
 
 	/*
-	 * Not tried while a hot reset is being asked for (holds): the call takes
+	 * Not tried while a hot reset is requested (holds): that takes
 	 * memory_lock by trylock, and one client's faults would make it fail.
 	 */
 	if (!down_read_trylock(&dvp->core.memory_lock)) {
@@ -147,7 +148,7 @@ enum dvp_access dvp_access_begin(struct dvp_buffer *buffer)
 		goto unlock;
 	}
 	if (!memory_suspended(dvp)) {
-		/* For sparse, as what dvp_access_end() gives back. */
+		/* For sparse: dvp_access_end() releases it. */
 		__release(&dvp->gate);
 		return DVP_ACCESS_LIVE;
 	}
@@ -171,22 +172,22 @@ void dvp_access_end(struct dvp_buffer *buffer)
 }
 
 /**
- * dvp_access_wait() - wait before a fault is taken again
+ * dvp_access_wait() - wait before a fault is repeated
  * @dvp: the device
  * @access: why the pages could not be inserted: DVP_ACCESS_HELD or
  *	DVP_ACCESS_BUSY
  *
  * Called from faults, with a VMA or mmap lock of the faulting process held but
- * no lock of this module.  The one who resets needs neither.
+ * no lock of this module.  The process that resets needs neither.
  *
- * Return: whether to take the fault again; false if the process is being killed.
+ * Return: whether to repeat the fault; false if the process is being killed.
  */
 bool dvp_access_wait(struct dvp_device *dvp, enum dvp_access access)
 {
 	/*
-	 * No event says when memory_lock is free, and to wait for it by taking
-	 * it would let a client that is not run hold it.  It is never held for
-	 * long but by a reset, of which the driver's callbacks tell.
+	 * No event reports that memory_lock is free.  If faults waited by
+	 * taking it, a client that does not run could hold it.  Only a reset
+	 * holds it for long, and the driver's callbacks know of that.
 	 */
 	if (access == DVP_ACCESS_BUSY)
 		schedule_timeout_killable(1);
@@ -197,8 +198,8 @@ bool dvp_access_wait(struct dvp_device *dvp, enum dvp_access access)
 }
 
 /*
- * As work, because clients choose how many of their threads wait: who resets or
- * wakes the device does not pay for them.
+ * As work, because clients choose how many of their threads wait. The process
+ * that resets or wakes the device must not pay for them.
  */
 static void wake_faults(struct work_struct *work)
 {
@@ -248,7 +249,7 @@ static void hold_off(struct dvp_device *dvp, bool *flag, enum dvp_reason reason)
 	dvp_events_suspended(dvp, reason, true);
 }
 
-/* Whether the device's memory is enabled by now is up to the next fault. */
+/* The next fault tests whether the device's memory is enabled. */
 static void let_on(struct dvp_device *dvp, bool *flag, enum dvp_reason reason)
 {
 	scoped_guard(raw_spinlock, &dvp->gate)
@@ -322,10 +323,10 @@ void dvp_access_wake(struct dvp_device *dvp)
  * @dvp: the device
  *
  * Nothing is zapped.  Faults wait until dvp_access_unhold(), but not longer than
- * HOLD_TIME: what comes in between may wait for user memory, of a process that
- * owns another device of the same reset.  Nor can that process hold them again and
- * again: a hold counts from the first one on, and not at all for some time after
- * one that led to nothing.
+ * HOLD_TIME: the hot reset can wait for user memory of a process that owns another
+ * device of the set.  That process cannot hold faults repeatedly either: the time
+ * counts from the first hold, and after a hold in vain new ones do not count for
+ * some time.
  */
 void dvp_access_hold(struct dvp_device *dvp)
 {
@@ -341,7 +342,7 @@ void dvp_access_hold(struct dvp_device *dvp)
 /**
  * dvp_access_unhold() - undo dvp_access_hold()
  * @dvp: the device
- * @in_vain: the caller may not reset it
+ * @in_vain: the caller was not allowed to reset it
  */
 void dvp_access_unhold(struct dvp_device *dvp, bool in_vain)
 {
@@ -354,15 +355,15 @@ void dvp_access_unhold(struct dvp_device *dvp, bool in_vain)
 }
 
 /**
- * dvp_access_announce() - get importers out of the way of what comes
+ * dvp_access_announce() - evict importers before memory can be lost
  * @dvp: an open device
  *
- * Called before vfio-pci-core is asked for something that may take the
- * device's memory away: it does not notify importers of ours.  To be followed by
+ * Called before a call to vfio-pci-core that can take the device's memory away,
+ * because vfio-pci-core does not notify importers of our buffers.  Followed by
  * dvp_access_changed().
  *
- * Return: 0, or -ERESTARTSYS if a signal has come while importers were waited
- * for; that is then undone.
+ * Return: 0, or -ERESTARTSYS if a signal arrived during the wait for importers;
+ * the announcement is then undone.
  */
 int dvp_access_announce(struct dvp_device *dvp)
 {
@@ -377,23 +378,24 @@ int dvp_access_announce(struct dvp_device *dvp)
 }
 
 /**
- * dvp_access_changed() - see what vfio-pci-core has made of it
+ * dvp_access_changed() - test what vfio-pci-core has changed
  * @dvp: an open device
  * @announced: whether dvp_access_announce() was called before
  *
  * Called after a write to config space, a change of power state, and a reset
- * that user space asked for (which brings the device back from D3).
- * Importers may come back if the memory is there and nobody else is just about
- * to take it away.
+ * that user space asked for (which brings the device back from D3). Importers
+ * can map again if the memory is enabled and no other announced call is in
+ * flight.
  */
 void dvp_access_changed(struct dvp_device *dvp, bool announced)
 {
 	bool suspended, resumed = false;
 
 	/*
-	 * Nobody has announced it: what can be done is to evict them now.  That
-	 * counts as announced, or else another call that finds the memory there
-	 * could let an importer in that this one waits for, for good.
+	 * The change was not announced, so importers are evicted now.  That
+	 * counts as an announcement.  Otherwise another call that finds the
+	 * memory enabled could let an importer in, and this one would wait for
+	 * it for good.
 	 */
 	if (!announced) {
 		scoped_guard(rwsem_read, &dvp->core.memory_lock)
@@ -438,18 +440,16 @@ static void set_revoked(struct dvp_buffer *buffer)
 	raw_spin_unlock(&buffer->dvp->gate);
 }
 
-/* The rest of a revocation, when no CPU mapping is left. */
-static int revoke_zapped(struct dvp_buffer *buffer, enum dvp_patience patience)
+/* No CPU mapping is left. */
+static void set_zapped(struct dvp_buffer *buffer)
 {
-	int ret;
-
 	/* What is zapped is seen by whoever sees this, in dvp_events_revoked(). */
 	smp_store_release(&buffer->zapped, true);
+}
 
-	ret = dvp_importers_evict(buffer, patience);
-	if (ret)
-		return ret;
-
+/* Nothing is left. */
+static int revoke_done(struct dvp_buffer *buffer)
+{
 	dvp_events_revoked(buffer);
 	if (xchg(&buffer->returned, true))
 		return -EBADFD;
@@ -457,17 +457,27 @@ static int revoke_zapped(struct dvp_buffer *buffer, enum dvp_patience patience)
 	return 0;
 }
 
+/* The rest of a revocation, when no CPU mapping is left. */
+static int revoke_zapped(struct dvp_buffer *buffer, enum dvp_patience patience)
+{
+	int ret;
+
+	set_zapped(buffer);
+	ret = dvp_importers_evict(buffer, patience);
+	return ret ?: revoke_done(buffer);
+}
+
 /**
  * dvp_access_revoke() - take access through a buffer away for good
  * @buffer: any buffer
  *
- * When it returns, no CPU mapping reaches the device through the buffer, nor
- * does an importer unless it returns -ERESTARTSYS.  A second caller goes the same
- * way, so that it is not told that all is done before it is.
+ * When it returns, no CPU mapping reaches the device through the buffer, and
+ * unless it returns -ERESTARTSYS, no importer does either.  A second caller does
+ * the same steps, so that it does not return before the revocation is complete.
  *
- * Return: 0; -EBADFD if a call before has returned 0 or the device was closed;
- * -ERESTARTSYS if a signal has come while importers were waited for.  They
- * unmap when they can, which completes the revocation.
+ * Return: 0; -EBADFD if an earlier call has returned 0 or the device was closed;
+ * -ERESTARTSYS if a signal arrived during the wait for importers.  They unmap
+ * when they can, which completes the revocation.
  */
 int dvp_access_revoke(struct dvp_buffer *buffer)
 {
@@ -476,6 +486,28 @@ int dvp_access_revoke(struct dvp_buffer *buffer)
 	set_revoked(buffer);
 	dvp_zap_buffer(buffer);
 	return revoke_zapped(buffer, DVP_UNTIL_A_SIGNAL);
+}
+
+/**
+ * dvp_access_revoke_now() - the same, if nobody is to be waited for
+ * @buffer: any buffer
+ *
+ * Waits for nothing that a client, an importer or the device can hold.  What a client
+ * can hold, it holds without being preempted.
+ *
+ * Return: 0 or -EBADFD as dvp_access_revoke(); -EAGAIN if that has to be called.
+ */
+int dvp_access_revoke_now(struct dvp_buffer *buffer)
+{
+	int ret;
+
+	if (READ_ONCE(buffer->returned))
+		return -EBADFD;
+	ret = dvp_zap_buffer_now(buffer, set_revoked);
+	if (ret)
+		return ret;
+	set_zapped(buffer);
+	return dvp_importers_any(buffer) ? -EAGAIN : revoke_done(buffer);
 }
 
 /**
@@ -489,7 +521,7 @@ void dvp_access_close(struct dvp_device *dvp)
 	struct dvp_buffer *buffer;
 	u64 id = 0;
 
-	/* For all at once; the rest of the way goes from one to the next. */
+	/* One zap for all buffers; the other steps are for each. */
 	scoped_guard(raw_spinlock, &dvp->gate)
 		dvp->open = false;
 	dvp_zap_device(dvp);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Access to the device's memory: suspended, given back, revoked. */
+/* Access to the device's memory: suspended, resumed, revoked. */
 #ifndef _DVP_ACCESS_H
 #define _DVP_ACCESS_H
 
@@ -11,10 +11,10 @@ struct pci_dev;
 
 enum dvp_access {
 	DVP_ACCESS_LIVE,
-	DVP_ACCESS_HELD,	/* suspended, and back as soon as a reset or sleep is over */
+	DVP_ACCESS_HELD,	/* suspended until a reset or sleep is over */
 	DVP_ACCESS_SUSPENDED,	/* memory disabled, D3 or low power */
 	DVP_ACCESS_REVOKED,
-	DVP_ACCESS_BUSY,	/* about to change: ask again */
+	DVP_ACCESS_BUSY,	/* about to change: test again */
 };
 
 /* Why a device is suspended. */
@@ -44,5 +44,6 @@ int dvp_access_announce(struct dvp_device *dvp);
 void dvp_access_changed(struct dvp_device *dvp, bool announced);
 
 int dvp_access_revoke(struct dvp_buffer *buffer);
+int dvp_access_revoke_now(struct dvp_buffer *buffer);
 
 #endif

@@ -16,13 +16,14 @@
  * it, in whatever process, ends in dvp_dmabuf_release(), which takes the buffer
  * out of the device's index and puts the device file.  The rest of the structure
  * stays as long as somebody refers to it, and keeps the memory of the VFIO device
- * and this module.  Whether the hardware may be touched is another matter: only a
- * BAR mapping keeps the device open, and a buffer that outlives that is revoked
- * by then (see access.c).
+ * and this module.  That says nothing about access to the hardware: only a BAR
+ * mapping keeps the device open, and a buffer that outlives the open device is
+ * revoked (see access.c).
  *
  * A client can make the DMABUF outlive its struct file: an O_PATH fd of it holds
- * the dentry, whose end is the DMABUF's.  So nothing here gets from a buffer to
- * that file, unless a caller or an importer is known to hold it.
+ * the dentry, and the DMABUF lives as long as that.  So the code here never
+ * follows a buffer to that file, unless a caller or an importer holds a reference
+ * to it.
  */
 #include <linux/atomic.h>
 #include <linux/dma-buf.h>
@@ -48,7 +49,7 @@ static atomic64_t last_id;
  * @max_runs: number of runs to make room for
  *
  * The caller fills in ranges, base_page, device_file and read_only and then
- * calls dvp_buffer_publish(), or gives it back with dvp_buffer_put().
+ * calls dvp_buffer_publish() or dvp_buffer_put().
  *
  * Return: the buffer, or NULL if there is no memory.
  */
@@ -79,7 +80,7 @@ struct dvp_buffer *dvp_buffer_alloc(struct dvp_device *dvp, unsigned int bar,
 }
 
 /**
- * dvp_buffer_put() - give a reference back
+ * dvp_buffer_put() - put a reference
  * @buffer: with a reference of the caller's; freed if it was the last one
  */
 void dvp_buffer_put(struct dvp_buffer *buffer)
@@ -105,8 +106,8 @@ static void dvp_dmabuf_release(struct dma_buf *dmabuf)
 	spin_unlock(&dvp->buffers_lock);
 
 	/*
-	 * No file and no mapping is left, and importers hold the file.  Pairs
-	 * with dvp_events_revoked().
+	 * No file and no mapping is left, so no importer either: importers hold
+	 * the file.  Pairs with dvp_events_revoked().
 	 */
 	smp_store_release(&buffer->zapped, true);
 	dvp_events_revoked(buffer);
@@ -168,11 +169,11 @@ int dvp_buffer_publish(struct dvp_buffer *buffer, unsigned int open_flags)
 	spin_unlock(&dmabuf->name_lock);
 
 	/*
-	 * Put every VMA of this buffer into the address space that the device
-	 * file's VMAs are in.  vfio-pci-core zaps that one, from the offset of
-	 * BAR 0 to the end of BAR 5, whenever the device's memory goes away,
-	 * and with this reaches the VMAs of buffers as well.  The inode stays
-	 * as long as the VFIO device's memory, to which we hold a reference.
+	 * Put every VMA of this buffer into the address space of the device
+	 * file's VMAs.  When the device loses its memory, vfio-pci-core zaps
+	 * that address space from the offset of BAR 0 to the end of BAR 5, and
+	 * so reaches the VMAs of buffers as well.  The inode stays as long as
+	 * the VFIO device's memory, to which we hold a reference.
 	 */
 	dmabuf->file->f_mapping = dvp->core.vdev.inode->i_mapping;
 
@@ -233,7 +234,7 @@ struct dvp_buffer *dvp_buffer_get(struct dvp_device *dvp, int fd, u64 id)
 }
 
 /**
- * dvp_buffer_from() - go through a device's buffers
+ * dvp_buffer_from() - iterate over a device's buffers
  * @dvp: the device, its buffers_lock held
  * @id: the least that the buffer's may be
  *
@@ -250,7 +251,7 @@ struct dvp_buffer *dvp_buffer_from(struct dvp_device *dvp, u64 id)
 }
 
 /**
- * dvp_buffer_get_from() - go through a device's buffers, without the lock
+ * dvp_buffer_get_from() - iterate over a device's buffers, without the lock
  * @dvp: the device
  * @id: the least that the buffer's may be
  *
@@ -260,7 +261,7 @@ struct dvp_buffer *dvp_buffer_get_from(struct dvp_device *dvp, u64 id)
 {
 	struct dvp_buffer *buffer;
 
-	/* The DMABUF gives its reference back after it is out of the index. */
+	/* The DMABUF puts its reference after the buffer is out of the index. */
 	spin_lock(&dvp->buffers_lock);
 	buffer = dvp_buffer_from(dvp, id);
 	if (buffer)

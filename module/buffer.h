@@ -24,9 +24,9 @@ struct dvp_buffer {
 	u64 inode;			/* of the DMABUF */
 
 	/*
-	 * Must not be used but by who holds a reference to the DMABUF's file.
-	 * An importer that is attached holds one.  The DMABUF itself lives
-	 * longer than its file where a client has an O_PATH fd of it.
+	 * To be used only with a reference to the DMABUF's file.  An attached
+	 * importer holds one.  If a client has an O_PATH fd, the DMABUF
+	 * outlives its file.
 	 */
 	struct dma_buf *dmabuf;
 
@@ -41,7 +41,7 @@ struct dvp_buffer {
 	u64 base_page;			/* VMA offset, in pages, of the buffer's page 0 */
 	struct rw_semaphore huge_lock;	/* see insert.c */
 	atomic_t mappings;		/* VMAs of this buffer, in all processes */
-	bool revoked;			/* for good; written under gate */
+	bool revoked;			/* never cleared; written under gate */
 	bool zapped;			/* revoked, and no CPU mapping is left */
 	bool returned;			/* a revocation has returned */
 	u64 told_end;			/* 0 until revocation is complete; see events.c */

@@ -3,10 +3,10 @@
  * What differs between kernels, and nothing else.  The rest of the module is
  * written for the newest of those it is tested on.
  *
- * Distributions backport, so what a kernel has is looked up in its headers:
- * module/probe writes probed.h, and stops the build on a kernel whose interfaces
- * fit together in no known way, or that needs no such module.  The version
- * decides only about behaviour that no header shows.
+ * Distributions backport, so module/probe looks up in the headers which
+ * interfaces a kernel has, and writes probed.h.  It stops the build if the
+ * interfaces do not form a known combination, or if the kernel does not need
+ * this module.  The version decides only about behaviour that no header shows.
  */
 #ifndef _DVP_COMPAT_H
 #define _DVP_COMPAT_H
@@ -27,15 +27,15 @@
 #define DVP_IS_TESTED \
 	(DVP_IS_SERIES(6, 12) || DVP_IS_SERIES(7, 2) || DVP_IS_SERIES(7, 3))
 
-/* Zaps, resets and locks of older ones were never looked at. */
+/* Zaps, resets and locks of older kernels were never reviewed. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0)
 #error "dmabuf-vfio-pci needs Linux 6.12 or later"
 #endif
 
-/* What MODULE_IMPORT_NS() makes of a name on some kernels, of a string on others. */
+/* MODULE_IMPORT_NS() takes a name on some kernels, and a string on others. */
 #define DVP_IMPORT_NS(ns)	MODULE_INFO(import_ns, #ns)
 
-/* Elsewhere it is a macro; what it allocates is zero on both sides. */
+/* On other kernels it is a macro. The memory is zeroed on all kernels. */
 #ifndef kzalloc_obj
 #define kzalloc_obj(what, flags)	kzalloc(sizeof(what), flags)
 #endif
@@ -62,18 +62,18 @@
 #endif
 
 /*
- * Whether a special huge entry is safe in a VM_MIXEDMAP VMA.  Walkers of page
- * tables leave VM_PFNMAP out, but look at this one.  Those behind
- * /proc/<pid>/pagemap (6.12 and 7.2), clear_refs and MADV_COLD (6.12) take the
- * PFN for a page there, and the kernel panics.
+ * Whether a special huge entry is safe in a VM_MIXEDMAP VMA. Walkers of page
+ * tables skip VM_PFNMAP, but not VM_MIXEDMAP. Those of /proc/<pid>/pagemap (6.12
+ * and 7.2), clear_refs and MADV_COLD (6.12) treat the PFN as a page there, and the
+ * kernel panics.
  *
- * No header shows what walkers do, so this goes by the version.  It is for kernels
- * where each of them was tried (tests/vm/test_walkers.c) only.
+ * No header shows what walkers do, so the version decides.  True only for kernels
+ * on which each walker was tested (tests/vm/test_walkers.c).
  */
 #define DVP_HUGE_MIXEDMAP	DVP_IS_SERIES(7, 3)
 
 /**
- * dvp_warn_if_untested() - say in the log that nobody has tried this kernel
+ * dvp_warn_if_untested() - warn in the log that this kernel is not tested
  */
 static inline void dvp_warn_if_untested(void)
 {
@@ -83,9 +83,9 @@ static inline void dvp_warn_if_untested(void)
 }
 
 /*
- * Some kernels have a function for VM_PFNMAP and VM_MIXEDMAP.  The older one does
- * nothing unless the VMA says VM_PFNMAP, so it is shown a copy that does; it
- * takes address space, addresses and flags from it, and keeps nothing.
+ * Some kernels have a function for VM_PFNMAP and VM_MIXEDMAP. The older one does
+ * nothing unless the VMA has VM_PFNMAP, so it gets a copy that has it.  It reads
+ * address space, addresses and flags from the copy, and does not keep it.
  */
 #if !DVP_HAVE_ZAP_SPECIAL
 static inline void zap_special_vma_range(struct vm_area_struct *vma,
@@ -101,9 +101,9 @@ static inline void zap_special_vma_range(struct vm_area_struct *vma,
 
 /*
  * Importers, and the core's own export of DMABUFs, need a kernel that has them and
- * was configured with CONFIG_VFIO_PCI_DMABUF.  Elsewhere attaching is refused.
- * None of these has the kernel's name, as a kernel without that option may declare
- * some of them.
+ * was configured with CONFIG_VFIO_PCI_DMABUF. Elsewhere attaching is refused.
+ * These names differ from the kernel's, because a kernel without that option can
+ * declare some of them.
  */
 struct p2pdma_provider;
 
@@ -118,8 +118,8 @@ struct p2pdma_provider;
 #define dvp_unmap_part		dma_buf_free_sgt
 
 /*
- * What dma_buf_invalidate_mappings() does for all attachments, for one that
- * dvp_attach_revocable() is true of.
+ * What dma_buf_invalidate_mappings() does for all attachments, for one.
+ * dvp_attach_revocable() must be true for it.
  */
 static inline void dvp_notify(struct dma_buf_attachment *attachment)
 {
@@ -213,7 +213,7 @@ static inline int dvp_claim_bar(struct vfio_pci_core_device *vdev,
  * @disable_vga: no VGA resources
  * @disable_idle_d3: no D3 while unused
  *
- * On some kernels they are vfio-pci-core's, for all its drivers.
+ * On some kernels they are options of vfio-pci-core, for all its drivers.
  */
 static inline void dvp_set_core_options(struct vfio_pci_core_device *vdev,
 					bool nointxmask, bool disable_vga,

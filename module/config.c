@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Writes to config space, which may take the device's memory away: by the
+ * Writes to config space, which can take the device's memory away: by the
  * command register's memory enable bit, or by a power state other than D0.
- * vfio-pci-core carries them out and zaps the CPU's mappings; importers are
- * evicted here, before.
+ * vfio-pci-core carries them out and zaps the CPU's mappings. Importers are
+ * evicted here, before that.
  */
 #include <linux/pci.h>
 #include <linux/uaccess.h>
@@ -12,7 +12,7 @@
 #include "config.h"
 #include "device.h"
 
-/* The byte that goes to @offset of config space, if one does. */
+/* The byte that is written to @offset of config space, if any. */
 static bool byte_at(const char __user *buf, size_t count, u64 pos,
 		    unsigned int offset, u8 *byte)
 {
@@ -22,9 +22,9 @@ static bool byte_at(const char __user *buf, size_t count, u64 pos,
 }
 
 /*
- * User memory is read twice, here and by vfio-pci-core.  An owner who changes
- * it in between only deceives himself: dvp_access_changed() sees what really
- * happened and evicts his importers then.
+ * User memory is read twice, here and by vfio-pci-core.  If the owner changes
+ * it in between, dvp_access_changed() sees what vfio-pci-core wrote, and evicts
+ * importers then.
  */
 static bool takes_memory(struct pci_dev *pdev, const char __user *buf,
 			 size_t count, u64 pos)
@@ -47,10 +47,10 @@ static bool takes_memory(struct pci_dev *pdev, const char __user *buf,
  * @count: bytes
  * @ppos: offset in the device fd, in the config region; moved on
  *
- * Writes that leave the memory where it is disturb no importer.
+ * Writes that leave the memory enabled do not affect importers.
  *
  * Return: bytes written or a negative errno; -ERESTARTSYS, with nothing written,
- * if a signal has come while importers were waited for.
+ * if a signal arrived during the wait for importers.
  */
 ssize_t dvp_config_write(struct vfio_device *core_vdev, const char __user *buf,
 			 size_t count, loff_t *ppos)

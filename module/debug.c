@@ -15,7 +15,7 @@
 #define CREATE_TRACE_POINTS
 #include "trace.h"
 
-/* A buffer may have tens of thousands of runs; a line shows so many. */
+/* A buffer can have tens of thousands of runs; a line shows at most this many. */
 #define SHOWN_RUNS	16
 
 static struct dentry *debug_root;
@@ -34,8 +34,8 @@ static void show_ranges(struct seq_file *seq, const struct dvp_ranges *ranges)
 }
 
 /*
- * Whoever has the fd can name a DMABUF what he likes.  It stays one column, and
- * does nothing to the terminal that it is shown on.
+ * Every process with the fd can set the DMABUF's name.  It is escaped, so that
+ * it stays one column and cannot change the state of a terminal.
  */
 static void show_name(struct seq_file *seq, struct dma_buf *dmabuf)
 {
@@ -72,7 +72,7 @@ static void show_buffer(struct seq_file *seq, struct dvp_buffer *buffer)
 	show_name(seq, buffer->dmabuf);
 
 	show_ranges(seq, &buffer->ranges);
-	/* The inode is what finds its mappings in /proc/<pid>/maps. */
+	/* The inode is the key to its mappings in /proc/<pid>/maps. */
 	seq_printf(seq, " %s %d %llu %llu\n",
 		   buffer->memattr == VFIO_DMABUF_MEMATTR_WC ? "wc" : "nc",
 		   atomic_read(&buffer->dma_maps), buffer->inode,
@@ -89,7 +89,7 @@ static int buffers_show(struct seq_file *seq, void *unused)
 
 	guard(rwsem_read)(&dvp->core.memory_lock);
 
-	/* The lock is a client's, too: not for longer than one of them takes. */
+	/* Clients take the lock, too. So it is held for one buffer at a time. */
 	do {
 		spin_lock(&dvp->buffers_lock);
 		buffer = dvp_buffer_from(dvp, id);

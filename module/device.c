@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The PCI driver and its VFIO device: what of a stock vfio-pci device this
- * module takes over, and what it leaves to vfio-pci-core.
+ * The PCI driver and its VFIO device: which callbacks this module implements,
+ * and which are vfio-pci-core's.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -69,9 +69,9 @@ static void dvp_release(struct vfio_device *core_vdev)
 }
 
 /*
- * What /proc/<pid>/maps shows: VFIO device, PCI function and BAR.  Made once,
- * because formatting it for each buffer is a quarter of what an mmap() costs
- * more than on stock vfio-pci.
+ * What /proc/<pid>/maps shows: VFIO device, PCI function and BAR. Formatted
+ * once: for each buffer it would be a quarter of the additional cost of an
+ * mmap() over stock vfio-pci.
  */
 static void make_names(struct dvp_device *dvp)
 {
@@ -138,8 +138,8 @@ static ssize_t dvp_write(struct vfio_device *core_vdev, const char __user *buf,
 
 static const struct vfio_device_ops dvp_ops = {
 	/*
-	 * vfio-pci-core steers the VFs of a PF to the driver of this name, so
-	 * it must be the PCI driver's.
+	 * vfio-pci-core binds the VFs of a PF to the driver of this name, so it
+	 * must be the name of the PCI driver.
 	 */
 	.name		= DVP_DRIVER,
 	.init		= dvp_init,
@@ -176,7 +176,7 @@ static int dvp_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	if (IS_ERR(dvp))
 		return PTR_ERR(dvp);
 
-	/* vfio-pci-core finds its device here, which stands first in ours. */
+	/* vfio-pci-core finds its device here: it is the first member of ours. */
 	static_assert(offsetof(struct dvp_device, core) == 0);
 	pci_set_drvdata(pdev, &dvp->core);
 	dvp_offer_core_export(&dvp->core);
@@ -194,10 +194,10 @@ static int dvp_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 }
 
 /*
- * VFIO takes a device out of its set of devices that are reset together when the
- * last reference goes, which is with the driver unbound, on stock.  A buffer's
- * reference can stay for longer, and VFIO would then look at a PCI device that
- * may be another driver's, or no longer exist.
+ * VFIO removes a device from its set of devices that are reset together when the
+ * last reference is put.  With stock vfio-pci that happens when the driver is
+ * unbound.  A buffer's reference can stay for longer.  VFIO would then use a PCI
+ * device that another driver has, or that no longer exists.
  */
 static void leave_set(struct vfio_device *core_vdev)
 {
@@ -212,7 +212,7 @@ static void dvp_remove(struct pci_dev *pdev)
 
 	/*
 	 * Waits until the device is closed, which revokes every buffer.  Slices
-	 * that clients still hold keep memory only.
+	 * that clients still hold only keep memory.
 	 */
 	vfio_pci_core_unregister_device(&dvp->core);
 	leave_set(&dvp->core.vdev);
@@ -244,7 +244,7 @@ static const struct pci_device_id dvp_table[] = {
 #ifdef DVP_IS_VFIO_PCI
 /*
  * For programs that choose a VFIO driver by alias.  Under its own name the
- * driver would compete with the stock one there.
+ * driver would compete with the stock driver.
  */
 MODULE_DEVICE_TABLE(pci, dvp_table);
 #endif
@@ -299,3 +299,4 @@ module_exit(dvp_module_exit);
 MODULE_LICENSE("GPL");
 MODULE_AUTHOR("The vfio-dmabuf developers");
 MODULE_DESCRIPTION("VFIO PCI with BAR mappings backed by DMABUFs");
+MODULE_VERSION(DVP_VERSION);

@@ -28,9 +28,9 @@ struct dentry;
  *               state_lock
  *                 events_lock
  *
- * What a client can hold (gate, buffers_lock, events_lock and page table locks) it
- * holds without sleeping and without being preempted, so that a client that is
- * kept from running holds up nobody.  The owner zaps under none of them.
+ * A client holds gate, buffers_lock, events_lock and page table locks only without
+ * sleeping and without being preempted.  So a client that does not run does not
+ * delay others.  The owner zaps under none of these locks.
  */
 struct dvp_device {
 	struct vfio_pci_core_device core;
@@ -39,8 +39,8 @@ struct dvp_device {
 	char names[PCI_STD_NUM_BARS][40];	/* of buffers, for each BAR */
 
 	/*
-	 * Every struct dvp_buffer that is not released, by its id, and those
-	 * with importers alone, so that the cost of suspension follows importers,
+	 * Every struct dvp_buffer that is not released, by its id; and only those
+	 * with importers, so that the cost of suspension depends on importers,
 	 * not exports.  The lock also protects what buffer.h says.
 	 */
 	spinlock_t buffers_lock;
@@ -49,25 +49,25 @@ struct dvp_device {
 
 	/*
 	 * Protects the six below and each buffer's revoked.  A fault holds it
-	 * from testing them until the page table entries are in, so whoever sets
-	 * one of them and then zaps leaves none behind.  It is needed beside
-	 * memory_lock because a reset that the kernel starts by itself takes no
+	 * from testing them until the page table entries are set.  So code that
+	 * sets one of them and then zaps leaves no entry behind. memory_lock is
+	 * not enough, because a reset that the kernel itself starts takes no
 	 * lock of vfio-pci-core.
 	 */
 	raw_spinlock_t gate;
 	bool open;			/* false: every buffer is revoked */
 	bool resetting;			/* from reset_prepare to reset_done */
 	bool sleeping;			/* while the system sleeps; see sleep.c */
-	unsigned int holds;		/* hot resets that are being asked for ... */
-	u64 hold_end;			/* ... and when, in jiffies, they no longer count */
+	unsigned int holds;		/* hot resets that are being requested ... */
+	u64 hold_end;			/* ... and until when (jiffies) they count */
 	u64 hold_pause;			/* until then new ones do not count */
-	wait_queue_head_t resume_wait;	/* faults that wait for the end of these */
+	wait_queue_head_t resume_wait;	/* faults that wait for the end of the above */
 	struct work_struct resume;	/* wakes them */
 
 	/*
-	 * Protects why importers may not map (bits of enum dvp_reason, none if
-	 * they may), calls of dvp_access_announce() in flight, and what
-	 * dvp_access_changed() has seen last.
+	 * Protects the reasons why importers cannot map (bits of enum
+	 * dvp_reason; 0 if they can), calls of dvp_access_announce() in flight,
+	 * and the last result of dvp_access_changed().
 	 */
 	spinlock_t state_lock;
 	unsigned int dma_off;
@@ -75,9 +75,9 @@ struct dvp_device {
 	bool suspended;
 
 	/*
-	 * Protects what the files of events.c have been told: the reasons why
-	 * the device is suspended, and how often that came or went; and the
-	 * lists of these files, here and in buffers.
+	 * Protects what the files of events.c report: the reasons why the
+	 * device is suspended, and the number of changes; and the lists of
+	 * these files, here and in buffers.
 	 */
 	spinlock_t events_lock;
 	unsigned int told_reasons;

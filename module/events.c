@@ -1,21 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A file that reports to whoever holds it, a client for instance, when a buffer
- * is suspended, resumed and revoked; or, to its owner, the device as a whole.
+ * A file that reports when a buffer, or the device as a whole, is suspended,
+ * resumed and revoked.
  *
- * Nothing is queued: a change counts up and wakes, and a read compares.  What
- * is reported is kept apart from what faults test, since it is reported when it
- * is complete: a mapping may still reach the device between the setting of
- * revoked and the end of the zap.
+ * Nothing is queued: a change increments a count and wakes readers, and a read
+ * compares the count.  The reported state is separate from the state that
+ * faults test, because a change is reported when it is complete.  Between the
+ * setting of revoked and the end of the zap a mapping can still reach the
+ * device.
  *
- * Each file has a wait queue of its own, and work that wakes it.  The number of
- * those who wait is up to the clients, and the owner who revokes or resets does
- * not pay for them.
+ * Each file has a wait queue of its own, and a work item that wakes it.
+ * Clients choose how many of them wait, and the owner that revokes or resets
+ * must not pay for them.
  *
  * A file holds its buffer's memory, not the DMABUF.
  */
 #include <linux/anon_inodes.h>
+#include <linux/err.h>
 #include <linux/fcntl.h>
+#include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/poll.h>
 #include <linux/slab.h>
@@ -31,16 +34,17 @@
 #define NEVER_READ	U64_MAX
 
 struct dvp_events {
-	struct dvp_device *dvp;		/* with a reference, like */
+	struct dvp_device *dvp;		/* with a reference, as is */
 	struct dvp_buffer *buffer;	/* NULL: the device as a whole */
 	struct list_head in_device;	/* dvp->watchers */
 	struct list_head in_buffer;	/* buffer->watchers */
 	wait_queue_head_t wait;
 	struct work_struct wake;
+	bool woken;			/* the work has been queued once; under events_lock */
 	u64 end;			/* of the device; see buffer->told_end */
 	/*
-	 * event.changes of the last read.  Readers of one file at the same
-	 * time may be told the same.
+	 * event.changes of the last read.  Simultaneous readers of one file can
+	 * get the same.
 	 */
 	u64 seen;
 };
@@ -127,12 +131,15 @@ static void events_free(struct dvp_events *events)
 static int events_release(struct inode *inode, struct file *file)
 {
 	struct dvp_events *events = file->private_data;
+	bool woken;
 
 	scoped_guard(spinlock, &events->dvp->events_lock) {
 		list_del(&events->in_device);
 		list_del(&events->in_buffer);
+		woken = events->woken;
 	}
-	cancel_work_sync(&events->wake);
+	if (woken)
+		cancel_work_sync(&events->wake);
 	events_free(events);
 	return 0;
 }
@@ -152,7 +159,7 @@ static const struct file_operations dvp_events_fops = {
 };
 
 /**
- * dvp_events_start() - before any device is there
+ * dvp_events_start() - called before there is a device
  *
  * Return: 0 or -ENOMEM.
  */
@@ -163,7 +170,7 @@ int dvp_events_start(void)
 }
 
 /**
- * dvp_events_stop() - when no device and no file is left
+ * dvp_events_stop() - called when no device and no file is left
  */
 void dvp_events_stop(void)
 {
@@ -171,12 +178,27 @@ void dvp_events_stop(void)
 }
 
 /**
- * dvp_events_queue() - do something soon, outside of the caller's time
- * @work: wakes somebody
+ * dvp_events_queue() - run a work item soon
+ * @work: wakes readers
  */
 void dvp_events_queue(struct work_struct *work)
 {
 	queue_work(wake_queue, work);
+}
+
+/*
+ * Under events_lock, after what is to be reported is set.  One who begins to wait puts
+ * itself into the queue and then looks, under that lock: it is seen here, or it sees
+ * what is reported.  Mostly nobody waits, and the work would cost more than the rest.
+ */
+static void wake(struct dvp_events *events)
+{
+	lockdep_assert_held(&events->dvp->events_lock);
+
+	if (wq_has_sleeper(&events->wait)) {
+		events->woken = true;
+		dvp_events_queue(&events->wake);
+	}
 }
 
 /**
@@ -190,26 +212,25 @@ void dvp_events_init(struct dvp_device *dvp)
 }
 
 /**
- * dvp_events_open() - make a file that reports what happens
+ * dvp_events_file() - make a file that reports what happens
  * @dvp: an open device
  * @buffer: of it, or NULL: to the device as a whole
- * @open_flags: O_CLOEXEC, O_NONBLOCK
+ * @open_flags: O_CLOEXEC, which is the caller's affair, and O_NONBLOCK
  *
- * Return: its fd, -EINVAL for other flags, or as usual.
+ * Return: the file, an ERR_PTR() of -EINVAL for other flags, or as usual.
  */
-int dvp_events_open(struct dvp_device *dvp, struct dvp_buffer *buffer,
-		    u32 open_flags)
+struct file *dvp_events_file(struct dvp_device *dvp, struct dvp_buffer *buffer,
+			     u32 open_flags)
 {
 	struct dvp_events *events;
 	struct file *file;
-	int fd;
 
 	if (open_flags & ~(O_CLOEXEC | O_NONBLOCK))
-		return -EINVAL;
+		return ERR_PTR(-EINVAL);
 
 	events = kzalloc_obj(*events, GFP_KERNEL_ACCOUNT);
 	if (!events)
-		return -ENOMEM;
+		return ERR_PTR(-ENOMEM);
 	get_device(&dvp->core.vdev.device);
 	events->dvp = dvp;
 	if (buffer)
@@ -219,15 +240,11 @@ int dvp_events_open(struct dvp_device *dvp, struct dvp_buffer *buffer,
 	init_waitqueue_head(&events->wait);
 	INIT_WORK(&events->wake, wake_watchers);
 
-	fd = get_unused_fd_flags(open_flags);
-	if (fd < 0)
-		goto free;
 	file = anon_inode_getfile("[vfio-dmabuf-events]", &dvp_events_fops,
 				  events, O_RDONLY | open_flags);
 	if (IS_ERR(file)) {
-		put_unused_fd(fd);
-		fd = PTR_ERR(file);
-		goto free;
+		events_free(events);
+		return file;
 	}
 
 	scoped_guard(spinlock, &dvp->events_lock) {
@@ -237,12 +254,31 @@ int dvp_events_open(struct dvp_device *dvp, struct dvp_buffer *buffer,
 		else
 			INIT_LIST_HEAD(&events->in_buffer);
 	}
-	/* From here user space can close it. */
-	fd_install(fd, file);
-	return fd;
+	return file;
+}
 
-free:
-	events_free(events);
+/**
+ * dvp_events_open() - make such a file and give it to the caller's process
+ * @dvp: an open device
+ * @buffer: of it, or NULL: to the device as a whole
+ * @open_flags: O_CLOEXEC, O_NONBLOCK
+ *
+ * Return: its fd, -EINVAL for other flags, or as usual.
+ */
+int dvp_events_open(struct dvp_device *dvp, struct dvp_buffer *buffer,
+		    u32 open_flags)
+{
+	struct file *file = dvp_events_file(dvp, buffer, open_flags);
+	int fd;
+
+	if (IS_ERR(file))
+		return PTR_ERR(file);
+	fd = get_unused_fd_flags(open_flags);
+	if (fd < 0)
+		fput(file);
+	else
+		/* From here user space can close it. */
+		fd_install(fd, file);
 	return fd;
 }
 
@@ -266,8 +302,9 @@ u32 dvp_events_state(struct dvp_buffer *buffer)
 /**
  * dvp_events_suspended() - report that a device is suspended or no longer is
  * @dvp: the device
- * @reason: one of them, and reported as one
- * @suspended: no mapping reaches the device any more; or that reason is gone
+ * @reason: which one; all of them are reported as suspended
+ * @suspended: true: no mapping reaches the device any more; false: the reason
+ * no longer holds
  *
  * Does not sleep.
  */
@@ -286,18 +323,18 @@ void dvp_events_suspended(struct dvp_device *dvp, enum dvp_reason reason,
 	if (!before != !dvp->told_reasons) {
 		dvp->told_changes++;
 		list_for_each_entry(events, &dvp->watchers, in_device)
-			dvp_events_queue(&events->wake);
+			wake(events);
 	}
 	spin_unlock(&dvp->events_lock);
 }
 
 /**
  * dvp_events_revoked() - report that a buffer is revoked, once it is
- * @buffer: any; nothing is done until no mapping and no importer is left, nor
- *	the second time
+ * @buffer: any; does nothing while a mapping or an importer is left, nor the
+ * second time
  *
- * To be called when the last of an importer's mappings is undone, and after an
- * eviction; a mapping that is being made then is undone as well.  Does not sleep.
+ * Called when the last mapping of importers is undone, and after an eviction.  A
+ * mapping that is being made at that time is undone as well.  Does not sleep.
  */
 void dvp_events_revoked(struct dvp_buffer *buffer)
 {
@@ -313,7 +350,7 @@ void dvp_events_revoked(struct dvp_buffer *buffer)
 	if (!buffer->told_end) {
 		buffer->told_end = dvp->told_changes + 1;
 		list_for_each_entry(events, &buffer->watchers, in_buffer)
-			dvp_events_queue(&events->wake);
+			wake(events);
 	}
 	spin_unlock(&dvp->events_lock);
 }
@@ -331,7 +368,7 @@ void dvp_events_closed(struct dvp_device *dvp)
 		if (events->buffer || events->end)
 			continue;
 		events->end = dvp->told_changes + 1;
-		dvp_events_queue(&events->wake);
+		wake(events);
 	}
 	spin_unlock(&dvp->events_lock);
 }

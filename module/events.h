@@ -8,12 +8,15 @@
 
 struct dvp_buffer;
 struct dvp_device;
+struct file;
 struct work_struct;
 
 int dvp_events_start(void);
 void dvp_events_stop(void);
 void dvp_events_init(struct dvp_device *dvp);
 
+struct file *dvp_events_file(struct dvp_device *dvp, struct dvp_buffer *buffer,
+			     u32 open_flags);
 int dvp_events_open(struct dvp_device *dvp, struct dvp_buffer *buffer,
 		    u32 open_flags);
 u32 dvp_events_state(struct dvp_buffer *buffer);

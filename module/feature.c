@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The entry points of user space's VFIO_DEVICE_FEATURE ioctl.  What they mean
- * is written at each feature in <linux/vfio_dmabuf.h>.
+ * The entry points of user space's VFIO_DEVICE_FEATURE ioctl.
+ * <linux/vfio_dmabuf.h> describes each feature.
  */
 #include <linux/dma-buf.h>
 #include <linux/fcntl.h>
+#include <linux/file.h>
 #include <linux/uaccess.h>
 #include <uapi/linux/vfio_dmabuf.h>
 #include "compat.h"
@@ -42,31 +43,29 @@ static s64 bar_size(struct dvp_device *dvp, unsigned int bar)
 }
 
 static struct dvp_buffer *
-make_slice(struct dvp_device *dvp,
-	   const struct vfio_device_feature_dma_buf *request,
-	   const struct vfio_region_dma_range *input)
+make_slice(struct dvp_device *dvp, u32 bar, u32 open_flags, u32 memattr,
+	   const struct vfio_region_dma_range *input, u32 nr)
 {
-	s64 size = bar_size(dvp, request->region_index);
+	s64 size = bar_size(dvp, bar);
 	struct dvp_buffer *buffer;
 	int ret;
 
 	if (size < 0)
 		return ERR_PTR(size);
 
-	buffer = dvp_buffer_alloc(dvp, request->region_index,
-				  request->nr_ranges);
+	buffer = dvp_buffer_alloc(dvp, bar, nr);
 	if (!buffer)
 		return ERR_PTR(-ENOMEM);
 
-	ret = dvp_ranges_init(&buffer->ranges, buffer->runs, input,
-			      request->nr_ranges, size);
+	ret = dvp_ranges_init(&buffer->ranges, buffer->runs, input, nr, size);
 	if (ret)
 		goto free;
 
 	buffer->base_page = buffer->runs[0].bar_page;
-	buffer->read_only = (request->open_flags & O_ACCMODE) == O_RDONLY;
+	buffer->read_only = (open_flags & O_ACCMODE) == O_RDONLY;
+	buffer->memattr = memattr;
 
-	ret = dvp_buffer_publish(buffer, request->open_flags);
+	ret = dvp_buffer_publish(buffer, open_flags);
 	if (ret)
 		goto free;
 	return buffer;
@@ -104,17 +103,126 @@ static int feature_dma_buf(struct dvp_device *dvp, u32 flags,
 	if (IS_ERR(input))
 		return PTR_ERR(input);
 
-	buffer = make_slice(dvp, &request, input);
+	buffer = make_slice(dvp, request.region_index, request.open_flags,
+			    VFIO_DMABUF_MEMATTR_NC, input, request.nr_ranges);
 	kvfree(input);
 	if (IS_ERR(buffer))
 		return PTR_ERR(buffer);
 
 	trace_buffer_export(buffer);
 
-	/* The fd takes over the only reference, and must come last. */
+	/* The fd takes over the only reference, so it comes last. */
 	ret = dma_buf_fd(buffer->dmabuf, request.open_flags);
 	if (ret < 0)
 		dma_buf_put(buffer->dmabuf);
+	return ret;
+}
+
+/* Fds that are the process's as soon as they are installed; -1: none. */
+struct new_fds {
+	int dmabuf, events;
+};
+
+static void put_fds(const struct new_fds *fds)
+{
+	put_unused_fd(fds->dmabuf);
+	if (fds->events >= 0)
+		put_unused_fd(fds->events);
+}
+
+static int get_fds(struct new_fds *fds, u32 open_flags, bool events)
+{
+	fds->events = -1;
+	fds->dmabuf = get_unused_fd_flags(open_flags & O_CLOEXEC);
+	if (fds->dmabuf < 0)
+		return fds->dmabuf;
+	if (!events)
+		return 0;
+	fds->events = get_unused_fd_flags(open_flags & O_CLOEXEC);
+	if (fds->events >= 0)
+		return 0;
+	put_unused_fd(fds->dmabuf);
+	return fds->events;
+}
+
+/* Gives a new buffer and its event file to the process, or neither. */
+static int hand_over(struct dvp_buffer *buffer, const struct new_fds *fds,
+		     struct vfio_dmabuf_feature_export *request,
+		     struct vfio_dmabuf_feature_export __user *arg)
+{
+	struct file *events = NULL;
+
+	if (fds->events >= 0)
+		events = dvp_events_file(buffer->dvp, buffer, O_NONBLOCK);
+	if (IS_ERR(events))
+		return PTR_ERR(events);
+
+	request->dmabuf_fd = fds->dmabuf;
+	request->events_fd = fds->events;
+	request->id = dvp_buffer_id(buffer);
+	if (copy_to_user(arg, request, sizeof(*request))) {
+		if (events)
+			fput(events);
+		return -EFAULT;
+	}
+
+	trace_buffer_export(buffer);
+	if (events)
+		fd_install(fds->events, events);
+	/* Takes over the only reference to the buffer, and must come last. */
+	fd_install(fds->dmabuf, buffer->dmabuf->file);
+	return 0;
+}
+
+static int check_export(struct dvp_device *dvp,
+			const struct vfio_dmabuf_feature_export *request)
+{
+	if (request->flags & ~(VFIO_DMABUF_NONBLOCK | VFIO_DMABUF_EXPORT_EVENTS) ||
+	    request->open_flags & ~(O_CLOEXEC | O_RDWR) ||
+	    request->memattr > VFIO_DMABUF_MEMATTR_WC)
+		return -EINVAL;
+	if (!dvp_memattr_supported(request->memattr))
+		return -EOPNOTSUPP;
+	/* The first use of a BAR may claim it. */
+	if (request->flags & VFIO_DMABUF_NONBLOCK &&
+	    request->region_index < PCI_STD_NUM_BARS &&
+	    !dvp->core.barmap[request->region_index])
+		return -EAGAIN;
+	return 0;
+}
+
+static int feature_export(struct dvp_device *dvp, u32 flags,
+			  struct vfio_dmabuf_feature_export __user *arg,
+			  size_t argsz)
+{
+	struct vfio_dmabuf_feature_export request;
+	struct dvp_buffer *buffer;
+	struct new_fds fds;
+	int ret;
+
+	ret = copy_request(&request, arg, sizeof(request),
+			   VFIO_DEVICE_FEATURE_GET, flags, argsz);
+	if (ret != 1)
+		return ret;
+	ret = check_export(dvp, &request);
+	if (ret)
+		return ret;
+	ret = get_fds(&fds, request.open_flags,
+		      request.flags & VFIO_DMABUF_EXPORT_EVENTS);
+	if (ret)
+		return ret;
+
+	buffer = make_slice(dvp, request.region_index, request.open_flags,
+			    request.memattr, &request.range, 1);
+	if (IS_ERR(buffer)) {
+		put_fds(&fds);
+		return PTR_ERR(buffer);
+	}
+	ret = hand_over(buffer, &fds, &request, arg);
+	if (ret) {
+		dma_buf_put(buffer->dmabuf);
+		put_fds(&fds);
+	}
 	return ret;
 }
 
@@ -131,13 +239,16 @@ static int feature_revoke(struct dvp_device *dvp, u32 flags,
 	if (ret != 1)
 		return ret;
 
-	if (request.reserved)
+	if (request.flags & ~VFIO_DMABUF_NONBLOCK)
 		return -EINVAL;
 	buffer = dvp_buffer_get(dvp, request.dmabuf_fd, request.id);
 	if (IS_ERR(buffer))
 		return PTR_ERR(buffer);
 
-	ret = dvp_access_revoke(buffer);
+	if (request.flags & VFIO_DMABUF_NONBLOCK)
+		ret = dvp_access_revoke_now(buffer);
+	else
+		ret = dvp_access_revoke(buffer);
 	dvp_buffer_put(buffer);
 	return ret;
 }
@@ -266,10 +377,10 @@ static int core_feature(struct dvp_device *dvp, u32 flags, void __user *arg,
  * dvp_device_feature() - VFIO_DEVICE_FEATURE
  * @core_vdev: the device, open
  * @flags: feature index and operation
- * @arg: user memory behind struct vfio_device_feature
+ * @arg: user memory after struct vfio_device_feature
  * @argsz: bytes of it
  *
- * Return: what the feature returns, -ENOTTY if there is no such feature.
+ * Return: the result of the feature; -ENOTTY if there is no such feature.
  */
 int dvp_device_feature(struct vfio_device *core_vdev, u32 flags,
 		       void __user *arg, size_t argsz)
@@ -286,6 +397,8 @@ int dvp_device_feature(struct vfio_device *core_vdev, u32 flags,
 		flags &= ~VFIO_DEVICE_FEATURE_MASK;
 		flags |= VFIO_DEVICE_FEATURE_DMA_BUF;
 		break;
+	case VFIO_DMABUF_FEATURE_EXPORT:
+		return feature_export(dvp, flags, arg, argsz);
 	case VFIO_DMABUF_FEATURE_REVOKE:
 		return feature_revoke(dvp, flags, arg, argsz);
 	case VFIO_DMABUF_FEATURE_MEMATTR:

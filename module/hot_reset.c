@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * VFIO_DEVICE_PCI_HOT_RESET resets all devices of a set together.
- * vfio-pci-core takes memory_lock of each by trylock, and fails with EBUSY if it
- * does not get one.  Faults take it, too, for reading, and a client makes as many
- * as it likes.  So the faults of every device of the set are held off before.
+ * VFIO_DEVICE_PCI_HOT_RESET resets all devices of a set together.  vfio-pci-core
+ * takes memory_lock of each by trylock, and fails with EBUSY if one trylock
+ * fails.  Faults take it for reading, and a client can cause any number of
+ * faults.  So the faults of every device of the set are held off first.
  */
 #include <linux/kobject.h>
 #include <linux/slab.h>
@@ -55,12 +55,13 @@ static void unhold_set(struct held_set *set, bool in_vain)
 }
 
 /**
- * dvp_hot_reset() - hand a hot reset on to vfio-pci-core
+ * dvp_hot_reset() - have vfio-pci-core do a hot reset
  * @core_vdev: an open device
  * @arg: the ioctl's
  *
- * Importers of this device are evicted here, where a signal can end the wait,
- * and those of the others, who may have other owners, in reset_prepare.
+ * Importers of this device are evicted here, where a signal can end the wait.
+ * Those of the other devices, which can have other owners, are evicted in
+ * reset_prepare.
  *
  * Return: as vfio_pci_core_ioctl(), or -ERESTARTSYS with nothing done.
  */
@@ -78,7 +79,7 @@ long dvp_hot_reset(struct vfio_device *core_vdev, unsigned long arg)
 	if (set) {
 		ret = vfio_pci_core_ioctl(core_vdev, VFIO_DEVICE_PCI_HOT_RESET,
 					  arg);
-		/* EBUSY comes after the caller has shown that the set is his. */
+		/* EBUSY comes after the caller has proved that it owns the set. */
 		unhold_set(set, ret && ret != -EBUSY);
 	} else {
 		ret = -ENOMEM;

@@ -3,10 +3,10 @@
  * Importers of a buffer: kernel drivers that map it for DMA by their device,
  * straight to this device's BAR (peer to peer).
  *
- * Only those are let in that can lose a mapping at any time: they must take
- * MMIO, and unmap in bounded time once dma_buf_invalidate_mappings() tells them
- * to.  Taking access away is then: set what dvp_importer_map() tests, evict,
- * and nobody is left.
+ * Only importers that can lose a mapping at any time are let in: they must
+ * accept MMIO, and unmap in bounded time after dma_buf_invalidate_mappings().
+ * To take access away, set what dvp_importer_map() tests, and then evict: no
+ * importer is left.
  */
 #include <linux/dma-buf.h>
 #include <linux/dma-resv.h>
@@ -25,28 +25,28 @@
 #define EVICT_PATIENCE	HZ
 
 /*
- * An attachment's priv, under the reservation: it was to unmap because of a
- * suspension, or could not map, and has not mapped since.
+ * An attachment's priv, under the reservation: the importer had to unmap
+ * because of a suspension, or could not map, and has not mapped since.
  */
 #define WAITING	((void *)1)
 
-/* Each notice may wait for a reservation that a client holds. */
+/* Each notice can wait for a reservation that a client holds. */
 static struct workqueue_struct *notice_queue;
 
 /* One importer's mapping of a whole buffer. */
 struct importer_map {
-	struct sg_table sgt;		/* what the importer gets: all parts in a row */
+	struct sg_table sgt;		/* what the importer gets: all parts joined */
 	u32 nr_parts;
 	struct sg_table *parts[];	/* one for each run */
 };
 
 /**
- * dvp_importer_attach() - let an importer in, or not
+ * dvp_importer_attach() - let an importer in, or refuse it
  * @dmabuf: ours
  * @attachment: the importer's
  *
  * Return: 0; -ENODEV if the buffer is revoked; -EOPNOTSUPP if the importer
- * cannot take MMIO or cannot be revoked, or the kernel has no means for either.
+ * cannot take MMIO or cannot be revoked, or the kernel does not support this.
  */
 int dvp_importer_attach(struct dma_buf *dmabuf,
 			struct dma_buf_attachment *attachment)
@@ -61,7 +61,7 @@ int dvp_importer_attach(struct dma_buf *dmabuf,
 	    !dvp_attach_revocable(attachment))
 		return -EOPNOTSUPP;
 
-	/* Either this sees revoked, or the one who has set it sees attached. */
+	/* Either this sees revoked, or the code that sets it sees attached. */
 	spin_lock(&dvp->buffers_lock);
 	if (READ_ONCE(buffer->revoked))
 		ret = -ENODEV;
@@ -72,7 +72,7 @@ int dvp_importer_attach(struct dma_buf *dmabuf,
 }
 
 /**
- * dvp_importer_detach() - an importer has gone
+ * dvp_importer_detach() - an importer detaches
  * @dmabuf: ours
  * @attachment: the importer's, with nothing mapped
  */
@@ -123,9 +123,9 @@ static int map_parts(struct dma_buf_attachment *attachment,
 			return PTR_ERR(part);
 		}
 		/*
-		 * It comes with 0, for "no list of pages".  In Linux 7.3
-		 * dma_buf_free_sgt() takes that for the number of entries to
-		 * free, and loses them.
+		 * It is 0, for "no list of pages".  In Linux 7.3
+		 * dma_buf_free_sgt() treats that as the number of entries to
+		 * free, and leaks them.
 		 */
 		part->orig_nents = part->nents;
 		map->parts[map->nr_parts++] = part;
@@ -133,7 +133,7 @@ static int map_parts(struct dma_buf_attachment *attachment,
 	return 0;
 }
 
-/* String the parts' entries together. */
+/* Join the parts' entries. */
 static int join_parts(struct importer_map *map)
 {
 	struct scatterlist *from, *to;
@@ -172,15 +172,15 @@ static void end_mapping(struct dvp_buffer *buffer)
 {
 	if (!atomic_dec_and_test(&buffer->dma_maps))
 		return;
-	/* Completes a revocation that nobody waits for any more. */
+	/* Completes a revocation whose caller no longer waits. */
 	dvp_events_revoked(buffer);
 	wake_up_all(&buffer->dma_idle);
 }
 
 /*
- * Count a mapping before it is made, and then test.  A call that keeps importers out and
- * sees none counted has none to evict.  The first test is for an importer that tries
- * again and again: it is not to be counted each time.
+ * Count a mapping before it is made, and then test.  If a call that keeps importers out
+ * sees a count of 0, it has none to evict.  The first test is for an importer that tries
+ * repeatedly: it must not be counted each time.
  */
 static int begin_mapping(struct dma_buf_attachment *attachment,
 			 struct dvp_buffer *buffer)
@@ -202,10 +202,10 @@ static int begin_mapping(struct dma_buf_attachment *attachment,
 /**
  * dvp_importer_map() - give an importer DMA addresses
  * @attachment: let in by dvp_importer_attach(); its reservation is held
- * @direction: of the DMA; a device may not write through a read-only buffer
+ * @direction: of the DMA; a device cannot write through a read-only buffer
  *
- * Return: the addresses; -ENODEV while access is suspended or when it is
- * revoked; -EACCES; what dma_buf_phys_vec_to_sgt() returned, for instance
+ * Return: the addresses; -ENODEV while the buffer is suspended or if it is
+ * revoked; -EACCES; the error of dma_buf_phys_vec_to_sgt(), for instance
  * -EINVAL if no path between the devices is allowed; -ENOMEM.
  */
 struct sg_table *dvp_importer_map(struct dma_buf_attachment *attachment,
@@ -250,7 +250,7 @@ end_mapping:
 }
 
 /**
- * dvp_importer_unmap() - take back what dvp_importer_map() gave
+ * dvp_importer_unmap() - undo dvp_importer_map()
  * @attachment: the importer's; its reservation is held
  * @sgt: the addresses, no longer used by the importer's device
  * @direction: as mapped
@@ -331,7 +331,7 @@ static int wait_for_unmapping(struct dvp_buffer *buffer,
 	return 0;
 }
 
-/* Under the reservation: make all importers unmap, who may then try again. */
+/* Under the reservation: make all importers unmap. They can try to map again. */
 static void invalidate(struct dvp_buffer *buffer)
 {
 	struct dma_buf_attachment *attachment;
@@ -342,19 +342,18 @@ static void invalidate(struct dvp_buffer *buffer)
 }
 
 /*
- * Make importers unmap, and wait, with a reference to the DMABUF held, after what
- * keeps them out is set.
+ * Make importers unmap, and wait.  The caller holds a reference to the DMABUF,
+ * and has set what keeps importers out.
  *
- * The reservation's lock is one that clients can take (poll() of the DMABUF
- * does), and hold for as long as they are not run.  So it is taken only where
- * something is mapped, and never together with a lock that others wait for.
+ * Clients can take the reservation's lock (poll() of the DMABUF does), and hold
+ * it for as long as they do not run.  So it is taken only if something is
+ * mapped, and never together with a lock that others wait for.
  *
  * The wait is for the unmapping, not for the fences of the DMABUF's
- * reservation: a fence can be put there by anybody who has the fd, and need
- * never be signalled.  An importer unmaps when its device is through, in
- * bounded time, which is what dvp_attach_revocable() has asked for.  One that
- * does not keep to that is waited for all the same, since its device still
- * reaches ours, and is named in the log.
+ * reservation: every process with the fd can add a fence that is never
+ * signalled.  An importer unmaps when its device has finished, in bounded time,
+ * as dvp_attach_revocable() requires.  If an importer does not, the call waits
+ * all the same, because its device still reaches ours, and the log names it.
  *
  * Return: 1 if all were notified and have unmapped, 0 if nothing was mapped,
  * -ERESTARTSYS or -EBUSY (see enum dvp_patience).
@@ -378,9 +377,9 @@ static int evict(struct dvp_buffer *buffer, enum dvp_patience patience)
 }
 
 /*
- * Notify importers by work, with a reference to the DMABUF held.  A client may hold
- * the reservation's lock for as long as it is not run, and nothing depends on when
- * importers know.
+ * Notify importers by work, with a reference to the DMABUF held.  A client can hold
+ * the reservation's lock for as long as it does not run, and nothing depends on
+ * when importers are notified.
  */
 static void notify_soon(struct dvp_buffer *buffer)
 {
@@ -406,11 +405,11 @@ static void notify_waiting(struct dvp_buffer *buffer)
 }
 
 /**
- * dvp_importers_notice() - notify importers that they have lost a buffer, or may map
+ * dvp_importers_notice() - notify importers that they have lost a buffer, or can map
  * @work: a buffer's notice, with a reference to the buffer and to its DMABUF
  *
- * There is but one call for both: they unmap what they have, and try again.  One
- * that has mapped since the suspension ended keeps its mapping.
+ * There is one call for both: they unmap what they have, and try again.  One that
+ * has mapped since the suspension ended keeps its mapping.
  */
 void dvp_importers_notice(struct work_struct *work)
 {
@@ -428,11 +427,28 @@ void dvp_importers_notice(struct work_struct *work)
 }
 
 /**
+ * dvp_importers_any() - whether a buffer has importers
+ * @buffer: revoked, so that none is let in any more
+ *
+ * Return: whether there is one, with or without something mapped.
+ */
+bool dvp_importers_any(struct dvp_buffer *buffer)
+{
+	bool any;
+
+	spin_lock(&buffer->dvp->buffers_lock);
+	any = buffer->attached;
+	spin_unlock(&buffer->dvp->buffers_lock);
+	return any;
+}
+
+/**
  * dvp_importers_evict() - make all importers of a buffer unmap, and wait
  * @buffer: revoked
  * @patience: how long to wait
  *
- * Those that have nothing mapped are notified soon; all are if a signal comes first.
+ * Importers that have nothing mapped are notified soon. If a signal arrives first,
+ * all are.
  *
  * Return: 0 if none is left, -ERESTARTSYS or -EBUSY (see enum dvp_patience).
  */
@@ -478,7 +494,7 @@ static struct dvp_buffer *next_imported(struct dvp_device *dvp, u64 id)
  * @dvp: the device, its dma_off set
  * @patience: how long to wait
  *
- * Return: as dvp_importers_evict(); after an error some may not even know.
+ * Return: as dvp_importers_evict(); after an error some are not notified yet.
  */
 int dvp_importers_evict_all(struct dvp_device *dvp, enum dvp_patience patience)
 {
@@ -487,7 +503,7 @@ int dvp_importers_evict_all(struct dvp_device *dvp, enum dvp_patience patience)
 	u64 id = 0;
 
 	while (ret >= 0 && (buffer = next_imported(dvp, id))) {
-		/* Unlike the DMABUF, which may be gone when it is put. */
+		/* Unlike the DMABUF, which can be released when it is put. */
 		id = dvp_buffer_id(buffer) + 1;
 		ret = evict(buffer, patience);
 		dma_buf_put(buffer->dmabuf);
@@ -496,7 +512,7 @@ int dvp_importers_evict_all(struct dvp_device *dvp, enum dvp_patience patience)
 }
 
 /**
- * dvp_importers_resume() - have importers notified that they may map again
+ * dvp_importers_resume() - notify importers that they can map again
  * @dvp: the device, its dma_off clear
  */
 void dvp_importers_resume(struct dvp_device *dvp)

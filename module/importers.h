@@ -9,7 +9,7 @@ struct dvp_buffer;
 struct dvp_device;
 struct work_struct;
 
-/* How long importers that are evicted are waited for. */
+/* How long an eviction waits for importers. */
 enum dvp_patience {
 	DVP_FOR_EVER,
 	DVP_UNTIL_A_SIGNAL,	/* then -ERESTARTSYS */
@@ -26,6 +26,7 @@ void dvp_importer_unmap(struct dma_buf_attachment *attachment,
 			struct sg_table *sgt,
 			enum dma_data_direction direction);
 
+bool dvp_importers_any(struct dvp_buffer *buffer);
 int dvp_importers_evict(struct dvp_buffer *buffer, enum dvp_patience patience);
 int dvp_importers_evict_all(struct dvp_device *dvp, enum dvp_patience patience);
 void dvp_importers_resume(struct dvp_device *dvp);

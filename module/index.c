@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Finding buffers by their id: a tree that takes no memory of its own, so that to
- * enter a buffer cannot fail and costs little.  The caller holds the lock of the
- * tree.
+ * Finding buffers by their id: a tree that allocates nothing, so that adding a
+ * buffer cannot fail.  The caller holds the lock of the tree.
  */
 #include <linux/rbtree.h>
 #include "index.h"
@@ -18,7 +17,7 @@ static bool less(struct rb_node *node, const struct rb_node *other)
 }
 
 /**
- * dvp_index_add() - enter what is to be found
+ * dvp_index_add() - add an entry
  * @index: the tree
  * @entry: with its id set, and in no tree
  */

@@ -6,7 +6,7 @@
 #include <linux/rbtree.h>
 #include <linux/types.h>
 
-/* What stands in a tree, inside of what is found. */
+/* A node of the tree, a member of what is found. */
 struct dvp_entry {
 	struct rb_node node;
 	u64 id;

@@ -2,25 +2,24 @@
 /*
  * Putting PFNs of a BAR into page tables.
  *
- * Why not vmf_insert_pfn(): on x86 it does not use the VMA's page protection
- * but the memory type that somebody has reserved for the PFN, and vfio-pci-core
- * has reserved UC- for all of the BAR.  A write-combining VMA ends up uncached
- * without a word.  It also stops the kernel for a VM_MIXEDMAP VMA (which
- * slices are, see mapping.c) if the PFN happens to lie in a memory section
- * that has RAM, too.  So entries are made here, with the buffer's own attribute,
- * marked special: the kernel never looks them up as a page.
+ * vmf_insert_pfn() does not work here.  On x86 it uses the memory type that is
+ * reserved for the PFN instead of the VMA's page protection.  vfio-pci-core has
+ * reserved UC- for the whole BAR, so a write-combining VMA would silently be
+ * uncached.  It also stops the kernel for a VM_MIXEDMAP VMA (slices are, see
+ * mapping.c) if the PFN lies in a memory section that also has RAM. So entries are
+ * made here, with the buffer's own attribute, marked special: the kernel never
+ * looks them up as a page.
  *
- * Page tables are made first, with no lock of the device held, as that may sleep.
- * Whether access is allowed is tested with the page table's lock held, and
- * entries are made before it is let go (dvp_access_begin() and
- * dvp_access_end()).
+ * Page tables are made first, with no lock of the device held, because that can
+ * sleep.  Whether access is allowed is tested with the page table's lock held, and
+ * entries are made before it is let go (dvp_access_begin() and dvp_access_end()).
  *
- * apply_to_page_range() warns of a huge page in its way, so none may appear
- * between the look at the entry and its walk.  Only a fault puts one there, of
- * the same buffer, whose VMAs alone can share a block of addresses that a huge
- * page maps.  So the walk holds huge_lock for reading where a huge page would fit,
- * and a huge page is put only where huge_lock can be had at once for writing.
- * That is never waited for: small pages have to do then.
+ * apply_to_page_range() warns if it meets a huge page, so none may appear between
+ * the test of the entry and the walk.  Only a fault of the same buffer inserts
+ * one: no other buffer has a VMA in that block of addresses.  So the walk holds
+ * huge_lock for reading where a huge page would fit, and a huge page is inserted
+ * only if a trylock of huge_lock for writing succeeds.  If it fails, small pages
+ * are inserted.
  */
 #include <linux/mm.h>
 #include <linux/pgtable.h>
@@ -32,9 +31,9 @@
 #include "memattr.h"
 
 /*
- * The kernel leaves the permission to write out of vm_page_prot where it wants
- * to see the first write to each page (soft-dirty tracking, for one).  There is
- * no page here to note it down for, so entries get what the VMA's flags say.
+ * If the kernel wants to see the first write to each page (soft-dirty tracking,
+ * for one), it leaves write permission out of vm_page_prot.  There are no pages
+ * here to track, so entries get the permissions of the VMA's flags.
  */
 static pgprot_t entry_prot(const struct vm_area_struct *vma)
 {
@@ -48,12 +47,12 @@ struct pte_run {
 	struct mm_struct *mm;
 	const struct dvp_fill *fill;
 	pgprot_t prot;
-	bool tested;		/* access says what came of it */
+	bool tested;		/* access has the result */
 	enum dvp_access access;
 };
 
 /*
- * Called with the page table's lock held, once: all pages of the run stand in
+ * Called with the page table's lock held, once: all pages of the run are in
  * this table, one after the other.
  */
 static int insert_run(pte_t *pte, unsigned long addr, void *data)
@@ -67,7 +66,7 @@ static int insert_run(pte_t *pte, unsigned long addr, void *data)
 		return 0;
 
 	for (i = 0; i < run->fill->nr; i++, pte++, addr += PAGE_SIZE) {
-		/* Another thread may have been here; its entry is the same. */
+		/* Another thread can have set it; its entry is the same. */
 		if (pte_none(ptep_get(pte)))
 			set_pte_at(run->mm, addr, pte,
 				   pte_mkspecial(pfn_pte(run->fill->pfn + i,
@@ -78,9 +77,9 @@ static int insert_run(pte_t *pte, unsigned long addr, void *data)
 }
 
 /*
- * MADV_DONTNEED by another thread can free the page table between its making and
- * its being locked (CONFIG_PT_RECLAIM).  Then apply_to_page_range() says that
- * there is no memory.  The kernel's own faults are taken again in that case.
+ * MADV_DONTNEED in another thread can free the page table after it is made and
+ * before it is locked (CONFIG_PT_RECLAIM).  Then apply_to_page_range() returns
+ * -ENOMEM. The kernel's own faults are repeated in that case.
  */
 #define TABLE_TRIES	8
 
@@ -112,7 +111,7 @@ static vm_fault_t insert_ptes(struct vm_fault *vmf, const struct dvp_fill *fill,
 	if (fill->beside_huge && down_read_killable(&buffer->huge_lock))
 		return VM_FAULT_SIGBUS;
 
-	/* Unless another thread has put a huge page here, and all is there. */
+	/* Unless another thread has inserted a huge page, which has all of them. */
 	if (!pmd_leaf(pmdp_get_lockless(vmf->pmd)))
 		walk(&run);
 	else
@@ -129,9 +128,8 @@ static vm_fault_t insert_ptes(struct vm_fault *vmf, const struct dvp_fill *fill,
 
 #ifdef CONFIG_ARCH_SUPPORTS_PMD_PFNMAP
 /*
- * An entry that is in the way stays.  If it is a huge one that is
- * write-protected, the kernel takes it out, with the TLB flush that this needs, and
- * takes the fault with none in the way.
+ * An existing entry stays.  If it is a huge one that is write-protected, the kernel
+ * removes it, with the TLB flush that this needs, and repeats the fault.
  */
 static vm_fault_t insert_pmd(struct vm_fault *vmf, const struct dvp_fill *fill,
 			     enum dvp_access *access)
@@ -142,7 +140,7 @@ static vm_fault_t insert_pmd(struct vm_fault *vmf, const struct dvp_fill *fill,
 	spinlock_t *ptl;	/* of the table that the entry stands in */
 	pmd_t entry;
 
-	/* Architectures that keep a spare page table for the split: none has huge PFNs. */
+	/* Architectures that keep a spare page table for the split do not have huge PFNs. */
 	if (arch_needs_pgtable_deposit())
 		return VM_FAULT_FALLBACK;
 
@@ -220,7 +218,7 @@ static vm_fault_t insert_pud(struct vm_fault *vmf, const struct dvp_fill *fill,
  * @access: DVP_ACCESS_LIVE; set to why nothing was inserted
  *
  * Return: VM_FAULT_NOPAGE if the pages are present or @access says why not;
- * VM_FAULT_FALLBACK if there can be no page of that size; VM_FAULT_OOM;
+ * VM_FAULT_FALLBACK if a page of that size is not possible; VM_FAULT_OOM;
  * VM_FAULT_SIGBUS if the process is being killed.
  */
 vm_fault_t dvp_insert(struct vm_fault *vmf, const struct dvp_fill *fill,

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The record of what is lent: a device's buffers, for its owner.
+ * The list of a device's buffers, for its owner.
  *
- * Buffers are found by id, so that a list can be read in pieces while buffers
- * come and go.
+ * Buffers are found by id, so that the list can be read in pieces while buffers
+ * are exported and released.
  */
 #include <linux/sched.h>
 #include <linux/slab.h>
@@ -15,7 +15,7 @@
 #include "events.h"
 #include "list.h"
 
-/* Elements that are collected under the lock of the index. */
+/* Elements that are collected each time the lock of the index is held. */
 #define CHUNK	32
 
 /* With buffers_lock held. */
@@ -80,7 +80,7 @@ int dvp_list(struct dvp_device *dvp, struct vfio_dmabuf_feature_list *request)
 	if (!chunk)
 		return -ENOMEM;
 
-	/* No id is as great as the greatest number, after which there is none. */
+	/* No id is that great. */
 	while (id && done < request->nr) {
 		room = min_t(u32, request->nr - done, CHUNK);
 		nr = collect(dvp, &id, chunk, room);

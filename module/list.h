@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The record of what is lent: a device's buffers, for its owner. */
+/* The list of a device's buffers, for its owner. */
 #ifndef _DVP_LIST_H
 #define _DVP_LIST_H
 

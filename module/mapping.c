@@ -2,15 +2,16 @@
 /*
  * Mapping a buffer into a process, faulting its pages in, and zapping them.
  *
- * Every VMA over a BAR is one of a buffer, whether it was made through the
- * device fd or through a slice's fd, and is served by the fault handler here.
- * Its offset is the offset in the BAR of the bytes that it shows.
+ * Every VMA over a BAR belongs to a buffer, whether it was made through the
+ * device fd or through a slice's fd, and uses the fault handler here. Its
+ * offset is the offset in the BAR of the bytes that it shows.
  */
 #include <linux/dma-buf.h>
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/interval_tree_generic.h>
 #include <linux/mm.h>
+#include <linux/mmu_notifier.h>
 #include <uapi/linux/vfio_dmabuf.h>
 #include "compat.h"
 #include "access.h"
@@ -34,7 +35,8 @@ static u64 buf_page_at(const struct vm_area_struct *vma, unsigned long addr)
 
 /*
  * One huge page, if the block of addresses around the fault lies in the VMA,
- * the pages of the block in one run, and their PFNs are aligned like it.
+ * the pages of the block lie in one run, and their PFNs are aligned as the
+ * addresses are.
  */
 static bool fill_huge(const struct vm_fault *vmf, unsigned int order,
 		      struct dvp_fill *fill)
@@ -62,9 +64,9 @@ static bool fill_huge(const struct vm_fault *vmf, unsigned int order,
 }
 
 /*
- * All pages around the fault that belong to the same run, the VMA and the
- * block of addresses that one page table maps.  The next block may hold a huge
- * page, under which no page table can be put.
+ * All pages around the fault that belong to the same run, the VMA and the block
+ * of addresses that one page table maps.  The next block can have a huge page,
+ * below which a page table cannot be inserted.
  */
 static bool fill_around(const struct vm_fault *vmf, struct dvp_fill *fill)
 {
@@ -96,9 +98,9 @@ static vm_fault_t fault(struct vm_fault *vmf, const struct dvp_fill *fill)
 	bool again;
 
 	/*
-	 * A fault of user space is taken again after a wait.  One of the kernel's
-	 * (KVM or a VFIO container that follow the page table) is taken once, and
-	 * must find the page there.
+	 * A fault of user space is repeated after a wait.  The kernel's own (KVM,
+	 * or a VFIO container that reads the page table) happens once, and must
+	 * find the page afterwards.
 	 */
 	do {
 		access = DVP_ACCESS_LIVE;
@@ -126,9 +128,9 @@ static vm_fault_t dvp_vma_fault(struct vm_fault *vmf)
 	bool huge;
 
 	/*
-	 * Where a huge page fits there is to be a huge page, even if the process
-	 * has huge pages disabled and so gets here: another thread's fault may
-	 * have begun before it did that.
+	 * Insert a huge page where one fits, even if the process has disabled
+	 * huge pages and so gets here: another thread's fault can have begun
+	 * before that.
 	 */
 	huge = fill_huge(vmf, PMD_ORDER, &fill);
 	if (huge && pmd_none(pmdp_get_lockless(vmf->pmd))) {
@@ -157,13 +159,13 @@ static vm_fault_t __maybe_unused dvp_vma_huge_fault(struct vm_fault *vmf,
 /*
  * fork, and the second half when a VMA is split.
  *
- * A child must not inherit page table entries.  fork looks at a special huge
- * entry of the parent without the page table's lock, and then sets the child's
- * from what it saw (copy_huge_pmd(); copy_huge_pud() looks under the lock).  It
- * relies on the mmap lock, which a zap does not take: one in between is undone in
- * the child, for good.  VM_WIPEONFORK makes fork copy none (dup_mmap() calls this before it tests
- * the flag), and the child's faults are tested like all others.  It is set here, in
- * the child, and not in mmap(), as MADV_KEEPONFORK would take it away.
+ * A child must not inherit page table entries. fork reads a special huge entry of the parent
+ * without the page table's lock, and then sets the child's entry from it (copy_huge_pmd();
+ * copy_huge_pud() reads under the lock).  It relies on the mmap lock, which a zap does not take.
+ * If a zap comes in between, the child gets the entry all the same, for good.  With
+ * VM_WIPEONFORK fork copies none (dup_mmap() calls this before it tests the flag), and the
+ * child's faults are tested like all others.  It is set here, in the child, and not in mmap(),
+ * because MADV_KEEPONFORK could clear it.
  */
 static void dvp_vma_open(struct vm_area_struct *vma)
 {
@@ -191,8 +193,8 @@ static const struct vm_operations_struct dvp_vma_ops = {
 };
 
 /*
- * Make a VMA one of the buffer.  From when it is counted, the attribute that
- * it was given stays the buffer's.
+ * Make a VMA one of the buffer.  After it is counted, the buffer's attribute
+ * cannot change.
  */
 static void vma_adopt(struct vm_area_struct *vma, struct dvp_buffer *buffer,
 		      unsigned long pgoff)
@@ -212,7 +214,7 @@ static void vma_adopt(struct vm_area_struct *vma, struct dvp_buffer *buffer,
 /*
  * The buffer of a BAR mapping starts at byte 0 of the BAR and ends where the
  * mapping ends, so that the VMA's offset is both the offset in the BAR and the
- * one in the buffer.  Nothing else can be mapped of it, see dvp_mmap_slice().
+ * one in the buffer.  Nothing else of it can be mapped; see dvp_mmap_slice().
  */
 static struct dvp_buffer *bar_mapping_buffer(struct dvp_device *dvp,
 					     struct file *device_file,
@@ -248,8 +250,8 @@ static struct dvp_buffer *bar_mapping_buffer(struct dvp_device *dvp,
  * @vma: as the kernel made it; its offset names region and byte
  *
  * vfio-pci-core checks the request and sets the VMA's flags and page
- * protection, as on stock vfio-pci.  What is a BAR mapping then gets a buffer
- * of its own, which takes over the reference to the device file.
+ * protection, as on stock vfio-pci.  A BAR mapping then gets a buffer of its
+ * own, which takes over the reference to the device file.
  *
  * Return: 0, the errno of vfio_pci_core_mmap(), that of making a buffer, or
  * -EOPNOTSUPP if vfio-pci-core has made one itself.
@@ -267,7 +269,7 @@ int dvp_mmap_bar(struct vfio_device *core_vdev, struct vm_area_struct *vma)
 	if (ret || index >= VFIO_PCI_ROM_REGION_INDEX)
 		return ret;
 
-	/* A vfio-pci-core that backs BAR mappings by itself needs no such driver. */
+	/* A vfio-pci-core that itself backs BAR mappings does not need this driver. */
 	if (WARN_ON_ONCE(vma->vm_file != file))
 		return -EOPNOTSUPP;
 
@@ -289,9 +291,9 @@ int dvp_mmap_bar(struct vfio_device *core_vdev, struct vm_area_struct *vma)
  * @vma: lies within the DMABUF's size, which its core has checked
  *
  * Return: 0; -EINVAL for MAP_PRIVATE, and for a DMABUF that belongs to a BAR
- * mapping (remap_file_pages() gets there without a file descriptor);
- * -EACCES if it is to be written and the buffer is read-only; -ENODEV once the
- * buffer is revoked.
+ * mapping (remap_file_pages() gets there without a file descriptor); -EACCES
+ * for a writable mapping of a read-only buffer; -ENODEV once the buffer is
+ * revoked.
  */
 int dvp_mmap_slice(struct dma_buf *dmabuf, struct vm_area_struct *vma)
 {
@@ -302,8 +304,8 @@ int dvp_mmap_slice(struct dma_buf *dmabuf, struct vm_area_struct *vma)
 		return -EINVAL;
 
 	/*
-	 * The mode of the DMABUF's file is not all: another driver's mmap() may
-	 * come here, by dma_buf_mmap(), with a file of its own.
+	 * The mode of the DMABUF's file is not enough: another driver's mmap()
+	 * can get here through dma_buf_mmap(), with a file of its own.
 	 */
 	if (buffer->read_only) {
 		if (vma->vm_flags & VM_WRITE)
@@ -311,16 +313,17 @@ int dvp_mmap_slice(struct dma_buf *dmabuf, struct vm_area_struct *vma)
 		vm_flags_clear(vma, VM_MAYWRITE);
 	}
 
-	/* Only for a clear error: what counts is the test in the fault. */
+	/* Only for a clear error: the test in the fault is what protects. */
 	if (READ_ONCE(buffer->revoked))
 		return -ENODEV;
 
 	/*
-	 * What vfio_pci_core_mmap() gives to a BAR mapping, but for VM_PFNMAP:
-	 * a type 1 VFIO container lets its user map the PFNs of such a VMA for
-	 * DMA, and keeps them whatever becomes of the VMA.  The client of a
-	 * slice would reach the device with the help of another one after the
-	 * slice was revoked.  VM_IO keeps everybody else away that wants pages.
+	 * The flags that vfio_pci_core_mmap() sets for a BAR mapping, except
+	 * VM_PFNMAP: the user of a type 1 VFIO container can map the PFNs of
+	 * such a VMA for DMA, and the container keeps them when the VMA no
+	 * longer exists.  With the DMA of another device a client could reach
+	 * this one after the slice was revoked.  VM_IO keeps out all other code
+	 * that wants pages.
 	 */
 	vm_flags_set(vma, VM_ALLOW_ANY_UNCACHED | VM_IO | VM_MIXEDMAP |
 		     VM_DONTEXPAND | VM_DONTDUMP);
@@ -330,11 +333,11 @@ int dvp_mmap_slice(struct dma_buf *dmabuf, struct vm_area_struct *vma)
 }
 
 /**
- * dvp_zap_device() - take the pages of every mapping of the device away
+ * dvp_zap_device() - zap every mapping of the device
  * @dvp: the device
  *
- * Faults bring them back, so whatever forbids access must be set before, under
- * a lock that the fault holds while it inserts.
+ * Faults insert the pages again. So the state that forbids access must be set
+ * first, under a lock that the fault holds while it inserts.
  */
 void dvp_zap_device(struct dvp_device *dvp)
 {
@@ -353,20 +356,25 @@ static inline unsigned long vma_last_page(struct vm_area_struct *vma)
 	return vma->vm_pgoff + vma_pages(vma) - 1;
 }
 
-/* The kernel's own index of an address space's VMAs, for looking up only. */
+/* The kernel's own index of an address space's VMAs, only for looking up. */
 INTERVAL_TREE_DEFINE(struct vm_area_struct, shared.rb, unsigned long,
 		     shared.rb_subtree_last, vma_first_page, vma_last_page,
 		     static inline, vma_tree)
 
+static void zap_whole(struct vm_area_struct *vma)
+{
+	zap_special_vma_range(vma, vma->vm_start, vma->vm_end - vma->vm_start);
+}
+
 /**
- * dvp_zap_buffer() - take the pages of one buffer's mappings away
+ * dvp_zap_buffer() - zap the mappings of one buffer
  * @buffer: already revoked
  *
  * All VMAs of the device are in one address space, and those of other buffers
- * may show the same offsets: the same registers, or the same offset of another
- * BAR.  unmap_mapping_range() would zap them too and cost their owners a
- * fault.  So the address space's index is walked here, and only VMAs of this
- * buffer are zapped.
+ * can have the same offsets: the same registers, or the same offset of another
+ * BAR. unmap_mapping_range() would zap them as well, and their processes would
+ * take a fault.  So the address space's index is walked here, and only VMAs of
+ * this buffer are zapped.
  *
  * i_mmap_rwsem keeps each VMA that is found, with its page tables, in place:
  * munmap and exit take a VMA out of the index before they free either.  mremap
@@ -386,8 +394,75 @@ void dvp_zap_buffer(struct dvp_buffer *buffer)
 	     vma = vma_tree_iter_next(vma, first, last)) {
 		if (vma->vm_ops == &dvp_vma_ops &&
 		    vma->vm_private_data == buffer)
-			zap_special_vma_range(vma, vma->vm_start,
-					      vma->vm_end - vma->vm_start);
+			zap_whole(vma);
 	}
 	i_mmap_unlock_read(mapping);
+}
+
+/*
+ * What a client can make of one slice, which a zap that must not take long leaves to
+ * one that may.
+ */
+#define FEW_VMAS	8
+#define FEW_PAGES	4096
+#define FEW_OTHERS	64
+
+/* This buffer's VMAs, under i_mmap_rwsem; how many, -EAGAIN if too much is to be done. */
+static int find_few(struct dvp_buffer *buffer, struct address_space *mapping,
+		    struct vm_area_struct *vmas[FEW_VMAS])
+{
+	unsigned long first = buffer->base_page;
+	unsigned long last = first + buffer->ranges.nr_pages - 1;
+	unsigned long pages = 0;
+	struct vm_area_struct *vma;
+	int nr = 0, others = 0;
+
+	for (vma = vma_tree_iter_first(&mapping->i_mmap, first, last); vma;
+	     vma = vma_tree_iter_next(vma, first, last)) {
+		if (vma->vm_ops != &dvp_vma_ops ||
+		    vma->vm_private_data != buffer) {
+			if (++others > FEW_OTHERS)
+				return -EAGAIN;
+			continue;
+		}
+		pages += vma_pages(vma);
+		if (nr == FEW_VMAS || pages > FEW_PAGES ||
+		    mm_has_notifiers(vma->vm_mm))
+			return -EAGAIN;
+		vmas[nr++] = vma;
+	}
+	return nr;
+}
+
+/**
+ * dvp_zap_buffer_now() - revoke a buffer and zap it, if nobody can hold that up
+ * @buffer: any
+ * @revoke: sets what makes faults fail; called under i_mmap_rwsem
+ *
+ * i_mmap_rwsem can be held by a client that is not run, and is taken by trylock.  It is
+ * taken first, so that nothing is changed where this fails.
+ *
+ * The zap calls the MMU notifiers of a client's process, which may wait for whatever
+ * registered them, such as another device.  A process that has none cannot register its
+ * first one meanwhile: mm_take_all_locks() takes i_mmap_rwsem of all that it maps.
+ *
+ * Return: 0; -EAGAIN if there is too much to do, or somebody to wait for.
+ */
+int dvp_zap_buffer_now(struct dvp_buffer *buffer,
+		       void (*revoke)(struct dvp_buffer *buffer))
+{
+	struct address_space *mapping = buffer->dvp->core.vdev.inode->i_mapping;
+	struct vm_area_struct *vmas[FEW_VMAS];
+	int nr;
+
+	if (!i_mmap_trylock_read(mapping))
+		return -EAGAIN;
+	nr = find_few(buffer, mapping, vmas);
+	if (nr >= 0) {
+		revoke(buffer);
+		while (nr)
+			zap_whole(vmas[--nr]);
+	}
+	i_mmap_unlock_read(mapping);
+	return nr;
 }

@@ -14,5 +14,7 @@ int dvp_mmap_slice(struct dma_buf *dmabuf, struct vm_area_struct *vma);
 
 void dvp_zap_device(struct dvp_device *dvp);
 void dvp_zap_buffer(struct dvp_buffer *buffer);
+int dvp_zap_buffer_now(struct dvp_buffer *buffer,
+		       void (*revoke)(struct dvp_buffer *buffer));
 
 #endif

@@ -2,8 +2,8 @@
 /*
  * The memory attribute of a buffer: how the CPU's mappings of it are cached.
  *
- * An attribute is what the page table entries really get (see insert.c), or it
- * is refused.  All mappings of a buffer have the same.
+ * Page table entries really get the attribute (see insert.c), or it is refused.
+ * All mappings of a buffer have the same.
  */
 #include <linux/mm.h>
 #include <uapi/linux/vfio_dmabuf.h>
@@ -14,12 +14,12 @@
 
 /**
  * dvp_memattr_prot() - page protection for a mapping
- * @vma: its flags say what may be done
+ * @vma: its flags are the permissions
  * @memattr: VFIO_DMABUF_MEMATTR_*
  */
 pgprot_t dvp_memattr_prot(const struct vm_area_struct *vma, u32 memattr)
 {
-	/* From scratch: on x86 these two may only add bits to what is there. */
+	/* Not from vma->vm_page_prot: on x86 these two can only add bits to it. */
 	pgprot_t prot = vm_get_page_prot(vma->vm_flags);
 
 	if (memattr == VFIO_DMABUF_MEMATTR_WC)
@@ -33,7 +33,8 @@ pgprot_t dvp_memattr_prot(const struct vm_area_struct *vma, u32 memattr)
  * dvp_memattr_supported() - whether this machine has an attribute
  * @memattr: any number
  *
- * x86 without PAT, for one, has no write combining and takes uncached instead.
+ * x86 without PAT, for one, has no write-combining, and would use uncached
+ * instead.
  */
 bool dvp_memattr_supported(u32 memattr)
 {

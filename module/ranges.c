@@ -31,15 +31,16 @@ static int range_check(const struct vfio_region_dma_range *range, u64 bar_size)
  * @ranges: filled in; undefined after an error
  * @runs: room for @nr runs, owned by the caller, used as long as @ranges is
  * @input: the ranges in the order of the buffer, in bytes of the BAR
- * @nr: how many, at least 1
- * @bar_size: bytes of the BAR that may be mapped, a multiple of the page size
+ * @nr: number of ranges, at least 1
+ * @bar_size: bytes of the BAR that can be mapped, a multiple of the page size
  *
  * Ranges that continue each other in the BAR become one run, so that a huge
- * page may span them.
+ * page can span them.
  *
  * Return: 0; -EINVAL for no range, an empty or unaligned one, or one that ends
- * behind the BAR; -EOVERFLOW if an end or the sum of lengths overflows, or the
- * buffer, counted from the first range's offset, passes VFIO_DMABUF_MAX_END.
+ * after the end of the BAR; -EOVERFLOW if an end or the sum of lengths
+ * overflows, or the buffer, counted from the first range's offset, passes
+ * VFIO_DMABUF_MAX_END.
  */
 int dvp_ranges_init(struct dvp_ranges *ranges, struct dvp_run *runs,
 		    const struct vfio_region_dma_range *input, u32 nr,

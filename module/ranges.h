@@ -23,7 +23,7 @@ struct dvp_ranges {
 	struct dvp_run *runs;
 };
 
-/* Where a buffer page lies, and how far the run around it goes. */
+/* Where a buffer page lies, and how far its run extends. */
 struct dvp_where {
 	u64 bar_page;	/* of the page asked for, in the BAR */
 	u64 before;	/* pages of the same run in front of it */

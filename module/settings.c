@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What an administrator can set for each device, for programs that cannot ask
- * for it themselves: /sys/bus/pci/devices/<BDF>/vfio_dmabuf/.
+ * What an administrator can set for each device, for programs that do not use
+ * the ioctls: /sys/bus/pci/devices/<BDF>/vfio_dmabuf/.
  *
  * write_combine	BAR mappings of prefetchable BARs, made through the
  *			device fd, are write-combining.
  * core_export		VFIO_DEVICE_FEATURE_DMA_BUF is vfio-pci-core's own: not
  *			mappable, but iommufd imports it.
  *
- * Both hold for what is mapped or exported from then on.  The module's
- * parameters of the same names are what a device starts with when it is bound.
+ * Both apply to what is mapped or exported after the change.  The module's
+ * parameters of the same names are the values that a device has when it is
+ * bound.
  */
 #include <linux/device.h>
 #include <linux/module.h>
@@ -96,7 +97,7 @@ const struct attribute_group *dvp_settings_groups[] = {
 };
 
 /**
- * dvp_settings_init() - give a new device what the module's parameters say
+ * dvp_settings_init() - set a new device to the module's parameters
  * @dvp: the device, not registered yet
  */
 void dvp_settings_init(struct dvp_device *dvp)

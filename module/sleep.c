@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * System sleep takes a device's registers away, as a reset does, and brings them
- * back as they are after power-on.  vfio-pci-core knows runtime power management
- * only.
+ * During system sleep a device's registers cannot be reached, as during a reset.
+ * Afterwards they have their values of power-on.  vfio-pci-core handles runtime
+ * power management only.
  *
- * ->prepare() and ->complete() are called for all devices before the first one
- * is suspended, and after the last one is resumed, when user space is frozen.  So
- * the drivers of importers can still do what it takes to unmap.
+ * ->prepare() and ->complete() are called for all devices before the first one is
+ * suspended, and after the last one is resumed, when user space is frozen.  So
+ * the drivers of importers can still unmap.
  */
 #include <linux/mutex.h>
 #include <linux/pci.h>
@@ -26,12 +26,12 @@ static void sleep_complete(struct device *dev)
 	dvp_access_wake(pci_get_drvdata(to_pci_dev(dev)));
 }
 
-/* vfio-pci-core's, with two more. */
+/* vfio-pci-core's callbacks, and two more. */
 static struct dev_pm_ops sleep_ops;
-static DEFINE_MUTEX(sleep_lock);	/* protects making them */
+static DEFINE_MUTEX(sleep_lock);	/* protects their setup */
 
 /**
- * dvp_sleep_init() - add system sleep to what the driver's devices can do
+ * dvp_sleep_init() - add system sleep to the driver's callbacks
  * @pdev: after its registration with vfio-pci-core, which sets the driver's
  *	dev_pm_ops for each of them
  *
@@ -43,7 +43,7 @@ void dvp_sleep_init(struct pci_dev *pdev)
 
 	guard(mutex)(&sleep_lock);
 
-	/* vfio-pci-core has failed before it set them. */
+	/* vfio-pci-core failed before it set them. */
 	if (!driver->pm)
 		return;
 	if (!sleep_ops.prepare) {

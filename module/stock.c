@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Taking stock vfio-pci's place, in the module that is built under its name:
- * the parameters that stock has and this driver under its own name has not,
- * since devices come to it by driver_override alone.
+ * Replacing stock vfio-pci, in the module that is built under its name: the
+ * parameters that the stock driver has. Under its own name this driver does not
+ * need them, because it gets devices by driver_override only.
  *
  * Names and meaning are stock's, so that boot parameters and modprobe.d files
- * written for it (vfio-pci.ids=...) go on working.
+ * for it (vfio-pci.ids=...) continue to work.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -35,7 +35,7 @@ module_param(disable_idle_d3, bool, 0644);
 MODULE_PARM_DESC(disable_idle_d3, "Do not put unused devices into D3");
 
 /**
- * dvp_stock_init() - give a new device what the parameters say
+ * dvp_stock_init() - set a new device to the parameters
  * @dvp: the device, not registered yet
  */
 void dvp_stock_init(struct dvp_device *dvp)
@@ -66,7 +66,7 @@ static void add_id(struct pci_driver *driver, const char *text)
 }
 
 /**
- * dvp_stock_add_ids() - let the driver take the devices that "ids" names
+ * dvp_stock_add_ids() - let the driver bind the devices that "ids" names
  * @driver: registered; probes them at once
  */
 void dvp_stock_add_ids(struct pci_driver *driver)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Taking stock vfio-pci's place: its module parameters. */
+/* Replacing stock vfio-pci: its module parameters. */
 #ifndef _DVP_STOCK_H
 #define _DVP_STOCK_H
 

@@ -114,7 +114,7 @@ static uint64_t *begin(const struct measurement *m)
 		      "this machine does not count instructions: QEMU must run with -icount shift=0, as make bench starts it");
 	/* Also the sign of life that the lab waits for: the guest's clock is slow. */
 	printf("# measuring %s\n", m->names[0]);
-	/* Its pages are to be there before faults are counted. */
+	/* Touch its pages before faults are counted. */
 	memset(values, 0xff, size);
 	return values;
 }

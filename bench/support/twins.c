@@ -20,11 +20,11 @@ static void bind_stock(const char *bdf)
 	char name[64];
 
 	ck_assert_msg(!system("modprobe " STOCK), "%s cannot be loaded", STOCK);
-	if (sysfs_link(bdf, "driver", name, sizeof(name)) && strcmp(name, STOCK))
+	if (function_link(bdf, "driver", name, sizeof(name)) && strcmp(name, STOCK))
 		ck_assert_works(driver_unbind(bdf));
 	ck_assert_works(sysfs_write(bdf, "driver_override", STOCK));
 	ck_assert_works(file_write("/sys/bus/pci/drivers_probe", bdf));
-	ck_assert_msg(sysfs_link(bdf, "driver", name, sizeof(name)) &&
+	ck_assert_msg(function_link(bdf, "driver", name, sizeof(name)) &&
 		      !strcmp(name, STOCK), "%s does not bind %s", STOCK, bdf);
 }
 
@@ -35,7 +35,7 @@ static void open_stock(struct device *dev, const char *name)
 	char number[16], path[64];
 
 	bind_stock(first.bdf);
-	ck_assert_msg(sysfs_link(first.bdf, "iommu_group", number, sizeof(number)),
+	ck_assert_msg(function_link(first.bdf, "iommu_group", number, sizeof(number)),
 		      "%s is in no IOMMU group", first.bdf);
 	snprintf(path, sizeof(path), "/dev/vfio/%s", number);
 	first.group = open(path, O_RDWR | O_CLOEXEC);

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
 /*
- * Where the instructions of mapping one page go: the functions that make and
- * remove the DMABUF behind a BAR mapping, measured by the kernel's function
- * graph tracer.
+ * The cost of the functions that make and remove the DMABUF of a BAR mapping of one
+ * page, measured by the kernel's function graph tracer.
  *
- * One function is traced at a time, so that tracing what it calls does not
- * count as its own.  What tracing adds to every function is found with one that
- * does nothing.  Numbers are for one mapping, with all that a function calls.
+ * One function is traced at a time, so that tracing what it calls does not count as its
+ * own.  A function that does nothing shows what tracing adds to every function.
+ * Numbers are for one mapping, and include everything that a function calls.
  */
 #define _GNU_SOURCE
 #include <stdio.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * What a lease costs: acquire, map, read and release through the library and the
- * broker, which has a fd store, against what two processes do without one.
+ * The cost of a lease: acquire, map, read and release through the library and the
+ * broker with an fd store, compared with two processes without a broker.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -19,7 +19,9 @@
 
 #include "broker.h"
 #include "device.h"
+#include "floor.h"
 #include "manager.h"
+#include "messages.h"
 #include "sample.h"
 #include "slice.h"
 #include "suite.h"
@@ -33,7 +35,7 @@
 #define HANG	60	/* seconds of the guest's */
 #define HUNG_BATCHES	6
 
-/* The page that is lent is behind the many. */
+/* The page that is leased is after the many. */
 #define OFFSET	(4090 * PAGE)
 
 static const char config[] =
@@ -80,54 +82,10 @@ static void lease_cycle(const struct side *side)
 	vdb_slice_free(lease.slice);
 }
 
-/* ---- without: an owner, and a client that asks for a slice and says when it is done ---- */
-
-struct message {
-	char byte;
-	int fd;		/* -1: none */
-};
-
-static void send_message(int socket, const struct message *m)
-{
-	union {
-		struct cmsghdr align;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control = { 0 };
-	struct iovec iov = { (void *)&m->byte, 1 };
-	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
-
-	if (m->fd >= 0) {
-		message.msg_control = &control;
-		message.msg_controllen = sizeof(control);
-		control.align = (struct cmsghdr){
-			.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS,
-		};
-		memcpy(CMSG_DATA(&control.align), &m->fd, sizeof(int));
-	}
-	if (sendmsg(socket, &message, MSG_NOSIGNAL) != 1)
-		ck_abort_msg("send: %s", strerror(errno));
-}
-
-/* False if the other end is closed. */
-static bool receive_message(int socket, struct message *m)
-{
-	union {
-		struct cmsghdr align;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control;
-	struct iovec iov = { &m->byte, 1 };
-	struct msghdr message = {
-		.msg_iov = &iov, .msg_iovlen = 1,
-		.msg_control = &control, .msg_controllen = sizeof(control),
-	};
-
-	if (recvmsg(socket, &message, MSG_CMSG_CLOEXEC) != 1)
-		return false;
-	m->fd = -1;
-	if (message.msg_controllen)
-		memcpy(&m->fd, CMSG_DATA(&control.align), sizeof(int));
-	return true;
-}
+/*
+ * ---- without a broker: an owner, and a client that requests a slice and reports when
+ * it has finished ----
+ */
 
 /* What it is asked for. */
 #define BARE_SLICE	'a'
@@ -136,6 +94,11 @@ static bool receive_message(int socket, struct message *m)
 #define LIBRARY_END	'R'
 #define DONE		'd'
 
+static void say(int socket, char what, int fd)
+{
+	message_send(socket, &(struct message){ { what }, 1, { fd, -1 } });
+}
+
 static int send_bare(const struct device *dev, int socket)
 {
 	const struct vfio_region_dma_range range = { OFFSET, PAGE };
@@ -143,7 +106,7 @@ static int send_bare(const struct device *dev, int socket)
 
 	if (fd < 0)
 		ck_abort_msg("export: %s", strerror(errno));
-	send_message(socket, &(struct message){ DONE, fd });
+	say(socket, DONE, fd);
 	return fd;
 }
 
@@ -172,8 +135,9 @@ static void end_by_library(const struct vdb_device *device, struct vdb_slice *sl
 	vdb_slice_free(slice);
 }
 
+/* The floor's broker is a child: both have the device. */
 __attribute__((noreturn))
-static void own(int socket)
+static void own(int socket, int floor)
 {
 	struct vdb_slice *slice = NULL;
 	struct vdb_device *device;
@@ -184,10 +148,16 @@ static void own(int socket)
 	device_open(&dev, "IVSHMEM2");
 	device = vdb_device_from_fd(dev.fd);
 	ck_assert_ptr_nonnull(device);
+	if (!fork()) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		close(socket);
+		floor_serve(floor, &dev, BAR, OFFSET);
+	}
+	close(floor);
 	/* It is open. */
-	send_message(socket, &(struct message){ DONE, -1 });
-	while (receive_message(socket, &m)) {
-		switch (m.byte) {
+	say(socket, DONE, -1);
+	while (message_receive(socket, &m)) {
+		switch (*m.bytes) {
 		case BARE_SLICE:
 			fd = send_bare(&dev, socket);
 			continue;
@@ -201,38 +171,45 @@ static void own(int socket)
 			end_by_library(device, slice);
 			break;
 		}
-		send_message(socket, &(struct message){ DONE, -1 });
+		say(socket, DONE, -1);
 	}
 	_exit(0);
 }
 
-static int start_owner(void)
+/* The ends of its sockets, and of the floor's. */
+static void start_owner(int sockets[2])
 {
 	struct message ready;
-	int ends[2];
+	int ends[2][2];
 	pid_t pid;
 
-	ck_assert_works(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends));
+	for (int i = 0; i < 2; i++)
+		ck_assert_works(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends[i]));
 	pid = fork();
 	ck_assert_works(pid);
 	if (!pid) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		close(ends[0]);
-		own(ends[1]);
+		close(ends[0][0]);
+		close(ends[1][0]);
+		own(ends[0][1], ends[1][1]);
 	}
-	close(ends[1]);
-	ck_assert(receive_message(ends[0], &ready));
-	return ends[0];
+	for (int i = 0; i < 2; i++) {
+		close(ends[i][1]);
+		sockets[i] = ends[i][0];
+	}
+	ck_assert(message_receive(sockets[0], &ready));
 }
 
 static void ask(const struct side *side, char what)
 {
-	send_message(side->owner, &(struct message){ what, -1 });
+	say(side->owner, what, -1);
 }
 
 static void wait_done(const struct side *side)
 {
-	if (!receive_message(side->owner, &(struct message){ 0 }))
+	struct message m;
+
+	if (!message_receive(side->owner, &m))
 		ck_abort_msg("the owner does not answer");
 }
 
@@ -242,16 +219,16 @@ static void bare_cycle(const struct side *side)
 	char *map;
 
 	ask(side, BARE_SLICE);
-	if (!receive_message(side->owner, &m) || m.fd < 0)
+	if (!message_receive(side->owner, &m) || m.fds[0] < 0)
 		ck_abort_msg("the owner sends nothing");
-	map = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, m.fd, 0);
+	map = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, m.fds[0], 0);
 	if (map == MAP_FAILED)
 		ck_abort_msg("mmap: %s", strerror(errno));
 	vdb_read32(map);
 	ask(side, BARE_END);
 	wait_done(side);
 	munmap(map, PAGE);
-	close(m.fd);
+	close(m.fds[0]);
 }
 
 static void library_cycle(const struct side *side)
@@ -269,6 +246,11 @@ static void library_cycle(const struct side *side)
 	wait_done(side);
 	vdb_slice_unmap(slice, map, 0, PAGE);
 	vdb_slice_free(slice);
+}
+
+static void smallest_cycle(const struct side *side)
+{
+	floor_cycle(side->owner);
 }
 
 /* ---- a device that does not come back from a reset, because its bus is not there ---- */
@@ -366,16 +348,23 @@ static struct side borrow(void)
 
 START_TEST(cycle)
 {
-	const struct side ours = borrow(), bare = { .cycle = bare_cycle, .owner = start_owner() };
-	const struct side library = { .cycle = library_cycle, .owner = bare.owner };
+	const struct side ours = borrow();
+	struct side bare = { .cycle = bare_cycle }, library = { .cycle = library_cycle };
+	struct side floor = { .cycle = smallest_cycle };
 	struct measurement m = {
 		.names = { "lease" }, .run = run, .batches = 4, .runs = 200,
 	};
 	double each;
+	int sockets[2];
 
+	start_owner(sockets);
+	bare.owner = library.owner = sockets[0];
+	floor.owner = sockets[1];
 	measure(&m, &ours, &bare);
 	m.names[0] = "lease-library";
 	measure(&m, &ours, &library);
+	m.names[0] = "lease-floor";
+	measure(&m, &floor, &bare);
 	syscalls_start("vfio-dmabufd");
 	for (int i = 0; i < CYCLES; i++)
 		lease_cycle(&ours);

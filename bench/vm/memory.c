@@ -81,7 +81,7 @@ START_TEST(slices)
 	ck_assert_works(setrlimit(RLIMIT_NOFILE, &limit));
 	ck_assert_works(dup2(0, 3 * NUMBER));
 	memset(fds, 0xff, sizeof(fds));
-	/* What is left of slabs from before is used up, and the table of files has room. */
+	/* Free objects in slabs are used up, and the table of files has room. */
 	export_many(first, 500);
 	before = kernel_memory();
 	export_many(fds, NUMBER);

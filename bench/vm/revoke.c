@@ -40,7 +40,7 @@ static long step_faults(const struct client_step *step)
 	uint32_t value;
 	int number;
 
-	/* What the client itself lacks is to be there before. */
+	/* The client's own pages must be present before. */
 	faults();
 	before = faults();
 	number = try_read32((void *)step->arg[0], &value);
@@ -100,7 +100,7 @@ static void run_faults(const void *side, uint64_t *counts)
 	unsigned int i;
 	long taken;
 
-	/* None of them is about to take one anyway. */
+	/* All pages are present, so no client takes a fault without the revoke. */
 	for (i = 0; i < mapped; i++)
 		client_read32(others[i], maps[i]);
 	run_revoke(side, ignored);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * What listing, revoking and suspending cost with one slice, with a thousand and
- * with a hundred thousand: three devices of one model have so many.
+ * The cost of listing, revoking and suspending with one slice, a thousand and a hundred
+ * thousand, on three devices of one model.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Faults, and what they cost, when a mapping is used for the first time. */
+/* The number and the cost of faults when a mapping is accessed for the first time. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdlib.h>

@@ -204,7 +204,7 @@ void check_all(struct reader *reader, const struct node *node, void *object)
 	struct written *written = object;
 	struct catalogue *catalogue = &written->settings.catalogue;
 
-	/* After a mistake, what all files together have is not known. */
+	/* After a mistake, the sum over all files is not known. */
 	if (reader->mistakes->nr || reader->scratch->failed)
 		return;
 	take_kept(reader, node, written, catalogue);

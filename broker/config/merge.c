@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <string.h>
-#include <vfio-dmabuf.h>
 
+#include "common/bdf.h"
 #include "merge.h"
 
 static void twice(struct mistakes *mistakes, const struct node *node, const struct node *first)
@@ -60,11 +60,11 @@ static void merge_named(struct mistakes *mistakes, struct node *into, struct nod
 
 static bool is_same(const struct node *a, const struct node *b)
 {
-	char first[VDB_BDF_SIZE], second[VDB_BDF_SIZE];
+	char first[BDF_SIZE], second[BDF_SIZE];
 
 	if (!strcmp(a->text, b->text))
 		return true;
-	return vdb_parse_bdf(a->text, first) && vdb_parse_bdf(b->text, second) &&
+	return bdf_parse(a->text, first) && bdf_parse(b->text, second) &&
 	       !strcmp(first, second);
 }
 

@@ -2,8 +2,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <vfio-dmabuf.h>
 
+#include "common/bdf.h"
 #include "reader.h"
 #include "unknown.h"
 
@@ -172,7 +172,7 @@ static bool read_text(const char *text, const struct setting *setting, char *obj
 	case KIND_UUID:
 		return value_uuid(text, field, wrong);
 	case KIND_FUNCTION:
-		return vdb_parse_bdf(text, field) || say(wrong, "is not a PCI function");
+		return bdf_parse(text, field) || say(wrong, "is not a PCI function");
 	default:
 		return false;
 	}

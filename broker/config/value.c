@@ -162,17 +162,15 @@ const char *value_size_text(uint64_t bytes, char text[VALUE_TEXT])
 
 bool value_uuid(const char *text, char uuid[UUID_SIZE], struct wrong *wrong)
 {
-	bool good = strlen(text) == UUID_SIZE - 1;
+	uint8_t bytes[16];
 
-	for (size_t i = 0; good && i < UUID_SIZE - 1; i++) {
-		bool dash = i == 8 || i == 13 || i == 18 || i == 23;
-
-		good = dash ? text[i] == '-' : isxdigit((unsigned char)text[i]) != 0;
-		uuid[i] = tolower((unsigned char)text[i]);
-	}
-	uuid[good ? UUID_SIZE - 1 : 0] = '\0';
-	return good || WRONG(wrong, "%s", "write one such as 3b241101-e2bb-4255-8caf-4136c566a962",
+	uuid[0] = '\0';
+	if (!uuid_bytes(text, bytes))
+		return WRONG(wrong, "%s", "write one such as 3b241101-e2bb-4255-8caf-4136c566a962",
 			     "is not a UUID");
+	for (size_t i = 0; i < UUID_SIZE; i++)
+		uuid[i] = tolower((unsigned char)text[i]);
+	return true;
 }
 
 bool value_name(const char *text, struct wrong *wrong)

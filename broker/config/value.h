@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/uuid.h"
+
 /* Why a text is not a value, for a message. */
 struct wrong {
 	char what[128];		/* follows the text: "is ..." */
@@ -20,7 +22,6 @@ bool value_size(const char *text, uint64_t *bytes, struct wrong *wrong);
 /* A number with ms, s, m, h or d, in microseconds. */
 bool value_duration(const char *text, uint64_t *usec, struct wrong *wrong);
 /* A UUID; the result is in lower case. */
-#define UUID_SIZE	37
 bool value_uuid(const char *text, char uuid[UUID_SIZE], struct wrong *wrong);
 /* The name of a device or slice. */
 #define NAME_LENGTH	30

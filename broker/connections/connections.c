@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <time.h>
-#include <unistd.h>
 
+#include "common/clock.h"
+#include "common/container.h"
+#include "common/fds.h"
 #include "connections.h"
 #include "identity.h"
 #include "listener.h"
 #include "socket.h"
+
+#define MAX_FDS	2	/* that a message carries */
 
 struct connection {
 	uint64_t id;			/* first: the table's key */
@@ -28,7 +30,7 @@ struct connection {
 	/* In hand, if flow.in_hand. */
 	size_t size;
 	unsigned int nr_fds;
-	int fds[SOCKET_MAX_FDS];
+	int fds[MAX_FDS];
 	unsigned char data[PACKET_MAX];
 };
 
@@ -41,17 +43,6 @@ struct connections {
 	struct table table;
 	struct connection *closed;	/* freed before the next wait */
 };
-
-#define CONTAINER(pointer, type, member) \
-	((type *)((char *)(pointer) - offsetof(type, member)))
-
-static uint64_t now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_BOOTTIME, &t);
-	return t.tv_sec * 1000000ULL + t.tv_nsec / 1000;
-}
 
 static struct connection *find(const struct connections *connections, uint64_t client)
 {
@@ -95,7 +86,7 @@ static void log_drop(struct connection *connection, const char *why)
 	uint64_t owner = connection->flow.account->owner;
 	uint32_t suppressed;
 
-	if (!flows_may_log(&connections->flows, owner, now(), &suppressed))
+	if (!flows_may_log(&connections->flows, owner, clock_now(), &suppressed))
 		return;
 	log_suppressed(connections, owner, suppressed);
 	log_line(connections, "client %llu (pid %d, uid %u) disconnected: %s",
@@ -106,16 +97,13 @@ static void log_drop(struct connection *connection, const char *why)
 
 static void close_fds(struct connection *connection)
 {
-	for (unsigned int i = 0; i < connection->nr_fds; i++)
-		close(connection->fds[i]);
+	fds_close(connection->fds, connection->nr_fds);
 	connection->nr_fds = 0;
 }
 
 static void stop_watching_death(struct connection *connection)
 {
-	if (connection->pidfd >= 0)
-		close(connection->pidfd);
-	connection->pidfd = -1;
+	fds_close(&connection->pidfd, 1);
 }
 
 /* The connection stays in the table and on its account until it is closed. */
@@ -136,7 +124,7 @@ static void drop(struct connection *connection, const char *why)
 	report(connection, EVENT_DROPPED, false);
 }
 
-/* The fd store can keep the socket open.  Epoll would then go on watching it. */
+/* The fd store can keep the socket open. Epoll would then continue to watch it. */
 static void close_connection(struct connection *connection)
 {
 	struct connections *connections = connection->connections;
@@ -145,7 +133,7 @@ static void close_connection(struct connection *connection)
 	socket_close(connection->fd);
 	connection->fd = -1;
 	report(connection, EVENT_GONE, false);
-	flow_close(&connections->flows, &connection->flow, now());
+	flow_close(&connections->flows, &connection->flow, clock_now());
 	table_remove(&connections->table, connection);
 	connection->next_closed = connections->closed;
 	connections->closed = connection;
@@ -184,11 +172,11 @@ static bool has_no_reader(int error)
 	return error == EPIPE || error == ECONNRESET || error == ENOTCONN;
 }
 
-/* The kernel may have too many fds in flight.  The client can be notified of that. */
+/* The kernel can have too many fds in flight. The client can be notified of that. */
 static void send_in_hand(struct connection *connection)
 {
-	bool sent = !socket_send(connection->fd, connection->data, connection->size,
-				 connection->fds, connection->nr_fds);
+	bool sent = !fds_send(connection->fd, connection->data, connection->size,
+			      connection->fds, connection->nr_fds, MSG_DONTWAIT);
 	bool lost = !sent && (!connection->nr_fds || has_no_reader(errno));
 
 	flow_sent(&connection->flow, sent);
@@ -209,7 +197,7 @@ static enum packet_outcome hand_over(struct connection *connection, const void *
 }
 
 /* True if the remaining answers must wait. */
-static bool receive(struct connection *connection)
+static bool receive(struct connection *connection, uint64_t time)
 {
 	struct flows *flows = &connection->connections->flows;
 	unsigned char data[PACKET_MAX];
@@ -218,7 +206,7 @@ static bool receive(struct connection *connection)
 	ssize_t size = socket_peek(connection->fd, data, sizeof(data), &flawed);
 
 	if (size < 0 && (errno == EAGAIN || errno == EINTR)) {
-		flow_received(flows, &connection->flow, false, now());
+		flow_received(flows, &connection->flow, false, time);
 		return false;
 	}
 	if (size <= 0) {
@@ -235,7 +223,7 @@ static bool receive(struct connection *connection)
 	if (outcome == PACKET_LATER)
 		return true;
 	socket_take_out(connection->fd);
-	flow_received(flows, &connection->flow, true, now());
+	flow_received(flows, &connection->flow, true, time);
 	return false;
 }
 
@@ -248,9 +236,10 @@ static void await_reader(struct connection *connection)
 static void serve(struct connection *connection)
 {
 	struct flows *flows = &connection->connections->flows;
+	uint64_t time = clock_now();
 
 	for (;;) {
-		switch (flow_next(flows, &connection->flow, now())) {
+		switch (flow_next(flows, &connection->flow, time)) {
 		case FLOW_MEASURE:
 			flow_measured(flows, &connection->flow, socket_unread(connection->fd));
 			break;
@@ -258,9 +247,9 @@ static void serve(struct connection *connection)
 			send_in_hand(connection);
 			break;
 		case FLOW_RECEIVE:
-			if (!receive(connection))
+			if (!receive(connection, time))
 				break;
-			/* Other clients get their turn, however fast this one reads. */
+			/* Other clients get their turn, regardless of how fast this one reads. */
 			await_reader(connection);
 			return;
 		case FLOW_CLOSE:
@@ -363,7 +352,7 @@ static struct connection *add(struct connections *connections, int fd, uint64_t 
 	connection->fd = fd;
 	connection->pidfd = -1;
 	if (set_up(connection, owner) ||
-	    flow_open(&connections->flows, &connection->flow, *owner, now())) {
+	    flow_open(&connections->flows, &connection->flow, *owner, clock_now())) {
 		epoll_ctl(connections->epoll, EPOLL_CTL_DEL, fd, NULL);
 		undo(connection);
 		return NULL;
@@ -378,7 +367,7 @@ static void on_connect(struct watch *watch, uint32_t events)
 {
 	struct listener *listener = CONTAINER(watch, struct listener, watch);
 	struct connections *connections = CONTAINER(listener, struct connections, listener);
-	int fd = listener_accept(listener, connections->epoll, now());
+	int fd = listener_accept(listener, connections->epoll, clock_now());
 	struct connection *connection;
 	struct event event = { .type = EVENT_CONNECT };
 
@@ -409,7 +398,7 @@ const struct identity *connections_adopt(struct connections *connections, int fd
 		return NULL;
 	}
 	flow_inherit(&connection->flow);
-	flow_greeted(&connections->flows, &connection->flow, now());
+	flow_greeted(&connections->flows, &connection->flow, clock_now());
 	return &connection->who;
 }
 
@@ -459,9 +448,8 @@ void connections_free(struct connections *connections)
 /* ---- functions for the caller ---- */
 
 /* Clients that have not said hello in time, or have been idle too long. */
-static void drop_late(struct connections *connections)
+static void drop_late(struct connections *connections, uint64_t time)
 {
-	uint64_t time = now();
 	struct flow *flow;
 
 	while ((flow = flows_late(&connections->flows, time))) {
@@ -476,26 +464,26 @@ static void drop_late(struct connections *connections)
 	}
 }
 
-static void forget_accounts(struct connections *connections)
+static void forget_accounts(struct connections *connections, uint64_t time)
 {
 	uint32_t suppressed;
 	uint64_t owner;
 
-	while (flows_forget(&connections->flows, now(), &owner, &suppressed))
+	while (flows_forget(&connections->flows, time, &owner, &suppressed))
 		log_suppressed(connections, owner, suppressed);
 }
 
 uint64_t connections_work(struct connections *connections)
 {
-	uint64_t next, pause;
+	uint64_t next, pause, time = clock_now();
 
-	drop_late(connections);
-	flows_tick(&connections->flows, now());
+	drop_late(connections, time);
+	flows_tick(&connections->flows, time);
 	serve_ready(connections);
-	forget_accounts(connections);
+	forget_accounts(connections, time);
 	free_closed(connections);
-	next = flows_tick(&connections->flows, now());
-	pause = listener_tick(&connections->listener, connections->epoll, now());
+	next = flows_tick(&connections->flows, time);
+	pause = listener_tick(&connections->listener, connections->epoll, time);
 	return next < pause ? next : pause;
 }
 
@@ -506,7 +494,7 @@ bool connections_reply(struct connections *connections, uint64_t client,
 
 	if (!connection || !flow_has_room(&connection->flow))
 		return false;
-	if (!socket_send(connection->fd, data, size, NULL, 0)) {
+	if (!fds_send(connection->fd, data, size, NULL, 0, MSG_DONTWAIT)) {
 		flow_answered(&connection->flow);
 		return true;
 	}
@@ -527,9 +515,9 @@ void connections_send(struct connections *connections, uint64_t client, const vo
 {
 	struct connection *connection = find(connections, client);
 
-	if (!connection || connection->flow.in_hand || size > PACKET_MAX || nr > SOCKET_MAX_FDS) {
+	if (!connection || connection->flow.in_hand || size > PACKET_MAX || nr > MAX_FDS) {
 		for (unsigned int i = 0; i < nr; i++)
-			close(fds[i]);
+			fd_close(fds[i]);
 		return;
 	}
 	memcpy(connection->data, data, size);
@@ -553,7 +541,7 @@ void connections_set_greeted(struct connections *connections, uint64_t client)
 	struct connection *connection = find(connections, client);
 
 	if (connection)
-		flow_greeted(&connections->flows, &connection->flow, now());
+		flow_greeted(&connections->flows, &connection->flow, clock_now());
 }
 
 int connections_fd(const struct connections *connections, uint64_t client)
@@ -565,5 +553,5 @@ int connections_fd(const struct connections *connections, uint64_t client)
 
 bool connections_may_log(struct connections *connections, uint64_t owner, uint32_t *suppressed)
 {
-	return flows_may_log(&connections->flows, owner, now(), suppressed);
+	return flows_may_log(&connections->flows, owner, clock_now(), suppressed);
 }

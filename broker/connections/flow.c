@@ -281,7 +281,7 @@ int flow_open(struct flows *flows, struct flow *flow, uint64_t owner, uint64_t n
 
 void flow_inherit(struct flow *flow)
 {
-	/* The most that is possible.  It is measured before it matters. */
+	/* The maximum that is possible. It is measured before it matters. */
 	flow->unread = FLOW_ROOM;
 	flow->fds = 2;
 	flow->account->fds += 2;
@@ -344,8 +344,8 @@ bool flow_has_room(const struct flow *flow)
 }
 
 /*
- * A turn that it cannot use is not kept for it: others of its owner would wait for it, and
- * the loop would come back at once, and again.
+ * It does not keep a turn that it cannot use: others of its owner would wait for it, and
+ * the loop would not sleep.
  */
 static enum flow_step wait_for_reader(struct flows *flows, struct flow *flow)
 {

@@ -18,7 +18,7 @@
 
 /*
  * SO_SNDBUF: the least that the kernel accepts.  And an upper bound of the charge of a
- * message.  Two fit; the kernel might refuse a third.
+ * message.  Two fit; the kernel can refuse a third.
  */
 #define FLOW_ROOM	4608
 #define FLOW_MESSAGE	(FLOW_ROOM / 2)
@@ -83,14 +83,14 @@ void flows_free(struct flows *flows);
 
 /* -1: no memory. */
 int flow_open(struct flows *flows, struct flow *flow, uint64_t owner, uint64_t now);
-/* A flow of a former process: what that sent may be unread. */
+/* A flow of a former process: messages of that can be unread. */
 void flow_inherit(struct flow *flow);
 /* Nothing is left of it. */
 void flow_close(struct flows *flows, struct flow *flow, uint64_t now);
 
 /* What happens to a flow.  Each makes it ready. */
 void flow_asked(struct flows *flows, struct flow *flow);	/* there is a request to read */
-void flow_has_read(struct flows *flows, struct flow *flow);	/* the client may have read */
+void flow_has_read(struct flows *flows, struct flow *flow);	/* the client has perhaps read */
 void flow_put_in_hand(struct flows *flows, struct flow *flow, uint32_t fds);
 void flow_drop(struct flows *flows, struct flow *flow);
 void flow_greeted(struct flows *flows, struct flow *flow, uint64_t now);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The cgroup, and from it the owner, is read by process id, which another process may
- * have by then.  So it counts only if the process that connected still runs
- * afterwards.
+ * The cgroup, and from it the owner, is read by process id, which another process can
+ * have by then.  So it counts only if the process that connected still runs afterwards.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -11,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
+#include "common/fds.h"
 #include "identity.h"
 #include "peer_owner.h"
 
@@ -23,7 +22,8 @@
 
 /*
  * Finds the line of cgroup v2.  Only whole lines count: users choose names, and a name
- * can contain what looks like the begin of a line.
+ * can contain what looks like the begin of a line.  sd_peer_get_cgroup() takes " (deleted)"
+ * off the end of a name, and so takes "a (deleted)" for "a".
  */
 static int find_cgroup(FILE *file, struct identity *who)
 {
@@ -115,9 +115,7 @@ int identity_of_peer(int socket, struct identity *who, int *pidfd, uint64_t *own
 	*pidfd = -1;
 	if (!read_identity(socket, who, pidfd, owner))
 		return 0;
-	if (*pidfd >= 0)
-		close(*pidfd);
-	*pidfd = -1;
+	fds_close(pidfd, 1);
 	identity_free(who);
 	return -1;
 }

@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <fcntl.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
+#include "common/fds.h"
+#include "common/unix_address.h"
 #include "listener.h"
 #include "socket.h"
 
 #define PAUSE	1000000ULL	/* microseconds */
 
-/* The kernel refuses to connect to a file of another kind with the same error. */
+/* The kernel refuses to connect to a file of another type with the same error. */
 static bool is_socket(const char *path)
 {
 	struct stat st;
@@ -24,14 +24,11 @@ static bool is_socket(const char *path)
 
 int listener_make_socket(const char *path, int type)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct sockaddr_un address;
 	int fd;
 
-	if (strlen(path) >= sizeof(address.sun_path)) {
-		errno = ENAMETOOLONG;
+	if (unix_address(path, &address))
 		return -1;
-	}
-	strcpy(address.sun_path, path);
 	fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -1;
@@ -39,10 +36,7 @@ int listener_make_socket(const char *path, int type)
 	    is_socket(path))
 		unlink(path);
 	if (bind(fd, (void *)&address, sizeof(address)) || listen(fd, SOMAXCONN)) {
-		int error = errno;
-
-		close(fd);
-		errno = error;
+		fd_close(fd);
 		return -1;
 	}
 	return fd;
@@ -58,7 +52,7 @@ int listener_open(struct listener *listener, int epoll, int fd)
 	struct epoll_event event = { .events = EPOLLIN, .data.ptr = &listener->watch };
 	int flags = fcntl(fd, F_GETFL);
 
-	/* A socket of the service manager may block. */
+	/* A socket of the service manager can be in blocking mode. */
 	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) ||
 	    epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event))
 		return -1;
@@ -89,7 +83,7 @@ static int accept_one(const struct listener *listener)
 	return accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 }
 
-/* Epoll reports a connection that is not accepted again and again. */
+/* Epoll reports a connection repeatedly until it is accepted. */
 static bool refuse_one(struct listener *listener)
 {
 	int fd;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The owner on whose account a connection is: a user id, or a number that is greater
- * than any user id.
+ * The owner of a connection's account: a user id, or a number that is greater than any
+ * user id.
  *
  * The process cannot choose it.  The kernel reports its user and its cgroup, and only
  * root can put a process into a session or user manager of another user.

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <linux/sockios.h>
 #include <signal.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -19,7 +18,7 @@ static void nothing(int signal)
 
 void socket_init(void)
 {
-	/* Without SA_RESTART, as waits are to end. */
+	/* Without SA_RESTART, so that the signal ends waits. */
 	const struct sigaction action = { .sa_handler = nothing };
 
 	sigaction(SIGALRM, &action, NULL);
@@ -63,26 +62,6 @@ void socket_take_out(int fd)
 	recv(fd, &byte, 1, MSG_DONTWAIT);
 }
 
-int socket_send(int fd, const void *data, size_t size, const int *fds, unsigned int nr)
-{
-	union {
-		struct cmsghdr align;
-		char space[CMSG_SPACE(SOCKET_MAX_FDS * sizeof(int))];
-	} control = { 0 };
-	struct iovec iov = { .iov_base = (void *)data, .iov_len = size };
-	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
-
-	if (nr) {
-		message.msg_control = &control;
-		message.msg_controllen = CMSG_SPACE(nr * sizeof(int));
-		control.align.cmsg_level = SOL_SOCKET;
-		control.align.cmsg_type = SCM_RIGHTS;
-		control.align.cmsg_len = CMSG_LEN(nr * sizeof(int));
-		memcpy(CMSG_DATA(&control.align), fds, nr * sizeof(int));
-	}
-	return sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -1 : 0;
-}
-
 uint32_t socket_unread(int fd)
 {
 	int bytes = 0;
@@ -94,7 +73,7 @@ uint32_t socket_unread(int fd)
 /*
  * The fd store may have the socket as well; then closing it does not notify the peer.
  * Requests are taken out: if a socket is closed with requests in it, the peer gets an
- * error before it has read what it was sent.  The kernel queues 11 at most.
+ * error before it has read what it was sent.  The kernel queues at most 11.
  */
 void socket_shut_down(int fd)
 {

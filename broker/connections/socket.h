@@ -8,12 +8,10 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define SOCKET_MAX_FDS	2
-
 /*
- * Fds that a peer has sent are not received, but closed with the packet; if that is for the
- * last time, closing can wait for as long as the peer likes (a TCP socket with SO_LINGER).
- * A signal ends such a wait.  So a timer sends SIGALRM while packets are thrown away.  This
+ * Fds that a peer has sent are not received, but closed with the packet.  If that is the
+ * last reference, the peer chooses how long closing waits (a TCP socket with SO_LINGER).  A
+ * signal ends such a wait.  So a timer sends SIGALRM while packets are thrown away.  This
  * sets up its handler.  All other threads must block SIGALRM.
  */
 void socket_init(void);
@@ -29,11 +27,9 @@ int socket_prepare(int fd, uint64_t *cookie);
 ssize_t socket_peek(int fd, void *data, size_t room, bool *flawed);
 /* Takes the next packet out of the socket. */
 void socket_take_out(int fd);
-/* -1 with errno. */
-int socket_send(int fd, const void *data, size_t size, const int *fds, unsigned int nr);
 /* Bytes that the kernel charges for what the peer has not read. */
 uint32_t socket_unread(int fd);
-/* Closes a socket that was accepted or listens, whatever is still to be received. */
+/* Closes a socket that was accepted or listens, also if there is more to receive. */
 void socket_close(int fd);
 /* Ends receiving and sending.  The peer can still read what was sent. */
 void socket_shut_down(int fd);

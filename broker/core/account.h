@@ -35,7 +35,7 @@ void account_give_back(struct accounts *accounts, struct account *account,
 		       enum resource resource);
 /* Forgets an account that uses nothing. */
 void account_done(struct accounts *accounts, struct account *account);
-/* What it uses of the pool. */
+/* The places that it uses of the pool. */
 uint32_t account_pooled(const struct account *account, enum resource resource);
 void accounts_free(struct accounts *accounts);
 

@@ -35,7 +35,7 @@ struct actions {
 struct slice {
 	char name[64];		/* "<device>/<slice>" */
 	uint32_t bar;
-	uint32_t count;		/* of an array; 1: no array */
+	uint32_t count;		/* of an array; 1: not an array */
 	uint64_t offset;	/* of the first */
 	uint64_t length;	/* of each */
 	uint32_t flags;		/* SLICE_* */
@@ -66,7 +66,7 @@ struct catalogue {
 	uint32_t total[NR_RESOURCES];		/* not less than all kept places */
 	uint32_t per_owner[NR_RESOURCES];
 	uint32_t leases_per_client;
-	struct rule admins;			/* beside root */
+	struct rule admins;			/* besides root */
 	struct kept *kept;
 	size_t nr_kept;
 	struct catalogue_device *devices;

@@ -16,13 +16,18 @@ struct client {
 	uint64_t seen;			/* the greatest serial of its requests */
 	uint64_t active;		/* time of its last request */
 	uint32_t nr_leases;
-	uint32_t nr_asked;		/* leases of others whose end it asked for and waits for */
+	uint32_t nr_asked;		/* leases of others that it revokes and waits for */
 	struct lease *leases;
-	struct client *next_awake;	/* in the list of clients that may be sent something now */
+	struct client *next_awake;	/* in the list of clients that can be sent something now */
 	bool awake;
 	struct notice *notices, **last;	/* to be sent, the oldest first */
 	struct notice *sending;		/* handed to the connection, but not in the socket yet */
 	enum message message;		/* the message of @sending */
+	/* If it watches, which is r.watch. */
+	struct client *next_watcher;
+	uint64_t next_news;		/* number of the first that it has not been sent */
+	uint64_t missed;		/* made room for others before they could be sent */
+	bool sending_news;		/* as @sending */
 };
 
 #endif

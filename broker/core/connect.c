@@ -57,8 +57,9 @@ static struct client *find_victim(const struct core *core, const struct account 
 }
 
 /*
- * A victim stays on its account until nothing is left of it.  It is not chosen again
- * meanwhile, so each victim makes room for one newcomer only.
+ * A connection that is evicted stays on its account until the kernel has nothing left
+ * of it.  It is not chosen again meanwhile, so each one makes room for one newcomer
+ * only.
  */
 void connect_request(struct core *core, const struct event *event)
 {

@@ -6,6 +6,7 @@
 #include "device_set.h"
 #include "end.h"
 #include "grant.h"
+#include "news.h"
 #include "reload.h"
 #include "request.h"
 #include "settle.h"
@@ -41,6 +42,7 @@ void core_free(struct core *core)
 	table_free(&core->leases);
 	table_free(&core->clients);
 	deadlines_free(&core->deadlines);
+	free(core->news);
 	free(core);
 }
 
@@ -172,7 +174,7 @@ void core_handle(struct core *core, uint64_t now, const struct event *event)
 		reload(core, event->catalogue);
 	else if (event->type == EVENT_TIME)
 		handle_time(core);
-	else if (event->type <= EVENT_REVOKE)
+	else if (event->type <= EVENT_WATCH)
 		handle_client(core, event);
 	else
 		handle_device(core, event);
@@ -213,7 +215,7 @@ bool core_has_nothing(const struct core *core, uint64_t id)
 {
 	const struct client *client = table_find(&core->clients, id);
 
-	return !client || (!client->leases && !client->nr_asked);
+	return !client || (!client->leases && !client->nr_asked && !client->r.watch);
 }
 
 const struct catalogue *core_catalogue(const struct core *core)

@@ -62,9 +62,9 @@ const struct lease *core_find_lease(const struct core *core, uint64_t id);	/* or
 const struct client *core_find_client(const struct core *core, uint64_t id);
 const struct device *core_find_device(const struct core *core, uint32_t number);
 const struct device *core_device(const struct core *core, size_t i);
-/* The catalogue in use.  After EVENT_RELOAD it is the former one if memory was short. */
+/* The catalogue in use. After EVENT_RELOAD it is the former one if there was no memory. */
 const struct catalogue *core_catalogue(const struct core *core);
-/* Whether a client has no leases and does not wait for the end of one. */
+/* Whether a client has no leases, does not wait for the end of one and does not watch. */
 bool core_has_nothing(const struct core *core, uint64_t client);
 const struct accounts *core_accounts(const struct core *core);
 bool core_is_admin(const struct core *core, uint64_t client);

@@ -19,7 +19,7 @@ struct device {
 	enum device_phase phase;
 	bool configured;		/* the catalogue has it */
 	bool suspended;
-	bool changed;			/* waiting leases may be granted now */
+	bool changed;			/* waiting leases can perhaps be granted now */
 	const char *failed;		/* why it is lost at the end of this event, or NULL */
 	const char *why;		/* why it is not open; NULL: not known */
 	uint64_t patience;

@@ -5,6 +5,7 @@
 #include "device_set.h"
 #include "end.h"
 #include "lease_set.h"
+#include "news.h"
 #include "tell.h"
 
 #define FIRST_PAUSE	1000000ULL
@@ -133,6 +134,7 @@ void device_lose(struct core *core, struct device *device, const char *why)
 	device->unsettled = 0;
 	for_each_lease(core, device, end_later);
 	EMIT(core, EFFECT_LOG, .log = LOG_DEVICE_LOST, .device = device->number, .why = why);
+	news_of_device(core, NEWS_DEVICE_LOST, device);
 	EMIT(core, EFFECT_CLOSE, .device = device->number, .bdf = device->r.bdf);
 }
 
@@ -182,6 +184,7 @@ static void go_on(struct core *core, struct device *device)
 	device->pause = FIRST_PAUSE;
 	device->changed = true;
 	EMIT(core, EFFECT_LOG, .log = LOG_DEVICE_OPEN, .device = device->number);
+	news_of_device(core, NEWS_DEVICE_OPEN, device);
 }
 
 static const struct listed *find_listed(const struct event *event, uint64_t id)
@@ -214,7 +217,7 @@ static void compare(struct core *core, struct device *device, const struct event
 
 		if (buffer->revoked || is_of_a_lease(core, device, buffer->id))
 			continue;
-		/* A process may have had it, and what it left in the device is not known. */
+		/* A process can have had it, and can have left any state in the device. */
 		if (device->r.prepared) {
 			device->r.prepared = false;
 			save(core, device);
@@ -291,5 +294,6 @@ void device_set_suspended(struct core *core, struct device *device, bool suspend
 	if (device->suspended == suspended)
 		return;
 	device->suspended = suspended;
+	news_of_device(core, suspended ? NEWS_DEVICE_SUSPENDED : NEWS_DEVICE_RESUMED, device);
 	for_each_lease(core, device, tell_if_granted);
 }

@@ -17,7 +17,7 @@ enum effect_type {
 	/* Connections. */
 	EFFECT_KEEP,		/* client: its connection must outlive this process */
 	EFFECT_REPLY,		/* client, serial, answer, lease, seconds; there is room for it */
-	EFFECT_SEND,		/* client, message, saved_lease, suspended; EVENT_SENT follows */
+	EFFECT_SEND,		/* client, message, saved_lease, suspended, news; EVENT_SENT follows */
 	EFFECT_DROP,		/* client, answer; EVENT_GONE follows when nothing is left of it */
 	/* Jobs of a device's worker, one after another.  An event follows each. */
 	EFFECT_OPEN,		/* device, bdf; also puts the fd into the fd store */
@@ -50,6 +50,7 @@ enum message {
 	MESSAGE_GRANT,		/* with the fds */
 	MESSAGE_STATE,		/* a client that does not know the lease releases it */
 	MESSAGE_END,		/* can answer an acquire, a release or a revoke of @client */
+	MESSAGE_NEWS,		/* to a client that watches: news; serial of its request */
 };
 
 enum log {
@@ -75,6 +76,7 @@ struct effect {
 	const struct lease_record *saved_lease;
 	const struct client_record *saved_client;
 	const struct device_record *saved_device;
+	const struct news *news;
 };
 
 #endif

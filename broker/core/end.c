@@ -3,6 +3,7 @@
 
 #include "end.h"
 #include "lease_set.h"
+#include "news.h"
 #include "tell.h"
 
 static void revoke(struct core *core, struct lease *lease)
@@ -49,6 +50,8 @@ void end_complete(struct core *core, struct lease *lease)
 	deadline_set(&core->deadlines, lease, 0);
 	lease->r.phase = LEASE_ENDED;
 	EMIT(core, EFFECT_LOG, .log = LOG_ENDED, .lease = lease->r.id, .saved_lease = &lease->r);
+	if (lease->was_granted)
+		news_of_lease(core, NEWS_ENDED, lease, 0);
 	if (!tell_is_done(lease))
 		lease_save(core, lease);
 	tell(core, lease);
@@ -97,7 +100,7 @@ void end_all_of(struct core *core, struct client *client)
 		else
 			end_begin(core, lease, END_CLIENT);
 	}
-	/* Leases of others whose end it asked for. */
+	/* Leases of others that it revokes. */
 	for (size_t i = core->leases.nr; client->nr_asked && i--; ) {
 		lease = core->leases.items[i];
 		if (lease->asker != client)

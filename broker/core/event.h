@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the core is notified of. */
+/* The events that the core handles. */
 #ifndef CORE_EVENT_H
 #define CORE_EVENT_H
 
@@ -17,6 +17,7 @@ enum event_type {
 	EVENT_RELEASE,		/* lease */
 	EVENT_RENEW,		/* lease, seconds */
 	EVENT_REVOKE,		/* lease */
+	EVENT_WATCH,
 	/* Results of the workers: device, ok. */
 	EVENT_OPENED,		/* fresh, buffers, nr_buffers */
 	EVENT_PREPARED,
@@ -25,7 +26,7 @@ enum event_type {
 	EVENT_ACTED,		/* lease */
 	EVENT_CLOSED,
 	/* Devices. */
-	EVENT_PRESENT,		/* device: it was plugged in or bound, and may be opened */
+	EVENT_PRESENT,		/* device: it was plugged in or bound, and can be opened */
 	EVENT_UNPLUG,		/* device: the kernel wants it back */
 	EVENT_SUSPENDED,	/* device, suspended */
 	/* The rest. */

@@ -5,6 +5,7 @@
 #include "end.h"
 #include "grant.h"
 #include "lease_set.h"
+#include "news.h"
 #include "tell.h"
 
 #define USEC	1000000ULL
@@ -152,7 +153,7 @@ static void export(struct core *core, struct lease *lease, uint32_t index)
 	     .saved_lease = &lease->r);
 }
 
-/* What it waits for, or the array of which it waits for any. */
+/* The slice that it waits for, or the array of which it waits for any. */
 static struct place place_claimed(const struct lease *lease)
 {
 	bool any = lease->r.wanted == ANY_INDEX;
@@ -164,8 +165,9 @@ static struct place place_claimed(const struct lease *lease)
 }
 
 /*
- * Whether an earlier one waits for the same.  What that could not have, this one cannot
- * either.  Many may wait for any of a large array, which is searched for one of them.
+ * Whether an earlier request waits for the same.  What that one could not have, this
+ * one cannot have either.  Many can wait for any of a large array, and the array is
+ * searched for one of them only.
  */
 static bool waits_behind(const struct device *device, const struct lease *lease)
 {
@@ -183,7 +185,7 @@ static bool waits_behind(const struct device *device, const struct lease *lease)
 	return false;
 }
 
-/* Nobody who came later gets what it waits for. */
+/* No later request gets what it waits for. */
 static void claim(struct device *device, struct lease *lease)
 {
 	struct place place = place_claimed(lease);
@@ -251,11 +253,13 @@ void grant_exported(struct core *core, struct lease *lease, bool ok, uint64_t bu
 		return;
 	}
 	lease->r.phase = LEASE_GRANTED;
+	lease->was_granted = true;
 	lease->r.expires = lease->r.seconds ? core->now + lease->r.seconds * USEC : 0;
 	deadline_set(&core->deadlines, lease, lease->r.expires);
 	/* Before it is sent: a buffer that is not saved has not been sent to a client. */
 	lease_save(core, lease);
 	EMIT(core, EFFECT_LOG, .log = LOG_GRANTED, .lease = lease->r.id,
 	     .saved_lease = &lease->r);
+	news_of_lease(core, NEWS_GRANTED, lease, lease->r.seconds);
 	tell(core, lease);
 }

@@ -9,7 +9,7 @@ struct account;
 struct client;
 struct device;
 
-/* A lease about which a client must be sent something. */
+/* A lease about which a client must be sent a message. */
 struct notice {
 	struct lease *lease;
 	struct notice *next;
@@ -27,6 +27,7 @@ struct lease {
 	struct lease *next_waiting;	/* of the device, the oldest first */
 	bool saved;			/* the state has it */
 	bool sent;			/* the grant was sent, or may have been */
+	bool was_granted;
 	struct notice to_client, to_asker;
 	uint64_t deadline;		/* of its phase; 0: none */
 	size_t heap_index;

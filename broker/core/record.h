@@ -59,6 +59,7 @@ struct lease_record {
 
 struct client_record {
 	uint64_t id;
+	uint64_t watch;		/* serial of its request to be sent what happens; 0: none */
 	char name[64];
 };
 

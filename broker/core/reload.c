@@ -81,7 +81,7 @@ void reload_mark_devices(struct core *core)
 		const struct catalogue_device *configured = core->catalogue ?
 			catalogue_find_device(core->catalogue, device->r.bdf) : NULL;
 
-		/* Without a catalogue, existing devices go on. */
+		/* Without a catalogue, existing devices stay as they are. */
 		device->configured = configured || !core->catalogue;
 		if (configured)
 			device->patience = configured->patience;

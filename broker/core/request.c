@@ -4,6 +4,7 @@
 #include "end.h"
 #include "grant.h"
 #include "lease_set.h"
+#include "news.h"
 #include "request.h"
 
 #define USEC	1000000ULL
@@ -22,7 +23,10 @@ bool request_is_from_admin(const struct core *core, const struct client *client)
 
 static void hello(struct core *core, struct client *client, const struct event *event)
 {
-	/* It may come again: the process that kept the connection may have died before it answered. */
+	/*
+	 * It can come again: the process that kept the connection can have died before
+	 * it answered.
+	 */
 	if (!client->greeted) {
 		client->greeted = true;
 		snprintf(client->r.name, sizeof(client->r.name), "%s", event->name);
@@ -48,7 +52,8 @@ static void renew(struct core *core, const struct client *client, struct lease *
 {
 	uint32_t seconds;
 
-	if (!lease || lease->client != client || lease->r.phase != LEASE_GRANTED) {
+	if (!lease || lease->r.phase != LEASE_GRANTED ||
+	    (lease->client != client && !request_is_from_admin(core, client))) {
 		reply(core, event, ANSWER_NO_LEASE);
 		return;
 	}
@@ -62,13 +67,25 @@ static void renew(struct core *core, const struct client *client, struct lease *
 	lease_save(core, lease);
 	EMIT(core, EFFECT_REPLY, .client = event->client, .serial = event->serial,
 	     .answer = ANSWER_DONE, .lease = lease->r.id, .seconds = seconds);
+	news_of_lease(core, NEWS_RENEWED, lease, seconds);
+}
+
+/* As a hello, it may come again. */
+static void watch(struct core *core, struct client *client, const struct event *event)
+{
+	if (!news_watch(core, client, event->serial)) {
+		reply(core, event, ANSWER_NO_MEMORY);
+		return;
+	}
+	EMIT(core, EFFECT_SAVE_CLIENT, .client = client->r.id, .saved_client = &client->r);
+	reply(core, event, ANSWER_DONE);
 }
 
 void request_handle(struct core *core, struct client *client, const struct event *event)
 {
 	struct lease *lease;
 
-	/* A former process may have saved it, but not taken it out of the socket. */
+	/* A former process can have saved it, but not taken it out of the socket. */
 	if (event->serial <= client->seen)
 		return;
 	client->seen = event->serial;
@@ -79,6 +96,10 @@ void request_handle(struct core *core, struct client *client, const struct event
 	}
 	if (event->type == EVENT_ACQUIRE) {
 		grant_request(core, client, event);
+		return;
+	}
+	if (event->type == EVENT_WATCH) {
+		watch(core, client, event);
 		return;
 	}
 	lease = table_find(&core->leases, event->lease);

@@ -6,6 +6,7 @@
 #include "connect.h"
 #include "device_set.h"
 #include "end.h"
+#include "news.h"
 #include "lease_set.h"
 #include "reload.h"
 #include "settle.h"
@@ -23,7 +24,10 @@ static int take_clients(struct core *core, const struct restored *restored)
 			return -1;
 		client->r = from->record;
 		client->greeted = true;
+		if (from->record.watch && !news_watch(core, client, from->record.watch))
+			return -1;
 	}
+	news_of_restart(core);
 	return 0;
 }
 
@@ -58,7 +62,7 @@ static void wait_again(struct core *core, struct lease *lease)
 	lease->r.offset -= lease->r.index * lease->r.length;
 	lease_wait(lease);
 	deadline_set(&core->deadlines, lease, lease->r.wait_until);
-	/* It may be granted other bytes than those that the state has as taken. */
+	/* It can be granted other bytes than those that the state has as taken. */
 	if (lease->r.end)
 		end_complete(core, lease);
 	else
@@ -104,6 +108,7 @@ static int add_leases(struct core *core, const struct restored *restored)
 		if (!lease)
 			return -1;
 		lease->saved = true;
+		lease->was_granted = record->phase == LEASE_GRANTED || record->phase == LEASE_ENDING;
 		have_seen(client, record->serial);
 		have_seen(asker, record->asker_serial);
 		if (asker && (asker == client || record->asker != record->client))
@@ -112,7 +117,7 @@ static int add_leases(struct core *core, const struct restored *restored)
 	return 0;
 }
 
-/* All are added before the first one continues, because one may make room for another. */
+/* All are added before the first one continues, because one can make room for another. */
 static void go_on_with_leases(struct core *core)
 {
 	for (size_t i = core->leases.nr; i--; )

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+#include "news.h"
 #include "tell.h"
 
-static void wake(struct core *core, struct client *client)
+void tell_wake(struct core *core, struct client *client)
 {
 	if (client->awake)
 		return;
@@ -20,7 +21,7 @@ static void queue(struct core *core, struct client *client, struct lease *lease,
 	notice->next = NULL;
 	*client->last = notice;
 	client->last = &notice->next;
-	wake(core, client);
+	tell_wake(core, client);
 }
 
 void tell(struct core *core, struct lease *lease)
@@ -86,8 +87,10 @@ void tell_go_on(struct core *core)
 
 		core->awake = client->next_awake;
 		client->awake = false;
-		while (client->notices && !client->sending)
+		while (client->notices && !client->sending && !client->sending_news)
 			send(core, client, take_first(client));
+		if (!client->sending && !client->sending_news)
+			news_send(core, client);
 	}
 }
 
@@ -96,7 +99,8 @@ struct lease *tell_sent(struct core *core, struct client *client)
 	struct notice *notice = client->sending;
 
 	client->sending = NULL;
-	wake(core, client);
+	client->sending_news = false;
+	tell_wake(core, client);
 	if (!notice)
 		return NULL;
 	if (client->message == MESSAGE_END)
@@ -115,6 +119,7 @@ void tell_no_more(struct core *core, struct client *client)
 {
 	struct client **link = &core->awake;
 
+	news_unwatch(core, client);
 	client->sending = NULL;
 	while (client->notices)
 		take_first(client);

@@ -2,7 +2,8 @@
 /*
  * What clients are sent about their leases.  Messages are not queued.  The core queues
  * the fact that a client must be sent something, and computes the message from the
- * lease when it can be sent.  The connection has one message at a time.
+ * lease when it can be sent.  The connection has one message at a time.  A client that
+ * watches is sent news (news.h) when there is nothing to send about its own leases.
  */
 #ifndef CORE_TELL_H
 #define CORE_TELL_H
@@ -20,5 +21,7 @@ bool tell_is_done(const struct lease *lease);
 /* The client is sent nothing more. */
 void tell_no_more(struct core *core, struct client *client);
 void notice_remove(struct client *client, struct notice *notice);
+/* There may be something to send to the client. */
+void tell_wake(struct core *core, struct client *client);
 
 #endif

@@ -3,11 +3,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "common/container.h"
+#include "common/fds.h"
 #include "devices.h"
+#include "direct.h"
 #include "unsent.h"
 #include "worker.h"
+
+/*
+ * Results of what the loop has done itself, between two calls of devices_next().  If there
+ * is more to do, as after a client with thousands of leases, workers do it meanwhile.
+ */
+#define MAX_DONE	8
 
 struct devices {
 	const struct devices_store *store;
@@ -18,6 +26,8 @@ struct devices {
 	struct watch_calls calls;
 	struct watcher watcher;
 	struct unsents unsents;
+	struct event done[MAX_DONE];		/* results, for devices_next(), before any other */
+	size_t nr_done, next_done;
 	struct job *taken;			/* results, for devices_next() */
 	struct job *given;			/* that devices_next() returned last, or NULL */
 	struct job refused;			/* for a device without memory */
@@ -80,7 +90,7 @@ static void lose(struct devices *devices, struct worker *worker)
 
 static struct worker *watched(struct watch *watch)
 {
-	return (struct worker *)((char *)watch - offsetof(struct worker, watch));
+	return CONTAINER(watch, struct worker, watch);
 }
 
 static void on_unplug(void *devices, struct watch *watch)
@@ -134,11 +144,8 @@ static void discard(struct devices *devices, struct job *job)
 	if (job->unsent)
 		unsent_drop(&devices->unsents, job->unsent);
 	job->unsent = NULL;
-	if (job->request >= 0)
-		close(job->request);
-	if (job->events >= 0)
-		close(job->events);
-	job->request = job->events = -1;
+	fds_close(&job->request, 1);
+	fds_close(&job->events, 1);
 }
 
 void devices_free(struct devices *devices)
@@ -196,7 +203,7 @@ int devices_adopt(struct devices *devices, const char *bdf, int fd)
 {
 	struct worker *worker = find_or_add_worker(devices, bdf);
 
-	/* Its thread runs from now on, so that it can close the device, whatever else fails. */
+	/* Its thread runs from now on, so that it can close the device if something else fails. */
 	return worker ? worker_adopt(worker, fd) : -1;
 }
 
@@ -217,7 +224,7 @@ static struct slice slice_of_lease(const struct lease_record *lease)
 	return slice;
 }
 
-/* The catalogue may have changed by the time that the worker does the job. */
+/* The catalogue can change before the worker does the job. */
 static bool copy_slices(const struct devices *devices, struct job *job)
 {
 	const struct catalogue_device *device = configured(devices, job->bdf);
@@ -287,6 +294,56 @@ static void before(struct devices *devices, struct worker *worker, const struct 
 	}
 }
 
+/*
+ * Whether the loop can do a job of the worker.  The results of one device are in the order
+ * of its jobs, so it must have none.
+ */
+static bool is_idle(const struct devices *devices, const struct worker *worker)
+{
+	return worker->open && worker->facts.direct && !worker->pending &&
+	       devices->nr_done < MAX_DONE;
+}
+
+static bool export_now(struct devices *devices, const struct worker *worker,
+		       const struct effect *effect, uint64_t *buffer)
+{
+	struct unsent *unsent = unsent_new(&devices->unsents, effect->lease, worker->number);
+
+	if (!unsent)
+		return false;
+	if (!direct_export(worker->fd, effect->saved_lease, unsent->fds, buffer)) {
+		unsent_drop(&devices->unsents, unsent);
+		return false;
+	}
+	unsent_keep(&devices->unsents, unsent);
+	return true;
+}
+
+/* False: it is a job for the worker. */
+static bool do_now(struct devices *devices, const struct worker *worker,
+		   const struct effect *effect)
+{
+	uint64_t buffer = effect->buffer;
+	enum event_type type;
+
+	if (!is_idle(devices, worker))
+		return false;
+	if (effect->type == EFFECT_EXPORT && export_now(devices, worker, effect, &buffer))
+		type = EVENT_EXPORTED;
+	else if (effect->type == EFFECT_REVOKE && direct_revoke(worker->fd, buffer))
+		type = EVENT_REVOKED;
+	else
+		return false;
+	devices->done[devices->nr_done++] = (struct event){
+		.type = type,
+		.ok = true,
+		.device = worker->number,
+		.lease = effect->lease,
+		.buffer = buffer,
+	};
+	return true;
+}
+
 static void put_job(struct devices *devices, struct worker *worker, struct job *job,
 		    const struct effect *effect)
 {
@@ -339,14 +396,18 @@ void devices_do(struct devices *devices, const struct effect *effect)
 	}
 	worker->number = effect->device;
 	before(devices, worker, effect);
+	if (do_now(devices, worker, effect))
+		return;
 	job = worker_job(worker, effect);
 	/* Its earlier results no longer matter. */
 	if (effect->type == EFFECT_CLOSE)
 		worker->incarnation++;
-	if (job)
-		put_job(devices, worker, job, effect);
-	else
+	if (!job) {
 		lose(devices, worker);
+		return;
+	}
+	worker->pending++;
+	put_job(devices, worker, job, effect);
 }
 
 /* Results. */
@@ -368,13 +429,14 @@ void devices_look(struct devices *devices)
 
 static void opened(struct devices *devices, struct worker *worker, struct job *job)
 {
-	/* A close may be queued already. */
+	/* A close can be queued already. */
 	if (!job->event.ok || job->incarnation != worker->incarnation) {
 		discard(devices, job);
 		return;
 	}
 	worker->open = true;
 	worker->facts = job->facts;
+	worker->fd = job->fd;
 	if (watch_begin(&devices->watcher, &worker->watch, job->request, job->events))
 		lose(devices, worker);
 	job->request = job->events = -1;
@@ -405,9 +467,23 @@ static void take_note(struct devices *devices, struct job *job)
 		exported(devices, worker, job);
 }
 
+/* False: there is none. */
+static bool next_done(struct devices *devices, struct event *event)
+{
+	if (devices->next_done == devices->nr_done) {
+		devices->next_done = devices->nr_done = 0;
+		return false;
+	}
+	*event = devices->done[devices->next_done++];
+	return true;
+}
+
 bool devices_next(struct devices *devices, struct event *event)
 {
 	struct job *job;
+
+	if (next_done(devices, event))
+		return true;
 
 	if (devices->given)
 		job_free(devices->given);
@@ -418,6 +494,8 @@ bool devices_next(struct devices *devices, struct event *event)
 	if (!job)
 		return false;
 	devices->taken = job->next;
+	if (job->worker)
+		job->worker->pending--;
 	take_note(devices, job);
 	*event = job->event;
 	/* Only these events have pointers. */

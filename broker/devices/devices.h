@@ -14,9 +14,9 @@
  *	devices_next()			after both, until false: the events, for core_handle()
  *	devices_take_fds()		when a grant is sent
  *
- * A program that ends need not do anything about its devices.  Workers end with it, and
- * the next process continues with what the fd store and the state have.  The process
- * ends when no worker is in a call that cannot be interrupted.
+ * A program that ends need not do anything about its devices.  Workers end with it, and the
+ * next process continues from the fd store and the state.  The process ends when no worker is
+ * in a call that cannot be interrupted.
  */
 #ifndef DEVICES_H
 #define DEVICES_H

@@ -14,6 +14,7 @@ struct facts {
 		bool mappable;
 	} bars[BARS];
 	bool can_be_reset;
+	bool direct;			/* the driver can export and revoke without waiting */
 };
 
 /* If not, @why is like "nic/doorbell: it ends at 0x3000, BAR 0 of 0000:01:00.0 at 0x2000". */

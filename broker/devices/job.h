@@ -11,9 +11,11 @@
 #define WHY_SIZE	192
 
 struct unsent;
+struct worker;
 
 struct job {
 	struct job *next;
+	struct worker *worker;	/* whose job it is; NULL: an event without a job */
 	enum effect_type type;
 	bool spare, busy;	/* not allocated, for lack of memory; and in use */
 	unsigned int incarnation;	/* of the device */
@@ -30,6 +32,7 @@ struct job {
 	/* The result. */
 	char why[WHY_SIZE];	/* why it failed */
 	struct facts facts;
+	int fd;			/* of an opened device, which stays the worker's */
 	struct listed *buffers;
 	int request, events;	/* fds of an opened device to watch; -1: none */
 	struct unsent *unsent;	/* a place for the fds of a lease */

@@ -11,6 +11,9 @@
 #include <vfio-dmabuf.h>
 
 #include "actions.h"
+#include "common/fds.h"
+#include "common/function.h"
+#include "direct.h"
 #include "operate.h"
 #include "unsent.h"
 
@@ -25,18 +28,11 @@ static bool failed(struct job *job, const char *format, ...)
 	return false;
 }
 
-static void close_fd(int *fd)
-{
-	if (*fd >= 0)
-		close(*fd);
-	*fd = -1;
-}
-
 void operate_leave(struct held *held)
 {
 	vdb_device_close(held->device);
 	held->device = NULL;
-	close_fd(&held->stored);
+	fds_close(&held->stored, 1);
 }
 
 static bool revoke_one(const struct vdb_buffer *buffer, void *device)
@@ -80,7 +76,7 @@ static int watch_requests(const struct vdb_device *device)
 	};
 
 	if (request.fd >= 0 && ioctl(vdb_device_fd(device), VFIO_DEVICE_SET_IRQS, &request))
-		close_fd(&request.fd);
+		fds_close(&request.fd, 1);
 	return request.fd;
 }
 
@@ -92,6 +88,7 @@ static bool find_facts(const struct vdb_device *device, struct facts *facts)
 		return false;
 	facts->page = sysconf(_SC_PAGESIZE);
 	facts->can_be_reset = info.flags & VFIO_DEVICE_FLAGS_RESET;
+	facts->direct = direct_is_possible(vdb_device_fd(device));
 	for (unsigned int i = 0; i < BARS; i++) {
 		struct vdb_bar bar;
 
@@ -148,7 +145,7 @@ static bool is_virtual(const char *bdf)
 {
 	char path[64];
 
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/physfn", bdf);
+	function_path(bdf, "physfn", path, sizeof(path));
 	return !access(path, F_OK);
 }
 
@@ -197,6 +194,7 @@ static bool open_device(struct held *held, struct job *job)
 	    !list_buffers(held->device, job))
 		return failed(job, "%s", strerror(errno));
 	held->facts = job->facts;
+	job->fd = vdb_device_fd(held->device);
 	job->event.fresh = fresh;
 	if (!fresh)
 		return true;
@@ -210,8 +208,8 @@ static bool open_or_close(struct held *held, struct job *job)
 {
 	if (open_device(held, job))
 		return true;
-	close_fd(&job->request);
-	close_fd(&job->events);
+	fds_close(&job->request, 1);
+	fds_close(&job->events, 1);
 	close_device(held);
 	return false;
 }

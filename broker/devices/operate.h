@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a worker does with its device.  All of this may wait for the device, without a limit. */
+/* The jobs of a worker. All of them can wait for the device, without a limit. */
 #ifndef DEVICES_OPERATE_H
 #define DEVICES_OPERATE_H
 

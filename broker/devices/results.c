@@ -27,7 +27,7 @@ void results_put(struct results *results, struct job *job)
 	pthread_mutex_lock(&results->lock);
 	was_empty = !results->first;
 	job->next = NULL;
-	*results->last = job;
+	__atomic_store_n(results->last, job, __ATOMIC_RELAXED);
 	results->last = &job->next;
 	pthread_mutex_unlock(&results->lock);
 	/* The first result has woken the loop, which takes them all. */
@@ -39,9 +39,12 @@ struct job *results_take(struct results *results)
 {
 	struct job *all;
 
+	/* The loop asks in every round, and mostly there is none. */
+	if (!__atomic_load_n(&results->first, __ATOMIC_RELAXED))
+		return NULL;
 	pthread_mutex_lock(&results->lock);
 	all = results->first;
-	results->first = NULL;
+	__atomic_store_n(&results->first, NULL, __ATOMIC_RELAXED);
 	results->last = &results->first;
 	pthread_mutex_unlock(&results->lock);
 	return all;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <stdlib.h>
-#include <unistd.h>
 
+#include "common/fds.h"
 #include "unsent.h"
 
 struct unsent *unsent_new(struct unsents *unsents, uint64_t lease, uint32_t device)
@@ -20,9 +20,7 @@ struct unsent *unsent_new(struct unsents *unsents, uint64_t lease, uint32_t devi
 
 static void discard(struct unsent *unsent)
 {
-	for (int i = 0; i < 2; i++)
-		if (unsent->fds[i] >= 0)
-			close(unsent->fds[i]);
+	fds_close(unsent->fds, 2);
 	free(unsent);
 }
 

@@ -14,7 +14,7 @@ static bool is(const char *a, const char *b)
 }
 
 /*
- * A device was bound, or a node of VFIO was added: it may appear, or get its
+ * A device was bound, or a node of VFIO was added: it can appear, or get its
  * permissions, only after the bind.  Unbinding is not needed here: the kernel has asked
  * for the device before, and waited until it was closed.
  */

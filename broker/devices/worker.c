@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "common/clock.h"
 #include "worker.h"
 
 static const enum event_type results_of[] = {
@@ -63,14 +63,6 @@ void worker_free(struct worker *worker)
 	free(worker);
 }
 
-static uint64_t now(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_BOOTTIME, &time);
-	return time.tv_sec * 1000000ULL + time.tv_nsec / 1000;
-}
-
 /* While a device is open, it waits for jobs. */
 static void *work(void *data)
 {
@@ -79,7 +71,7 @@ static void *work(void *data)
 	struct job *job;
 
 	while ((job = queue_take(&worker->queue, held->device || held->stored >= 0))) {
-		worker->since = now();
+		worker->since = clock_now();
 		worker->doing = job->type;
 		operate(held, job);
 		worker->doing = -1;
@@ -161,6 +153,7 @@ struct job *worker_job(struct worker *worker, const struct effect *effect)
 	}
 	if (!job)
 		return NULL;
+	job->worker = worker;
 	job->type = effect->type;
 	job->incarnation = worker->incarnation;
 	strcpy(job->bdf, worker->held.bdf);

@@ -33,6 +33,8 @@ struct worker {
 	unsigned int incarnation;	/* of the device: the number of EFFECT_CLOSE so far */
 	uint32_t number;		/* of the device in the core; NO_NUMBER: none yet */
 	struct facts facts;		/* valid if it is open */
+	int fd;				/* likewise; the thread's, which closes it after EFFECT_CLOSE */
+	size_t pending;			/* jobs whose results have not been taken */
 	struct watch watch;
 	char why[WHY_SIZE];
 	struct job spares[JOB_TYPES];	/* used if there is no memory */

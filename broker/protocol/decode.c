@@ -1,41 +1,29 @@
 /* SPDX-License-Identifier: MIT */
-#include <endian.h>
+#include <stddef.h>
 #include <string.h>
 
+#include "common/message.h"
+#include "common/printable.h"
 #include "protocol/decode.h"
 #include "protocol/encode.h"
 
-static_assert(__BYTE_ORDER == __LITTLE_ENDIAN, "messages are used as they are received");
 static_assert(VDP_ANY_INDEX == ANY_INDEX && VDP_READ_ONLY == SLICE_READ_ONLY, "same values");
 
-#define NR_TYPES	(VDP_RELOAD + 1)
+#define NR_TYPES	(VDP_WATCH + 1)
 
-static const struct {
-	const char *name;
-	size_t least;		/* in version 2, also if the struct has grown since */
-	size_t known;
-} types[NR_TYPES] = {
-	[VDP_HELLO] = { "a hello", 88, sizeof(struct vdp_hello) },
-	[VDP_ACQUIRE] = { "an acquire", 96, sizeof(struct vdp_acquire) },
-	[VDP_RELEASE] = { "a release", 24, sizeof(struct vdp_lease_request) },
-	[VDP_RENEW] = { "a renew", 32, sizeof(struct vdp_renew) },
-	[VDP_REVOKE] = { "a revoke", 24, sizeof(struct vdp_lease_request) },
-	[VDP_STATUS] = { "a status request", 16, sizeof(struct vdp_plain) },
-	[VDP_LIST_SLICES] = { "a list of slices", 16, sizeof(struct vdp_plain) },
-	[VDP_LIST_LEASES] = { "a list of leases", 16, sizeof(struct vdp_plain) },
-	[VDP_LIST_DEVICES] = { "a list of devices", 16, sizeof(struct vdp_plain) },
-	[VDP_LIST_ACCOUNTS] = { "a list of accounts", 16, sizeof(struct vdp_plain) },
-	[VDP_RELOAD] = { "a reload", 16, sizeof(struct vdp_plain) },
-};
-
-/* Any request, with 0 for what the client did not send. */
-union received {
-	struct vdp_header header;
-	struct vdp_hello hello;
-	struct vdp_acquire acquire;
-	struct vdp_lease_request lease;
-	struct vdp_renew renew;
-	unsigned char bytes[VDP_MAX_MESSAGE];
+static const char *const names[NR_TYPES] = {
+	[VDP_HELLO] = "a hello",
+	[VDP_ACQUIRE] = "an acquire",
+	[VDP_RELEASE] = "a release",
+	[VDP_RENEW] = "a renew",
+	[VDP_REVOKE] = "a revoke",
+	[VDP_STATUS] = "a status request",
+	[VDP_LIST_SLICES] = "a list of slices",
+	[VDP_LIST_LEASES] = "a list of leases",
+	[VDP_LIST_DEVICES] = "a list of devices",
+	[VDP_LIST_ACCOUNTS] = "a list of accounts",
+	[VDP_RELOAD] = "a reload",
+	[VDP_WATCH] = "a watch",
 };
 
 #define WRONG(request, code, ...) do {					\
@@ -44,27 +32,28 @@ union received {
 	encode_error(&(request)->error, (request)->serial, code, __VA_ARGS__); \
 } while (0)
 
-static bool check_size(struct request *request, const union received *m, size_t size)
+static bool check_size(struct request *request, const union message_to_broker *m, size_t size)
 {
-	const char *name = types[request->type].name;
+	const char *name = names[request->type];
+	struct message_size sizes;
+	size_t unknown;
 
-	if (size < types[request->type].least) {
+	message_size(request->type, &sizes);
+	if (size < sizes.least) {
 		WRONG(request, VDP_ERROR_MALFORMED, "%s has %zu bytes at least, not %zu",
-		      name, types[request->type].least, size);
+		      name, sizes.least, size);
 		return false;
 	}
-	for (size_t i = types[request->type].known; i < size; i++) {
-		if (!m->bytes[i])
-			continue;
-		WRONG(request, VDP_ERROR_MALFORMED,
-		      "byte %zu of %s is 0x%02x; this broker knows %zu bytes of it, and those after them must be 0",
-		      i, name, m->bytes[i], types[request->type].known);
-		return false;
-	}
-	return true;
+	unknown = message_unknown(m, sizes.known, size);
+	if (unknown == size)
+		return true;
+	WRONG(request, VDP_ERROR_MALFORMED,
+	      "byte %zu of %s is 0x%02x; this broker knows %zu bytes of it, and those after them must be 0",
+	      unknown, name, m->bytes[unknown], sizes.known);
+	return false;
 }
 
-static bool check_header(struct request *request, const union received *m, size_t size)
+static bool check_header(struct request *request, const union message_to_broker *m, size_t size)
 {
 	if (size < sizeof(m->header)) {
 		WRONG(request, VDP_ERROR_MALFORMED, "the message has %zu bytes; a header has %zu",
@@ -87,13 +76,20 @@ static bool check_header(struct request *request, const union received *m, size_
 		WRONG(request, VDP_ERROR_MALFORMED, "the serial is 0; those of requests count up from 1");
 		return false;
 	}
-	if (m->header.type >= NR_TYPES || !types[m->header.type].name) {
+	if (m->header.type >= NR_TYPES || !names[m->header.type]) {
 		WRONG(request, VDP_ERROR_UNKNOWN, "there is no request of type %u; version %d has 1 to %d",
 		      m->header.type, VDP_VERSION, NR_TYPES - 1);
 		return false;
 	}
 	request->type = m->header.type;
 	return true;
+}
+
+static bool is_zero(const char *bytes, size_t size)
+{
+	static const char zero[VDP_NAME];
+
+	return !memcmp(bytes, zero, size);
 }
 
 /* A client can send any bytes as a name.  Logs and people get printable ASCII. */
@@ -105,16 +101,17 @@ static bool take_name(struct request *request, const char name[VDP_NAME])
 		WRONG(request, VDP_ERROR_MALFORMED, "the name has no NUL in its %d bytes", VDP_NAME);
 		return false;
 	}
-	for (size_t i = length; i < VDP_NAME; i++) {
-		if (!name[i])
-			continue;
+	if (!is_zero(name + length, VDP_NAME - length)) {
+		size_t i = length;
+
+		while (!name[i])
+			i++;
 		WRONG(request, VDP_ERROR_MALFORMED,
 		      "byte %zu of the name is 0x%02x; after its end at %zu all must be 0",
 		      i, (unsigned char)name[i], length);
 		return false;
 	}
-	for (size_t i = 0; i < length; i++)
-		request->name[i] = name[i] < ' ' || name[i] > '~' ? '?' : name[i];
+	copy_printable(request->name, sizeof(request->name), name, length);
 	request->event.name = request->name;
 	return true;
 }
@@ -161,7 +158,7 @@ static bool take_renew(struct request *request, const struct vdp_renew *renew)
 }
 
 /* False: it is wrong. */
-static bool take_body(struct request *request, const union received *m)
+static bool take_body(struct request *request, const union message_to_broker *m)
 {
 	switch (request->type) {
 	case VDP_HELLO:
@@ -175,6 +172,9 @@ static bool take_body(struct request *request, const union received *m)
 		request->event.type = request->type == VDP_RELEASE ? EVENT_RELEASE : EVENT_REVOKE;
 		request->event.lease = m->lease.lease;
 		return true;
+	case VDP_WATCH:
+		request->event.type = EVENT_WATCH;
+		return true;
 	case VDP_RELOAD:
 		request->kind = REQUEST_RELOAD;
 		return true;
@@ -184,25 +184,27 @@ static bool take_body(struct request *request, const union received *m)
 	}
 }
 
-static void begin(struct request *request, union received *m, uint64_t client,
+static void begin(struct request *request, union message_to_broker *m, uint64_t client,
 		  const void *bytes, size_t size)
 {
 	memset(m, 0, sizeof(*m));
 	memcpy(m, bytes, size < sizeof(*m) ? size : sizeof(*m));
-	*request = (struct request){ .kind = REQUEST_FOR_CORE, .client = client };
+	memset(request, 0, offsetof(struct request, error));
+	request->kind = REQUEST_FOR_CORE;
+	request->client = client;
 }
 
 void decode(struct request *request, uint64_t client, bool greeted, const void *bytes,
 	    size_t size)
 {
-	union received m;
+	union message_to_broker m;
 
 	begin(request, &m, client, bytes, size);
 	if (!check_header(request, &m, size))
 		return;
 	if (!greeted && request->type != VDP_HELLO) {
 		WRONG(request, VDP_ERROR_NO_HELLO, "the first message must be a hello, not %s",
-		      types[request->type].name);
+		      names[request->type]);
 		return;
 	}
 	request->event.client = client;
@@ -213,7 +215,7 @@ void decode(struct request *request, uint64_t client, bool greeted, const void *
 
 void decode_with_fds(struct request *request, uint64_t client, const void *bytes, size_t size)
 {
-	union received m;
+	union message_to_broker m;
 
 	begin(request, &m, client, bytes, size);
 	if (size >= sizeof(m.header))

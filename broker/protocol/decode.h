@@ -21,9 +21,9 @@ struct request {
 	uint64_t client;
 	uint64_t serial;	/* 0: the message had none */
 	struct event event;	/* its name points into this struct, so do not copy the struct */
-	struct packet error;
 	bool closes;
 	char name[VDP_NAME];	/* in printable ASCII */
+	struct packet error;	/* last: only set if it is wrong */
 };
 
 /*

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/news.h"
 #include "protocol/encode.h"
 
 static_assert(VDP_WC == SLICE_WC && VDP_EXCLUSIVE == SLICE_EXCLUSIVE, "same bits");
@@ -12,13 +13,19 @@ static_assert((int)VDP_END_NONE == (int)END_NONE && (int)VDP_END_RELEASED == (in
 	      (int)VDP_END_DEVICE == (int)END_DEVICE && (int)VDP_END_CLIENT == (int)END_CLIENT &&
 	      (int)VDP_END_UNSENT == (int)END_UNSENT && (int)VDP_END_EXPORT == (int)END_EXPORT &&
 	      (int)VDP_END_BUSY == (int)END_BUSY && (int)VDP_END_TIMEOUT == (int)END_TIMEOUT, "same ends");
+static_assert((int)VDP_NEWS_GRANTED == (int)NEWS_GRANTED && (int)VDP_NEWS_RENEWED == (int)NEWS_RENEWED &&
+	      (int)VDP_NEWS_ENDED == (int)NEWS_ENDED && (int)VDP_NEWS_DEVICE_OPEN == (int)NEWS_DEVICE_OPEN &&
+	      (int)VDP_NEWS_DEVICE_LOST == (int)NEWS_DEVICE_LOST &&
+	      (int)VDP_NEWS_DEVICE_SUSPENDED == (int)NEWS_DEVICE_SUSPENDED &&
+	      (int)VDP_NEWS_DEVICE_RESUMED == (int)NEWS_DEVICE_RESUMED &&
+	      (int)VDP_NEWS_RESTARTED == (int)NEWS_RESTARTED && (int)VDP_NEWS_MISSED == (int)NEWS_MISSED, "same news");
 
 static void begin(struct packet *packet, uint32_t type, uint64_t serial, size_t size)
 {
 	memset(packet, 0, sizeof(*packet));
 	packet->size = size;
-	packet->header.type = type;
-	packet->header.serial = serial;
+	packet->body.header.type = type;
+	packet->body.header.serial = serial;
 }
 
 void encode_error(struct packet *packet, uint64_t serial, enum vdp_error_code code,
@@ -26,28 +33,30 @@ void encode_error(struct packet *packet, uint64_t serial, enum vdp_error_code co
 {
 	va_list args;
 
-	begin(packet, VDP_ERROR, serial, sizeof(packet->error));
-	packet->error.code = code;
+	begin(packet, VDP_ERROR, serial, sizeof(packet->body.error));
+	packet->body.error.code = code;
 	va_start(args, format);
-	vsnprintf(packet->error.text, sizeof(packet->error.text), format, args);
+	vsnprintf(packet->body.error.text, sizeof(packet->body.error.text), format, args);
 	va_end(args);
 }
 
 void encode_reloaded(struct packet *packet, uint64_t serial)
 {
-	begin(packet, VDP_RELOAD | VDP_ANSWER, serial, sizeof(packet->plain));
+	begin(packet, VDP_RELOAD | VDP_ANSWER, serial, sizeof(packet->body.plain));
 }
 
 static void encode_done(struct packet *packet, const struct effect *effect,
 			const struct event *request, bool admin)
 {
 	if (request->type == EVENT_HELLO) {
-		begin(packet, VDP_HELLO | VDP_ANSWER, effect->serial, sizeof(packet->hello));
-		packet->hello.version = VDP_VERSION;
-		packet->hello.admin = admin;
+		begin(packet, VDP_HELLO | VDP_ANSWER, effect->serial, sizeof(packet->body.hello));
+		packet->body.hello.version = VDP_VERSION;
+		packet->body.hello.admin = admin;
+	} else if (request->type == EVENT_WATCH) {
+		begin(packet, VDP_WATCH | VDP_ANSWER, effect->serial, sizeof(packet->body.plain));
 	} else {
-		begin(packet, VDP_RENEW | VDP_ANSWER, effect->serial, sizeof(packet->renew));
-		packet->renew.seconds = effect->seconds;
+		begin(packet, VDP_RENEW | VDP_ANSWER, effect->serial, sizeof(packet->body.renew));
+		packet->body.renew.seconds = effect->seconds;
 	}
 }
 
@@ -65,6 +74,14 @@ static void encode_invalid(struct packet *packet, const struct effect *effect,
 			     request->flags, request->seconds, request->name);
 }
 
+static const char *whose(enum event_type request, bool admin)
+{
+	if (request == EVENT_REVOKE || (request == EVENT_RENEW && admin))
+		return "";
+	return request == EVENT_RENEW ? " of this connection (administrators can renew others)" :
+	       " of this connection";
+}
+
 void encode_reply(struct packet *packet, const struct effect *effect,
 		  const struct event *request, bool admin)
 {
@@ -76,8 +93,8 @@ void encode_reply(struct packet *packet, const struct effect *effect,
 		encode_done(packet, effect, request, admin);
 		break;
 	case ANSWER_WAITING:
-		begin(packet, VDP_ACQUIRE | VDP_ANSWER, serial, sizeof(packet->waiting));
-		packet->waiting.lease = effect->lease;
+		begin(packet, VDP_ACQUIRE | VDP_ANSWER, serial, sizeof(packet->body.waiting));
+		packet->body.waiting.lease = effect->lease;
 		break;
 	case ANSWER_NO_SLICE:
 		encode_error(packet, serial, VDP_ERROR_NO_SLICE,
@@ -97,8 +114,9 @@ void encode_reply(struct packet *packet, const struct effect *effect,
 		break;
 	case ANSWER_NO_LEASE:
 		encode_error(packet, serial, VDP_ERROR_NO_LEASE,
-			     "there is no lease %" PRIu64 "%s, or it is ending already", request->lease,
-			     request->type == EVENT_REVOKE ? "" : " of this connection");
+			     "there is no lease %" PRIu64 "%s, or it %s", request->lease,
+			     whose(request->type, admin),
+			     request->type == EVENT_RENEW ? "is not granted (any more)" : "is ending already");
 		break;
 	case ANSWER_FORBIDDEN:
 		encode_error(packet, serial, VDP_ERROR_FORBIDDEN,
@@ -121,25 +139,50 @@ void encode_reply(struct packet *packet, const struct effect *effect,
 
 static void encode_grant(struct packet *packet, const struct lease_record *lease)
 {
-	begin(packet, VDP_GRANT, lease->serial, sizeof(packet->grant));
+	begin(packet, VDP_GRANT, lease->serial, sizeof(packet->body.grant));
 	packet->nr_fds = VDP_MAX_FDS;
-	packet->grant.lease = lease->id;
-	packet->grant.offset = lease->offset;
-	packet->grant.length = lease->length;
-	packet->grant.bar = lease->bar;
-	packet->grant.flags = lease->flags;
-	packet->grant.index = lease->index;
-	packet->grant.seconds = lease->seconds;
-	memcpy(packet->grant.bdf, lease->bdf, VDP_BDF);
+	packet->body.grant.lease = lease->id;
+	packet->body.grant.offset = lease->offset;
+	packet->body.grant.length = lease->length;
+	packet->body.grant.bar = lease->bar;
+	packet->body.grant.flags = lease->flags;
+	packet->body.grant.index = lease->index;
+	packet->body.grant.seconds = lease->seconds;
+	memcpy(packet->body.grant.bdf, lease->bdf, VDP_BDF);
 }
 
 /* To the lease's client, to the client that asked for the end, or to one that is both. */
 static void encode_end(struct packet *packet, const struct lease_record *lease, uint64_t client)
 {
-	begin(packet, VDP_END, lease->client == client ? lease->serial : 0, sizeof(packet->end));
-	packet->end.lease = lease->id;
-	packet->end.answers = lease->asker == client ? lease->asker_serial : 0;
-	packet->end.end = lease->end;
+	begin(packet, VDP_END, lease->client == client ? lease->serial : 0, sizeof(packet->body.end));
+	packet->body.end.lease = lease->id;
+	packet->body.end.answers = lease->asker == client ? lease->asker_serial : 0;
+	packet->body.end.end = lease->end;
+}
+
+static void encode_news(struct packet *packet, const struct news *news, uint64_t serial)
+{
+	struct vdp_news *to = &packet->body.news;
+
+	begin(packet, VDP_NEWS, serial, sizeof(*to));
+	to->time = news->time;
+	to->lease = news->lease;
+	to->offset = news->offset;
+	to->length = news->length;
+	to->missed = news->missed;
+	to->type = news->type;
+	to->end = news->end;
+	to->bar = news->bar;
+	to->flags = news->flags;
+	to->index = news->index;
+	to->seconds = news->seconds;
+	to->pid = news->pid;
+	to->uid = news->uid;
+	to->gid = news->gid;
+	snprintf(to->name, sizeof(to->name), "%s", news->name);
+	snprintf(to->bdf, sizeof(to->bdf), "%s", news->bdf);
+	snprintf(to->client, sizeof(to->client), "%s", news->client);
+	snprintf(to->reason, sizeof(to->reason), "%s", news->why ?: "");
 }
 
 void encode_send(struct packet *packet, const struct effect *effect)
@@ -151,12 +194,15 @@ void encode_send(struct packet *packet, const struct effect *effect)
 		encode_grant(packet, lease);
 		break;
 	case MESSAGE_STATE:
-		begin(packet, VDP_STATE, lease->serial, sizeof(packet->state));
-		packet->state.lease = lease->id;
-		packet->state.state = effect->suspended ? VDP_STATE_SUSPENDED : VDP_STATE_LIVE;
+		begin(packet, VDP_STATE, lease->serial, sizeof(packet->body.state));
+		packet->body.state.lease = lease->id;
+		packet->body.state.state = effect->suspended ? VDP_STATE_SUSPENDED : VDP_STATE_LIVE;
 		break;
 	case MESSAGE_END:
 		encode_end(packet, lease, effect->client);
+		break;
+	case MESSAGE_NEWS:
+		encode_news(packet, effect->news, effect->serial);
 		break;
 	}
 }

@@ -25,9 +25,9 @@ static void begin(struct packet *packet, const struct list *list, uint32_t type,
 {
 	memset(packet, 0, sizeof(*packet));
 	packet->size = size;
-	packet->header.type = list->type | type;
-	packet->header.item = type == VDP_ITEM ? list->item : 0;
-	packet->header.serial = list->serial;
+	packet->body.header.type = list->type | type;
+	packet->body.header.item = type == VDP_ITEM ? list->item : 0;
+	packet->body.header.serial = list->serial;
 }
 
 static void copy(char *to, size_t size, const char *from)
@@ -74,7 +74,7 @@ static void make_slice(struct packet *packet, const struct list *list, const str
 		       const struct catalogue_device *of, const struct slice *slice)
 {
 	const struct device *device = find_device(view->core, of->bdf);
-	struct vdp_slice_item *item = &packet->slice;
+	struct vdp_slice_item *item = &packet->body.slice;
 
 	begin(packet, list, VDP_ITEM, sizeof(*item));
 	copy(item->name, sizeof(item->name), slice->name);
@@ -121,7 +121,7 @@ static void make_lease(struct packet *packet, const struct list *list, const str
 		       const struct lease *lease)
 {
 	const struct identity *who = lease->client ? lease->client->who : NULL;
-	struct vdp_lease_item *item = &packet->lease;
+	struct vdp_lease_item *item = &packet->body.lease;
 	bool waits = lease->r.phase == LEASE_WAITING;
 
 	begin(packet, list, VDP_ITEM, sizeof(*item));
@@ -178,7 +178,7 @@ static const char *name_of(const struct catalogue *catalogue, const char *bdf)
 static void make_device(struct packet *packet, const struct list *list, const struct view *view,
 			const struct device *device)
 {
-	struct vdp_device_item *item = &packet->device;
+	struct vdp_device_item *item = &packet->body.device;
 
 	begin(packet, list, VDP_ITEM, sizeof(*item));
 	copy(item->name, sizeof(item->name), name_of(view->catalogue, device->r.bdf));
@@ -234,10 +234,10 @@ static bool next_account(struct list *list, const struct view *view, bool admin,
 		if (account->owner < list->next || (!admin && !(client && client->account == account)))
 			continue;
 		list->next = account->owner + 1;
-		begin(packet, list, VDP_ITEM, sizeof(packet->account));
-		packet->account.owner = account->owner;
-		packet->account.clients = share_of(accounts, account, CLIENTS);
-		packet->account.leases = share_of(accounts, account, LEASES);
+		begin(packet, list, VDP_ITEM, sizeof(packet->body.account));
+		packet->body.account.owner = account->owner;
+		packet->body.account.clients = share_of(accounts, account, CLIENTS);
+		packet->body.account.leases = share_of(accounts, account, LEASES);
 		return true;
 	}
 	return false;
@@ -264,7 +264,7 @@ static struct vdp_total total_of(const struct accounts *accounts, const struct c
 static void make_status(struct packet *packet, const struct list *list, const struct view *view, bool admin)
 {
 	const struct accounts *accounts = core_accounts(view->core);
-	struct vdp_status_answer *status = &packet->status;
+	struct vdp_status_answer *status = &packet->body.status;
 	const struct device *device;
 
 	begin(packet, list, VDP_ANSWER, sizeof(*status));
@@ -327,6 +327,6 @@ bool list_next(struct list *list, const struct view *view, struct packet *packet
 	if (more)
 		list->item++;
 	else
-		begin(packet, list, VDP_ANSWER, sizeof(packet->plain));
+		begin(packet, list, VDP_ANSWER, sizeof(packet->body.plain));
 	return more;
 }

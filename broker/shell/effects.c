@@ -33,7 +33,7 @@ static void reply(struct shell *shell, const struct effect *effect)
 	encode_reply(&packet, effect, &shell->request->event,
 		     core_is_admin(shell->core, effect->client));
 	/* If this fails, the connection ends. */
-	connections_reply(shell->connections, effect->client, packet.bytes, packet.size);
+	connections_reply(shell->connections, effect->client, packet.body.bytes, packet.size);
 }
 
 static void send_message(struct shell *shell, const struct effect *effect)
@@ -46,7 +46,7 @@ static void send_message(struct shell *shell, const struct effect *effect)
 		connections_drop(shell->connections, effect->client, "the fds of its slice are missing");
 		return;
 	}
-	connections_send(shell->connections, effect->client, packet.bytes, packet.size, fds,
+	connections_send(shell->connections, effect->client, packet.body.bytes, packet.size, fds,
 			 packet.nr_fds);
 }
 

@@ -9,6 +9,7 @@
 
 #include <systemd/sd-journal.h>
 
+#include "common/names.h"
 #include "core/account.h"
 #include "core/client.h"
 #include "core/device.h"
@@ -46,7 +47,10 @@ static void add(struct entry *entry, const char *format, ...)
 	entry->iov[entry->nr++] = (struct iovec){ field, strlen(field) };
 }
 
-/* A shell that a service has started has the variable as well: it names its stream. */
+/*
+ * A shell that a service has started has the variable as well, so compare the stream
+ * that it names.
+ */
 static bool find_journal(void)
 {
 	const char *stream = getenv("JOURNAL_STREAM");
@@ -60,7 +64,7 @@ static bool find_journal(void)
 	return !strcmp(stream, ours);
 }
 
-/* Whether stderr is the journal's; else it is read by people. */
+/* Whether stderr is the journal's. Otherwise people read it. */
 static bool has_journal(void)
 {
 	static int known = -1;
@@ -98,19 +102,6 @@ void journal_line(int priority, const char *format, ...)
 
 /* Leases. */
 
-static const char *const ends[] = {
-	[END_NONE] = "",
-	[END_RELEASED] = "released by its client",
-	[END_EXPIRED] = "its time is over",
-	[END_REVOKED] = "revoked by an administrator or a new configuration",
-	[END_DEVICE] = "the device is lost",
-	[END_CLIENT] = "its client has disconnected",
-	[END_UNSENT] = "it could not be sent",
-	[END_EXPORT] = "the kernel did not export it",
-	[END_BUSY] = "it is granted to others",
-	[END_TIMEOUT] = "it was not free in time",
-};
-
 static const char *const answers[] = {
 	[ANSWER_NO_SLICE] = "no such slice, or not allowed",
 	[ANSWER_LIMIT] = "the limit of leases is reached",
@@ -145,7 +136,10 @@ static void add_lease(struct entry *entry, const struct lease_record *lease)
 	add(entry, "DEVICE=%s", lease->bdf);
 }
 
-/* Before the entry is put together: that is most of the work, and most are suppressed. */
+/*
+ * Tested before the entry is composed: composing is most of the work, and most entries
+ * are suppressed.
+ */
 static bool may_log(struct shell *shell, uint64_t owner)
 {
 	uint32_t suppressed;
@@ -167,7 +161,7 @@ static void log_lease(struct shell *shell, const struct effect *effect)
 	struct entry entry;
 	char message[FIELD_SIZE - 16], who[96];
 
-	/* Those of a former process may have no account. */
+	/* Clients of a former process can be without an account. */
 	if (lease && lease->account && !may_log(shell, lease->account->owner))
 		return;
 	entry.nr = 0;
@@ -178,12 +172,12 @@ static void log_lease(struct shell *shell, const struct effect *effect)
 	else
 		snprintf(message, sizeof(message), "lease %llu: %s[%u] of %s has ended: %s",
 			 (unsigned long long)record->id, record->slice, record->index, who,
-			 ends[record->end]);
+			 end_text(record->end) ?: "");
 	add(&entry, "MESSAGE_ID=%s", granted ? JOURNAL_GRANTED : JOURNAL_ENDED);
 	add_lease(&entry, record);
 	add_client(&entry, client);
 	if (!granted)
-		add(&entry, "REASON=%s", ends[record->end]);
+		add(&entry, "REASON=%s", end_text(record->end) ?: "");
 	write_entry(&entry, LOG_INFO, message);
 }
 

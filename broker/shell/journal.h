@@ -12,7 +12,7 @@
 
 struct shell;
 
-/* MESSAGE_ID= of each kind; see journalctl(1). */
+/* MESSAGE_ID= of each type; see journalctl(1). */
 #define JOURNAL_GRANTED	"3420fc502ae04116aaf4c4c1d9caffbc"
 #define JOURNAL_ENDED	"4d871d4ccb8844a997980d9ed2de4548"
 #define JOURNAL_DENIED	"9817a99343be478784adc0525c99a1f0"

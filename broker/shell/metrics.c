@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "common/clock.h"
+#include "common/replace.h"
 #include "shell/journal.h"
 #include "shell/metrics.h"
 #include "shell/metrics_text.h"
@@ -27,7 +26,7 @@ static char *make_text(void *data, size_t *size)
 		.core = metrics->shell->core,
 		.devices = metrics->shell->devices,
 		.counters = &metrics->shell->counters,
-		.now = shell_now(),
+		.now = clock_now(),
 		.rejected = *metrics->shell->problem,
 	};
 
@@ -36,46 +35,11 @@ static char *make_text(void *data, size_t *size)
 
 /* The file. */
 
-static int write_all(int fd, const char *text, size_t size)
-{
-	while (size) {
-		ssize_t written = write(fd, text, size);
-
-		if (written < 0)
-			return -1;
-		text += written;
-		size -= written;
-	}
-	return 0;
-}
-
-/* A reader finds the whole former text or the whole new one. */
-static int replace(const char *path, const char *text, size_t size)
-{
-	char new[SETTINGS_PATH + 8];
-	int fd, error;
-
-	snprintf(new, sizeof(new), "%s.new", path);
-	/* A pipe that somebody has put there would be waited for, a link be followed. */
-	unlink(new);
-	fd = open(new, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-	if (fd < 0)
-		return -1;
-	error = write_all(fd, text, size) ? errno : 0;
-	close(fd);
-	if (!error && !rename(new, path))
-		return 0;
-	error = error ?: errno;
-	unlink(new);
-	errno = error;
-	return -1;
-}
-
 static void write_file(struct metrics *metrics)
 {
 	size_t size;
 	char *text = make_text(metrics, &size);
-	bool failed = !text || replace(metrics->settings.file, text, size);
+	bool failed = !text || file_replace(metrics->settings.file, text, size, false);
 
 	if (failed && !metrics->failed)
 		journal_line(LOG_ERR, "%s: cannot write metrics: %m; the broker tries again",
@@ -120,7 +84,7 @@ void metrics_set(struct metrics *metrics, const struct metrics_settings *setting
 
 uint64_t metrics_work(struct metrics *metrics)
 {
-	uint64_t now = shell_now(), until = scrapes_work(metrics->scrapes, now);
+	uint64_t now = metrics->shell->now, until = scrapes_work(metrics->scrapes, now);
 
 	if (!*metrics->settings.file)
 		return until;

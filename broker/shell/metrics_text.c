@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "common/names.h"
 #include "core/account.h"
 #include "core/device.h"
 #include "core/lease.h"
@@ -15,20 +16,6 @@
 
 static const char *const resources[NR_RESOURCES] = {
 	[CLIENTS] = "connections", [LEASES] = "leases",
-};
-static const char *const phases[NR_PHASES] = {
-	[LEASE_WAITING] = "waiting", [LEASE_EXPORTING] = "exporting", [LEASE_GRANTED] = "granted",
-	[LEASE_ENDING] = "ending", [LEASE_ENDED] = "ended",
-};
-static const char *const states[NR_STATES] = {
-	[DEVICE_ABSENT] = "absent", [DEVICE_OPENING] = "opening", [DEVICE_SETTLING] = "settling",
-	[DEVICE_OPEN] = "open", [DEVICE_CLOSING] = "closing",
-};
-/* Without END_NONE, which is not an end. */
-static const char *const ends[NR_ENDS] = {
-	[END_RELEASED] = "released", [END_EXPIRED] = "expired", [END_REVOKED] = "revoked",
-	[END_DEVICE] = "device", [END_CLIENT] = "client", [END_UNSENT] = "unsent",
-	[END_EXPORT] = "export", [END_BUSY] = "busy", [END_TIMEOUT] = "timeout",
 };
 /* Without the answers that refuse nothing. */
 static const char *const answers[NR_ANSWERS] = {
@@ -92,7 +79,7 @@ static void write_states(FILE *out, const struct metrics_view *view)
 	for (size_t i = 0; (device = core_device(view->core, i)); i++)
 		for (unsigned int state = 0; state < NR_STATES; state++) {
 			of_device(out, view, "device_state", device->r.bdf);
-			label(out, ',', "state", states[state]);
+			label(out, ',', "state", device_phase_name(state));
 			fprintf(out, "} %d\n", device->phase == state);
 		}
 	family(out, "device_suspended", "gauge", "Whether a device is suspended: its registers cannot be accessed now.");
@@ -136,7 +123,7 @@ static void write_leases(FILE *out, const struct metrics_view *view)
 				nr[lease->r.phase]++;
 		for (unsigned int phase = LEASE_WAITING; phase < NR_PHASES; phase++) {
 			of_device(out, view, "leases", device->r.bdf);
-			label(out, ',', "phase", phases[phase]);
+			label(out, ',', "phase", lease_phase_name(phase));
 			fprintf(out, "} %" PRIu64 "\n", nr[phase]);
 		}
 	}
@@ -199,12 +186,18 @@ static void write_owners(FILE *out, const struct metrics_view *view)
 
 /* Counts. */
 
-static void write_reasons(FILE *out, const char *name, const char *const *reasons,
-			  const uint64_t *values, size_t nr)
+static const char *answer_name(unsigned int answer)
 {
-	for (size_t i = 0; i < nr; i++)
-		if (reasons[i])
-			labelled(out, name, "reason", reasons[i], values[i]);
+	return answers[answer];
+}
+
+/* Those without a name are not reasons. */
+static void write_reasons(FILE *out, const char *name, const char *(*reason)(unsigned int),
+			  const uint64_t *values, unsigned int nr)
+{
+	for (unsigned int i = 0; i < nr; i++)
+		if (reason(i))
+			labelled(out, name, "reason", reason(i), values[i]);
 }
 
 static void write_counters(FILE *out, const struct counters *counters)
@@ -212,9 +205,9 @@ static void write_counters(FILE *out, const struct counters *counters)
 	family(out, "leases_granted", "counter", "Leases granted since the start of the process.");
 	plain(out, "leases_granted_total", counters->granted);
 	family(out, "leases_ended", "counter", "Leases, and requests that waited, that have ended.");
-	write_reasons(out, "leases_ended_total", ends, counters->ended, NR_ENDS);
+	write_reasons(out, "leases_ended_total", end_name, counters->ended, NR_ENDS);
 	family(out, "refused", "counter", "Requests that were refused immediately, and connections that were closed for others.");
-	write_reasons(out, "refused_total", answers, counters->refused, NR_ANSWERS);
+	write_reasons(out, "refused_total", answer_name, counters->refused, NR_ANSWERS);
 	family(out, "devices_lost", "counter", "How often a device was lost.");
 	plain(out, "devices_lost_total", counters->lost);
 }

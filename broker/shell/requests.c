@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "common/clock.h"
 #include "core/client.h"
 #include "protocol/encode.h"
 #include "shell/reload.h"
@@ -7,7 +8,7 @@
 
 static bool answer(struct shell *shell, uint64_t client, const struct packet *packet)
 {
-	return connections_reply(shell->connections, client, packet->bytes, packet->size);
+	return connections_reply(shell->connections, client, packet->body.bytes, packet->size);
 }
 
 static enum packet_outcome refuse(struct shell *shell, const struct request *request,
@@ -26,7 +27,7 @@ static enum packet_outcome go_on_with(struct shell *shell, uint64_t client, stru
 	const struct view view = {
 		.core = shell->core,
 		.catalogue = core_catalogue(shell->core),
-		.now = shell_now(),
+		.now = clock_now(),
 		.problem = *shell->problem ? shell->problem : NULL,
 		.explain = absences_explain,
 		.shell = shell,

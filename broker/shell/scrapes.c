@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/container.h"
 #include "connections/listener.h"
 #include "connections/socket.h"
 #include "shell/scrapes.h"
@@ -82,7 +83,7 @@ static bool receive(struct scrape *scrape)
 {
 	ssize_t got;
 
-	/* There may be fds with it, which are closed. */
+	/* Fds that come with it are closed. */
 	socket_hurry(true);
 	got = recv(scrape->fd, scrape->request + scrape->got, MAX_REQUEST - scrape->got, MSG_DONTWAIT);
 	socket_hurry(false);
@@ -112,7 +113,7 @@ static bool transmit(struct scrape *scrape)
 
 static void on_scrape(struct watch *watch, uint32_t events)
 {
-	struct scrape *scrape = (struct scrape *)((char *)watch - offsetof(struct scrape, watch));
+	struct scrape *scrape = CONTAINER(watch, struct scrape, watch);
 
 	(void)events;
 	if (scrape->fd < 0)
@@ -133,7 +134,7 @@ static struct scrape *find_free(struct scrapes *scrapes)
 
 static void on_connection(struct watch *watch, uint32_t events)
 {
-	struct scrapes *scrapes = (struct scrapes *)((char *)watch - offsetof(struct scrapes, listener.watch));
+	struct scrapes *scrapes = CONTAINER(watch, struct scrapes, listener.watch);
 	struct scrape *scrape = find_free(scrapes);
 	int fd = listener_accept(&scrapes->listener, scrapes->epoll, scrapes->now);
 	struct epoll_event event = { .events = EPOLLIN };

@@ -1,24 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include <systemd/sd-daemon.h>
 
+#include "common/clock.h"
 #include "core/device.h"
 #include "shell/shell.h"
 
-uint64_t shell_now(void)
+void shell_tick(struct shell *shell)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_BOOTTIME, &t);
-	return t.tv_sec * 1000000ULL + t.tv_nsec / 1000;
+	shell->now = clock_now();
 }
 
 void shell_handle(struct shell *shell, const struct event *event)
 {
-	core_handle(shell->core, shell_now(), event);
+	core_handle(shell->core, shell->now, event);
 }
 
 size_t shell_new_records(const struct shell *shell)

@@ -35,12 +35,16 @@ struct shell {
 	struct counters counters;
 	struct absences absences;
 	struct metrics *metrics;
+	uint64_t now;			/* of this round */
 	const struct request *request;	/* that the core is handling */
 	char status[256];		/* that the service manager was sent last */
 };
 
-/* Microseconds of CLOCK_BOOTTIME. */
-uint64_t shell_now(void);
+/*
+ * Reads the clock for the events of one round of the loop, which is short: the core and the
+ * metrics need not know the microsecond of each.
+ */
+void shell_tick(struct shell *shell);
 /* Hands an event to the core. */
 void shell_handle(struct shell *shell, const struct event *event);
 /* How many records events that cannot be refused may add: one for each device. */

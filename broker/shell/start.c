@@ -8,6 +8,7 @@
 
 #include <systemd/sd-daemon.h>
 
+#include "common/clock.h"
 #include "connections/flow.h"
 #include "connections/listener.h"
 #include "shell/effects.h"
@@ -211,7 +212,7 @@ static int take_devices(struct shell *shell, struct former *former)
 
 /* The rest. */
 
-/* Clients of any user connect; who may do what is told apart later. */
+/* Clients of any user can connect. Their rights are checked later. */
 static int make_socket(const char *path)
 {
 	mode_t before = umask(0);
@@ -274,7 +275,8 @@ static int restore(struct shell *shell, struct former *former)
 	    state_reserve(shell->state, 1 + former->nr_devices + former->saved.nr_leases +
 			  (catalogue ? catalogue->nr_devices : 0)))
 		return -1;
-	return core_restore(shell->core, shell_now(), &restored);
+	shell_tick(shell);
+	return core_restore(shell->core, shell->now, &restored);
 }
 
 /* Closes what is not used. */

@@ -18,6 +18,7 @@ static void written(struct writer *to, size_t size)
 /* Most numbers and lengths are small, and their item then is one byte, or begins with one. */
 #define SMALL		24
 #define SMALL_UINT	0x00
+#define SMALL_BYTES	0x40
 #define SMALL_TEXT	0x60
 
 static bool write_small(struct writer *to, unsigned int type, uint64_t value)
@@ -55,7 +56,8 @@ void write_encoded(struct writer *to, const void *encoded, size_t size)
 
 void write_bytes(struct writer *to, const void *bytes, size_t size)
 {
-	written(to, cbor_encode_bytestring_start(size, to->at, to->left));
+	if (!write_small(to, SMALL_BYTES, size))
+		written(to, cbor_encode_bytestring_start(size, to->at, to->left));
 	write_encoded(to, bytes, size);
 }
 
@@ -76,6 +78,26 @@ void write_array(struct writer *to, size_t items)
 void write_map(struct writer *to, size_t pairs)
 {
 	written(to, cbor_encode_map_start(pairs, to->at, to->left));
+}
+
+/* A map's head with a count of two bytes. */
+#define MAP_16	0xb9
+
+uint8_t *write_map_head(struct writer *to)
+{
+	static const uint8_t head[] = { MAP_16, 0, 0 };
+	uint8_t *at = to->at;
+
+	write_encoded(to, head, sizeof(head));
+	return at;
+}
+
+void set_map_pairs(const struct writer *to, uint8_t *head, size_t pairs)
+{
+	if (to->full)
+		return;
+	head[1] = pairs >> 8;
+	head[2] = pairs;
 }
 
 static void set(void *context, enum item_type type, uint64_t value)

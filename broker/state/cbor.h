@@ -22,6 +22,9 @@ void write_bytes(struct writer *to, const void *bytes, size_t size);
 void write_text(struct writer *to, const char *text);
 void write_array(struct writer *to, size_t items);	/* which follow */
 void write_map(struct writer *to, size_t pairs);	/* which follow */
+/* The same for fewer than 65536 pairs, whose number is set when they have been written. */
+uint8_t *write_map_head(struct writer *to);
+void set_map_pairs(const struct writer *to, uint8_t *head, size_t pairs);
 /* Writes something that is encoded already. */
 void write_encoded(struct writer *to, const void *encoded, size_t size);
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <endian.h>
 #include <string.h>
 
 #include "fields.h"
@@ -36,7 +37,7 @@ static struct reader find_value(const struct pairs *pairs, const char *key)
 	return (struct reader){ 0 };
 }
 
-/* Counts the pairs that the table does not have, and writes them if @to is given. */
+/* Writes the pairs that the table does not have, and counts them. */
 static size_t unknown_pairs(const struct field *fields, const struct pairs *old,
 			    struct writer *to)
 {
@@ -52,30 +53,21 @@ static size_t unknown_pairs(const struct field *fields, const struct pairs *old,
 		if (find_field(fields, &key))
 			continue;
 		unknown++;
-		if (to)
-			write_encoded(to, pair, from.at - pair);
+		write_encoded(to, pair, from.at - pair);
 	}
 	return unknown;
-}
-
-size_t fields_count(const struct field *fields, const struct pairs *old)
-{
-	size_t nr = unknown_pairs(fields, old, NULL);
-
-	for (; fields->type != FIELD_END; fields++)
-		nr++;
-	return nr;
 }
 
 static void encode_map(const struct field *fields, const void *from, struct reader *old,
 		       struct writer *to)
 {
 	struct pairs pairs = { 0 };
+	uint8_t *head;
 
 	if (old->at && !pairs_open(old, &pairs))
 		pairs.nr = 0;
-	write_map(to, fields_count(fields, &pairs));
-	fields_encode(fields, from, &pairs, to);
+	head = write_map_head(to);
+	set_map_pairs(to, head, fields_encode(fields, from, &pairs, to));
 }
 
 /* Each element keeps the unknown pairs of the former one at the same place. */
@@ -117,6 +109,81 @@ static uint32_t load_nr(const struct field *field, const void *from)
 	return nr < field->max ? nr : field->max;
 }
 
+/* The heads of a short text, and of numbers of 1, 2, 4 and 8 bytes. */
+#define TEXT	0x60
+#define UINT_8	0x18
+#define UINT_16	0x19
+#define UINT_32	0x1a
+#define UINT_64	0x1b
+#define SMALL	24
+/* Bytes that a pair with a number takes at most, with all that is copied of its key. */
+#define PAIR_MAX	(1 + FIELD_KEY + 9)
+
+/* As short as it can be: keys of records are compared as bytes. */
+static uint8_t *put_uint(uint8_t *at, uint64_t value)
+{
+	uint64_t big = htobe64(value);
+
+	if (value < SMALL) {
+		*at = value;
+		return at + 1;
+	}
+	if (value > UINT32_MAX) {
+		*at = UINT_64;
+		memcpy(at + 1, &big, 8);
+		return at + 9;
+	}
+	if (value > UINT16_MAX) {
+		*at = UINT_32;
+		memcpy(at + 1, (uint8_t *)&big + 4, 4);
+		return at + 5;
+	}
+	if (value > UINT8_MAX) {
+		*at = UINT_16;
+		memcpy(at + 1, (uint8_t *)&big + 6, 2);
+		return at + 3;
+	}
+	at[0] = UINT_8;
+	at[1] = value;
+	return at + 2;
+}
+
+static uint8_t *put_key(uint8_t *at, const struct field *field)
+{
+	*at = TEXT | field->key_size;
+	memcpy(at + 1, field->key, FIELD_KEY);
+	return at + 1 + field->key_size;
+}
+
+static void encode_key(const struct field *field, struct writer *to)
+{
+	uint8_t *at = to->at;
+
+	if (to->left < PAIR_MAX) {
+		write_text(to, field->key);
+		return;
+	}
+	to->at = put_key(at, field);
+	to->left -= to->at - at;
+}
+
+/*
+ * Most pairs of a lease, which is saved four times, are numbers.  So these do not go
+ * through libcbor, and the key is copied with its padding.
+ */
+static void encode_uint(const struct field *field, uint64_t value, struct writer *to)
+{
+	uint8_t *at = to->at;
+
+	if (to->left < PAIR_MAX) {
+		write_text(to, field->key);
+		write_uint(to, value);
+		return;
+	}
+	to->at = put_uint(put_key(at, field), value);
+	to->left -= to->at - at;
+}
+
 void field_encode(const struct field *field, const void *from, const struct pairs *old,
 		  struct writer *to)
 {
@@ -125,11 +192,12 @@ void field_encode(const struct field *field, const void *from, const struct pair
 
 	if (field->fields && old->nr)
 		old_value = find_value(old, field->key);
-	write_text(to, field->key);
+	if (field->type == FIELD_UINT) {
+		encode_uint(field, load_uint(field, value), to);
+		return;
+	}
+	encode_key(field, to);
 	switch (field->type) {
-	case FIELD_UINT:
-		write_uint(to, load_uint(field, value));
-		break;
 	case FIELD_BOOL:
 		write_bool(to, *(const bool *)value);
 		break;
@@ -143,17 +211,63 @@ void field_encode(const struct field *field, const void *from, const struct pair
 	case FIELD_MAPS:
 		encode_maps(field, value, load_nr(field, from), old_value, to);
 		break;
-	case FIELD_END:
+	default:
 		break;
 	}
 }
 
-void fields_encode(const struct field *fields, const void *from, const struct pairs *old,
-		   struct writer *to)
+static bool are_zero(const struct field *fields, const void *from);
+
+static bool is_zero(const struct field *field, const void *from)
 {
-	for (const struct field *field = fields; field->type != FIELD_END; field++)
+	const uint8_t *value = (const uint8_t *)from + field->offset;
+
+	switch (field->type) {
+	case FIELD_UINT:
+		return !load_uint(field, value);
+	case FIELD_BOOL:
+	case FIELD_NAME:
+		return !*value;
+	case FIELD_MAP:
+		return are_zero(field->fields, value);
+	case FIELD_MAPS:
+		return !load_nr(field, from);
+	case FIELD_END:
+		break;
+	}
+	return false;
+}
+
+static bool are_zero(const struct field *fields, const void *from)
+{
+	for (; fields->type != FIELD_END; fields++)
+		if (!is_zero(fields, from))
+			return false;
+	return true;
+}
+
+size_t fields_encode(const struct field *fields, const void *from, const struct pairs *old,
+		     struct writer *to)
+{
+	size_t nr = 0;
+
+	for (const struct field *field = fields; field->type != FIELD_END; field++) {
+		if (field->type == FIELD_UINT) {
+			uint64_t value = load_uint(field, (const uint8_t *)from + field->offset);
+
+			if (value) {
+				encode_uint(field, value, to);
+				nr++;
+			}
+			continue;
+		}
+		/* A map may have unknown pairs to keep. */
+		if (is_zero(field, from) && !(field->fields && old->nr))
+			continue;
 		field_encode(field, from, old, to);
-	unknown_pairs(fields, old, to);
+		nr++;
+	}
+	return old->nr ? nr + unknown_pairs(fields, old, to) : nr;
 }
 
 static bool decode_uint(const struct field *field, void *to, struct reader *from)

@@ -19,9 +19,13 @@ enum field_type {
 	FIELD_MAPS,	/* an array of structures; fields, max, nr */
 };
 
+/* Bytes of a key, with its NUL. */
+#define FIELD_KEY	16
+
 struct field {
 	enum field_type type;
-	const char *key;
+	uint8_t key_size;
+	char key[FIELD_KEY];
 	size_t offset;
 	size_t size;			/* of one */
 	const struct field *fields;
@@ -30,7 +34,7 @@ struct field {
 };
 
 #define FIELD(what, in, name)						\
-	.type = (what), .key = #name, .offset = offsetof(struct in, name)
+	.type = (what), .key = #name, .key_size = sizeof(#name) - 1, .offset = offsetof(struct in, name)
 #define UINT(in, name)							\
 	{ FIELD(FIELD_UINT, in, name), .size = sizeof(((struct in *)0)->name) }
 #define BOOL(in, name)							\
@@ -53,11 +57,13 @@ struct pairs {
 /* Opens the map that comes next. */
 bool pairs_open(struct reader *from, struct pairs *pairs);
 
-/* The number of pairs that fields_encode() writes. */
-size_t fields_count(const struct field *fields, const struct pairs *old);
-/* Writes the pairs.  @old: of the map that is replaced; nr is 0 if there is nothing to keep. */
-void fields_encode(const struct field *fields, const void *from, const struct pairs *old,
-		   struct writer *to);
+/*
+ * Writes the pairs, but those whose values are 0, which is what a missing field reads as.
+ * @old: of the map that is replaced; nr is 0 if there is nothing to keep.  Returns the
+ * number of pairs.
+ */
+size_t fields_encode(const struct field *fields, const void *from, const struct pairs *old,
+		     struct writer *to);
 void field_encode(const struct field *field, const void *from, const struct pairs *old,
 		  struct writer *to);
 /*

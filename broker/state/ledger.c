@@ -280,7 +280,7 @@ static int grow(struct ledger *ledger, size_t half)
 	return 0;
 }
 
-/* If that fails, the size does not change. */
+/* If it fails, the size does not change. */
 static void shrink(struct ledger *ledger, size_t half)
 {
 	/* The log must be in the first half, and at its beginning. */
@@ -299,10 +299,11 @@ int ledger_reserve(struct ledger *ledger, size_t bytes, size_t records)
 	if (!index_reserve(&ledger->index, ledger->index.nr + records))
 		return -1;
 	/*
-	 * The live records fit into a half if each doubles.  So a compaction copies no
-	 * more than was written since the one before.
+	 * The live records fit into a half if each doubles and grows by GROWTH.  So a
+	 * compaction copies no more than was written since the one before.
 	 */
-	need = 2 * (ledger->live + bytes + records * (sizeof(struct record) + UNIT));
+	need = 2 * (ledger->live + bytes + records * (sizeof(struct record) + UNIT)) +
+	       (ledger->index.nr + records) * LEDGER_GROWTH;
 	if (need <= ledger->half && (ledger->half == HALF_MIN || ledger->half / 4 < need))
 		return 0;
 	half = aligned(need + need / 2);
@@ -343,22 +344,21 @@ struct writer ledger_writer(const struct ledger *ledger)
 	};
 }
 
-int ledger_append(struct ledger *ledger, const uint8_t *end, size_t key_at, size_t key_size,
-	       bool removes, bool unknown)
+int ledger_append(struct ledger *ledger, const uint8_t *end, size_t key_at, const struct key *key,
+		  bool removes, bool unknown)
 {
 	struct record *record = record_at(ledger, ledger->end);
-	struct key key = ledger_key(record->body + key_at, key_size);
 	size_t offset = ledger->end;
 
 	/* A search needs a free slot to end. */
-	if (!removes && ledger->index.nr + 1 >= ledger->index.room && !ledger_find(ledger, &key)) {
+	if (!removes && ledger->index.nr + 1 >= ledger->index.room && !ledger_find(ledger, key)) {
 		errno = ENOSPC;
 		return -1;
 	}
 	record->size = end - record->body;
 	record->sum = sum_of(record);
 	commit(ledger, ledger->begin, ledger->end + size_of(record));
-	take(ledger, offset, &key, sizeof(*record) + key_at, removes, unknown);
+	take(ledger, offset, key, sizeof(*record) + key_at, removes, unknown);
 	return 0;
 }
 

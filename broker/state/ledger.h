@@ -33,10 +33,13 @@ struct ledger *ledger_new(void);
 struct ledger *ledger_load(int fd);
 void ledger_free(struct ledger *ledger);
 
+/* More than all fields take together that are left out while they are 0. */
+#define LEDGER_GROWTH	256
+
 /*
  * Makes room for @records more, of @bytes together.  Then these can be appended, and
- * each record of the log can be replaced by one of up to twice its size, any number of
- * times, and removed.  -1 with errno: no memory; nothing has changed.  This is the only
+ * each record of the log can be replaced by one of up to twice its size and LEDGER_GROWTH
+ * bytes more, any number of times, and removed.  -1 with errno: no memory; nothing has changed.  This is the only
  * function that makes system calls.
  */
 int ledger_reserve(struct ledger *ledger, size_t bytes, size_t records);
@@ -49,12 +52,12 @@ struct reader ledger_body(const struct ledger *ledger, const struct slot *slot);
 /* Where to write the map of the next record. */
 struct writer ledger_writer(const struct ledger *ledger);
 /*
- * Appends what was written there, up to @end.  The key has @key_size bytes and begins
- * @key bytes after the start of the map.  @removes: the map has no other pairs.
+ * Appends what was written there, up to @end.  The same bytes as in @key begin @key_at
+ * bytes after the start of the map.  @removes: the map has no other pairs.
  * @unknown: see struct slot.  -1 with errno; ENOSPC: it was not reserved.
  */
-int ledger_append(struct ledger *ledger, const uint8_t *end, size_t key, size_t key_size, bool removes,
-	       bool unknown);
+int ledger_append(struct ledger *ledger, const uint8_t *end, size_t key_at, const struct key *key,
+		  bool removes, bool unknown);
 /* Copies the live records to the other half.  -1 with errno; ENOSPC: it was not reserved. */
 int ledger_compact(struct ledger *ledger);
 

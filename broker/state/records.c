@@ -11,6 +11,9 @@ static const struct field start_fields[] = {
 
 static const struct field client_fields[] = {
 	UINT(client_record, id),
+#ifndef STATE_OLDER
+	UINT(client_record, watch),
+#endif
 	NAME(client_record, name),
 	{ .type = FIELD_END },
 };
@@ -139,14 +142,14 @@ static bool is_valid_lease(const void *record)
 }
 
 const struct record_type record_start = {
-	"start", start_fields, sizeof(struct start_record), is_valid_start
+	"start", "\x61t\x65" "start", start_fields, sizeof(struct start_record), is_valid_start
 };
 const struct record_type record_client = {
-	"client", client_fields, sizeof(struct client_record), is_valid_client
+	"client", "\x61t\x66" "client", client_fields, sizeof(struct client_record), is_valid_client
 };
 const struct record_type record_lease = {
-	"lease", lease_fields, sizeof(struct lease_record), is_valid_lease
+	"lease", "\x61t\x65" "lease", lease_fields, sizeof(struct lease_record), is_valid_lease
 };
 const struct record_type record_device = {
-	"device", device_fields, sizeof(struct device_record), is_valid_device
+	"device", "\x61t\x66" "device", device_fields, sizeof(struct device_record), is_valid_device
 };

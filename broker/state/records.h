@@ -18,6 +18,7 @@ struct start_record {
 
 struct record_type {
 	const char *name;
+	const char *pair;		/* of the type: TYPE_KEY and the name, encoded */
 	const struct field *fields;	/* the first is the key, which must never be changed */
 	size_t size;			/* of the structure */
 	bool (*is_valid)(const void *record);

@@ -23,8 +23,7 @@ static void encode_identity(const struct record_type *type, const void *record,
 {
 	struct writer to = { identity->bytes, sizeof(identity->bytes), false };
 
-	write_text(&to, TYPE_KEY);
-	write_text(&to, type->name);
+	write_encoded(&to, type->pair, strlen(type->pair));
 	field_encode(type->fields, record, &(struct pairs){ 0 }, &to);
 	identity->size = to.at - identity->bytes;
 }
@@ -48,28 +47,35 @@ static int append(struct ledger *ledger, const struct record_type *type, const v
 	struct key key = ledger_key(identity->bytes, identity->size);
 	struct slot *slot = ledger_find(ledger, &key);
 	struct writer to = ledger_writer(ledger);
-	const uint8_t *start = to.at;
 	struct pairs old = { 0 };
-	size_t head;
+	uint8_t *start;
+	size_t head, pairs;
 
 	if (slot && slot->unknown && !open_record(ledger_body(ledger, slot), &old))
 		old.nr = 0;
-	write_map(&to, 2 + fields_count(type->fields + 1, &old));
+	start = write_map_head(&to);
 	head = to.at - start;
 	write_encoded(&to, identity->bytes, identity->size);
-	fields_encode(type->fields + 1, record, &old, &to);
+	pairs = fields_encode(type->fields + 1, record, &old, &to);
+	/* Without any, it would remove the record. */
+	if (!pairs) {
+		field_encode(type->fields + 1, record, &old, &to);
+		pairs = 1;
+	}
+	set_map_pairs(&to, start, 2 + pairs);
 	if (to.full)
 		return -1;
-	return ledger_append(ledger, to.at, head, identity->size, false, slot && slot->unknown);
+	return ledger_append(ledger, to.at, head, &key, false, slot && slot->unknown);
 }
 
 static int append_removal(struct ledger *ledger, const struct identity_pairs *identity)
 {
+	struct key key = ledger_key(identity->bytes, identity->size);
 	struct writer to = ledger_writer(ledger);
 
 	write_map(&to, 2);
 	write_encoded(&to, identity->bytes, identity->size);
-	return to.full ? -1 : ledger_append(ledger, to.at, 1, identity->size, true, false);
+	return to.full ? -1 : ledger_append(ledger, to.at, 1, &key, true, false);
 }
 
 static int save(struct state *state, const struct record_type *type, const void *record)

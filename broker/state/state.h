@@ -42,9 +42,9 @@ int state_fd(const struct state *state);
 
 /*
  * Makes room for @more new records.  Call it before an event that can be refused, with
- * room for the records that the event adds, and for those that later events add which
- * cannot be refused: devices only.  -1 with errno: nothing has changed.  Existing
- * records can always be changed and removed, so events that add none need no room.
+ * room for the records that it adds, and for those of later events that cannot be
+ * refused (devices only). -1 with errno: nothing has changed.  Existing records can
+ * always be changed and removed, so events that add none need no room.
  */
 int state_reserve(struct state *state, size_t more);
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# Sourced by the tests of the packages: TAP, and what several of them need.
+# Sourced by the tests of the packages: TAP and shared functions.
 
 . /lab/devices
 

@@ -87,7 +87,7 @@ static void check_settings(const struct settings *settings)
 
 int fuzz_config(const uint8_t *data, size_t size)
 {
-	/* As large as the file, so that a look behind its end is seen. */
+	/* As large as the file, so that reading after its end is detected. */
 	char *bytes = malloc(size ? size : 1);
 	const char *between;
 	struct source sources[2] = { { "a.yaml", bytes, size }, { .name = "b.yaml" } };
@@ -104,7 +104,7 @@ int fuzz_config(const uint8_t *data, size_t size)
 	}
 	settings = settings_parse(sources, between ? 2 : 1, &(struct names){ find_id, find_id },
 				  count_line, &lines);
-	/* What is refused is explained, and nothing else. */
+	/* Refused files have messages, and others have none. */
 	must(!settings == !!lines);
 	if (settings)
 		check_settings(settings);

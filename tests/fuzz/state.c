@@ -88,7 +88,7 @@ static void load(int fd)
 	state_free(next);
 }
 
-/* Records of any bytes, with good sums: a size in two bytes, and so many bytes. */
+/* Records of any bytes, with correct sums: two bytes with a size, and then this number of bytes. */
 static void load_records(const uint8_t *data, size_t size)
 {
 	struct ledger *ledger = ledger_new();
@@ -97,6 +97,7 @@ static void load_records(const uint8_t *data, size_t size)
 	while (size >= 2) {
 		size_t length = data[0] | data[1] << 8;
 		struct writer to = ledger_writer(ledger);
+		struct key key;
 
 		data += 2;
 		size -= 2;
@@ -104,8 +105,8 @@ static void load_records(const uint8_t *data, size_t size)
 			length = size;
 		write_encoded(&to, data, length);
 		/* Its own idea of the key is not what is tested. */
-		must(!to.full && !ledger_append(ledger, to.at, 0, length < 9 ? length : 9, false,
-						false));
+		key = ledger_key(data, length < 9 ? length : 9);
+		must(!to.full && !ledger_append(ledger, to.at, 0, &key, false, false));
 		data += length;
 		size -= length;
 	}
@@ -113,7 +114,7 @@ static void load_records(const uint8_t *data, size_t size)
 	ledger_free(ledger);
 }
 
-/* Bytes over a good state, at a place that the first two say. */
+/* Bytes over a valid state, at the place in the first two. */
 static void load_overlaid(const uint8_t *data, size_t size)
 {
 	struct lease_record lease = {
@@ -134,7 +135,7 @@ static void load_overlaid(const uint8_t *data, size_t size)
 	state_free(state);
 }
 
-/* The first byte says which of the two. */
+/* The first byte chooses one of the two. */
 int fuzz_state(const uint8_t *data, size_t size)
 {
 	if (!size)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* What is fuzzed, with what must hold for any input. */
+/* The fuzzed functions, and what must hold for any input. */
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -15,6 +15,7 @@
 #include <vfio-dmabuf.h>
 
 #include "client_internal.h"
+#include "common/fds.h"
 #include "parse.h"
 #include "protocol/decode.h"
 #include "targets.h"
@@ -25,7 +26,7 @@ static void must(bool holds)
 		abort();
 }
 
-/* What is to be read as text ends, and can be printed. */
+/* Texts end with a NUL, and are printable. */
 static void check_text(const char *text, size_t size)
 {
 	size_t length = strnlen(text, size);
@@ -50,14 +51,14 @@ static void check_request(const struct request *request)
 		break;
 	case REQUEST_WRONG:
 		must(request->error.size == sizeof(struct vdp_error) && !request->error.nr_fds);
-		must(request->error.error.header.serial == request->serial);
-		must(request->error.error.text[0]);
-		check_text(request->error.error.text, VDP_TEXT);
+		must(request->error.body.error.header.serial == request->serial);
+		must(request->error.body.error.text[0]);
+		check_text(request->error.body.error.text, VDP_TEXT);
 		break;
 	}
 }
 
-/* The first byte says whether there was a hello before. */
+/* The first byte decides whether there was a hello before. */
 int fuzz_request(const uint8_t *data, size_t size)
 {
 	struct request request, longer;
@@ -65,7 +66,7 @@ int fuzz_request(const uint8_t *data, size_t size)
 
 	if (!size)
 		return 0;
-	/* As large as the message, so that a look behind its end is seen. */
+	/* As large as the message, so that reading after its end is detected. */
 	message = malloc(size);
 	memcpy(message, data + 1, size - 1);
 	decode(&request, 1, data[0] & 1, message, size - 1);
@@ -96,7 +97,7 @@ int fstatfs(int fd, struct statfs *fs)
 	return fcntl(fd, F_GETFD) < 0 ? -1 : 0;
 }
 
-/* Tells whether an fd was leaked. */
+/* Shows whether an fd was leaked. */
 static int next_fd(void)
 {
 	int fd = dup(0);
@@ -105,7 +106,7 @@ static int next_fd(void)
 	return fd;
 }
 
-/* The first byte says how many fds come with the rest. */
+/* The first byte is the number of fds that come with the rest. */
 int fuzz_pass(const uint8_t *data, size_t size)
 {
 	int ends[2], fds[8] = { 0 }, nr, next;
@@ -157,11 +158,11 @@ static void send_to_client(int socket, const uint8_t *data, size_t size, int fil
 	int fds[] = { file, file, file, file };
 
 	/* As many as there is room for. */
-	if (!nr || vdb_send_fds(socket, data, size, fds, nr))
+	if (!nr || fds_send(socket, data, size, fds, nr, 0))
 		send(socket, data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-/* What a broker says to a client, which has asked for two slices. */
+/* Messages of a broker to a client that has requested two slices. */
 int fuzz_client(const uint8_t *data, size_t size)
 {
 	int file = memfd_create("fuzz", MFD_CLOEXEC), ends[2], before;

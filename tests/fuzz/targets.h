@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What is fuzzed; each takes any bytes, and may only return. */
+/* The fuzzed functions. Each takes any bytes, and must return. */
 #ifndef TESTS_FUZZ_TARGETS_H
 #define TESTS_FUZZ_TARGETS_H
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * The library's client with a broker that does wrong: it hangs, answers late,
- * twice, out of order, in halves, about leases that nobody knows, with too many
- * fds.  The broker is a child of the test, with a script for each test; with the
- * real one the client is tested in the guest.
+ * The library's client with a faulty broker: it hangs, answers late, twice, out of
+ * order or in parts, answers about unknown leases, or sends too many fds.  The broker
+ * is a child of the test, with a script for each test.  The guest tests run the client
+ * with the real broker.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -24,11 +24,13 @@
 #include <unistd.h>
 #include <vfio-dmabuf-protocol.h>
 
+#include "common/fds.h"
+#include "common/message.h"
 #include "internal.h"
 #include "suite.h"
 
 #define SHORT_MS	100	/* for what never comes */
-#define LONG_MS		60000	/* for what comes */
+#define LONG_MS		60000	/* room for a message */
 #define PAGE		4096
 
 static char path[64];
@@ -36,9 +38,9 @@ static int listening, file;
 static pid_t broker;
 static struct vdb_client *client;
 
-/* ---- in place of the C library's, which is what the library calls ---- */
+/* ---- functions in place of the C library's ---- */
 
-/* A file of the test is a DMABUF. */
+/* A file of the test stands for a DMABUF. */
 int fstatfs(int fd, struct statfs *fs)
 {
 	(void)fd;
@@ -47,7 +49,7 @@ int fstatfs(int fd, struct statfs *fs)
 	return 0;
 }
 
-/* They wait until the broker has closed the connection, if they are told to. */
+/* They can wait until the broker has closed the connection. */
 static enum wait { NEVER, BEFORE_SENDING, BEFORE_RECEIVING } wait_for_end;
 
 static void wait_if(enum wait when, int fd)
@@ -84,14 +86,6 @@ ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 
 typedef void script(int fd);
 
-union request {
-	struct vdp_header header;
-	struct vdp_acquire acquire;
-	struct vdp_lease_request lease;
-	struct vdp_renew renew;
-	char bytes[VDP_MAX_MESSAGE];
-};
-
 /* In the broker: ends it, so that the test fails. */
 #define must(what) do {							\
 	if (!(what)) {							\
@@ -104,12 +98,12 @@ static void say(int fd, const void *message, size_t size, unsigned int nr_fds)
 {
 	int fds[] = { file, file, file, file };
 
-	vdb_send_fds(fd, message, size, fds, nr_fds);
+	fds_send(fd, message, size, fds, nr_fds, 0);
 }
 
-static union request ask(int fd, uint32_t type)
+static union message_to_broker ask(int fd, uint32_t type)
 {
-	union request request;
+	union message_to_broker request;
 
 	must(recv(fd, request.bytes, sizeof(request), 0) > 0);
 	must(request.header.type == type);
@@ -192,6 +186,15 @@ static void say_plain(int fd, uint64_t serial, uint32_t type)
 	say(fd, &m, sizeof(m), 0);
 }
 
+static void say_news(int fd, uint64_t serial, uint64_t lease, uint32_t type, uint64_t missed)
+{
+	struct vdp_news m = {
+		.header = { .type = VDP_NEWS, .serial = serial }, .lease = lease, .type = type, .missed = missed,
+	};
+
+	say(fd, &m, sizeof(m), 0);
+}
+
 static void answer_hello(int fd, uint32_t version)
 {
 	struct vdp_hello_answer m = {
@@ -203,8 +206,8 @@ static void answer_hello(int fd, uint32_t version)
 }
 
 /*
- * What connection_works() asks: what is said before the answer, the client has
- * taken when that returns.
+ * The request of connection_works(). When that returns, the client has handled all
+ * messages before the answer.
  */
 static uint64_t ask_renew(int fd)
 {
@@ -260,7 +263,7 @@ static void setup(void)
 	broker = 0;
 }
 
-/* The broker has missed nothing. */
+/* The broker has received everything. */
 static void done(void)
 {
 	int status;
@@ -301,7 +304,7 @@ static void connect_to(script *fn)
 	ck_assert_msg(client, "connect: %s", strerrorname_np(errno));
 }
 
-/* Returns why, in words. */
+/* Returns the reason as text. */
 static const char *connect_fails(int error)
 {
 	static char text[VDB_ERROR_SIZE];
@@ -329,7 +332,7 @@ static uint64_t acquire_start(void)
 	return request;
 }
 
-/* The connection goes on, and whatever the broker sent before is taken. */
+/* The connection continues, and the client has handled all earlier messages. */
 static void connection_works(void)
 {
 	vdb_client_set_timeout(client, LONG_MS);
@@ -355,7 +358,7 @@ static struct vdb_event next_event(void)
 	return event;
 }
 
-/* After it nothing is believed any more. */
+/* The connection has ended: every call fails. */
 static void check_ended(void)
 {
 	struct vdb_event event;
@@ -416,7 +419,7 @@ static void refuse_script(int fd)
 	_exit(0);
 }
 
-/* A connection over the limit is closed without a word, at any time. */
+/* A connection over the limit is closed without a message, at any time. */
 START_TEST(too_many_connections)
 {
 	wait_for_end = (enum wait)_i;
@@ -436,7 +439,7 @@ START_TEST(nobody_there)
 }
 END_TEST
 
-/* It is stopped, say: the kernel connects, and nobody answers. */
+/* It is stopped, for example: the kernel connects, and there is no answer. */
 START_TEST(hello_is_not_answered)
 {
 	connect_fails(ETIMEDOUT);
@@ -490,7 +493,7 @@ static void wrong_script(int fd)
 	case 5: /* nothing but fds */
 		say(fd, &grant, 0, 2);
 		break;
-	case 6: /* it is not as long as it says */
+	case 6: /* it is not as long as it claims */
 		grant.length = 2 * PAGE;
 		say(fd, &grant, sizeof(grant), 2);
 		break;
@@ -700,7 +703,7 @@ static void late_script(int fd)
 	uint64_t slices = ask(fd, VDP_LIST_SLICES).header.serial;
 	uint64_t status = ask(fd, VDP_STATUS).header.serial;
 	struct vdp_status_answer m = { .header = { .type = VDP_STATUS | VDP_ANSWER, .serial = status } };
-	union request last = ask(fd, VDP_RENEW);
+	union message_to_broker last = ask(fd, VDP_RENEW);
 
 	/* Backwards, and each twice. */
 	for (int i = 0; i < 2; i++) {
@@ -714,7 +717,7 @@ static void late_script(int fd)
 	say_renewed(fd, last.header.serial, 7);
 }
 
-/* No call lasts longer than the caller wants, and none of the late answers is taken for another. */
+/* No call lasts longer than its time limit, and no late answer is treated as another one. */
 START_TEST(requests_that_are_answered_late)
 {
 	struct vdb_status status;
@@ -750,7 +753,7 @@ static void late_grant_script(int fd)
 	say_grant(fd, serial, 5);
 	say_renewed(fd, renew, 7);
 	expect_release(fd, 5);
-	/* Nor is it released twice. */
+	/* It is not released twice either. */
 	renew = ask_renew(fd);
 	say_state(fd, serial, 5, VDP_STATE_SUSPENDED);
 	say_end(fd, serial, 5, 0, VDP_END_RELEASED);
@@ -794,7 +797,7 @@ static void waits_too_long_script(int fd)
 	say_renewed(fd, renew, 7);
 }
 
-/* The broker does not see that the time to wait is over: its place in the queue is given up. */
+/* The broker does not notice that the time to wait is over. The client withdraws the request. */
 START_TEST(slice_that_is_waited_for_too_long)
 {
 	struct vdb_lease lease;
@@ -847,7 +850,7 @@ static void on_alarm(int number)
 	(void)number;
 }
 
-/* Signals that come all the time do not make a call last longer. */
+/* Continuous signals do not make a call last longer. */
 START_TEST(signals_do_not_prolong)
 {
 	const struct itimerval often = { { 0, 5000 }, { 0, 5000 } };
@@ -964,7 +967,7 @@ static void out_of_order_script(int fd)
 	say_renewed(fd, renew, 7);
 }
 
-/* The outcome of each request is its own, whatever comes first. */
+/* Each request gets its own outcome, in any order. */
 START_TEST(answers_out_of_order)
 {
 	uint64_t requests[3];
@@ -986,7 +989,7 @@ START_TEST(answers_out_of_order)
 	ck_assert_uint_eq(event.request, requests[1]);
 	ck_assert_uint_eq(event.lease, 6);
 	vdb_slice_free(event.slice);
-	/* Only now does the caller know the lease. */
+	/* The caller knows the lease only from here on. */
 	event = next_event();
 	ck_assert_int_eq(event.type, VDB_EVENT_STATE);
 	ck_assert_uint_eq(event.lease, 6);
@@ -1022,7 +1025,7 @@ static void unknown_script(int fd)
 	say_renewed(fd, renew, 7);
 	expect_release(fd, 9);
 	renew = ask_renew(fd);
-	/* The same again, before the broker has read that. */
+	/* The same message again, before the broker has read the release. */
 	say_state(fd, NOT_ASKED, 9, VDP_STATE_SUSPENDED);
 	say_grant(fd, NOT_ASKED, 9);
 	say_end(fd, NOT_ASKED, 9, 0, VDP_END_RELEASED);
@@ -1039,7 +1042,7 @@ static void unknown_script(int fd)
 	answer_renew(fd);
 }
 
-/* As after a restart of the broker, which does not know what it has sent. */
+/* As after a restart of the broker, which does not know what the former process has sent. */
 START_TEST(leases_that_are_not_known_are_released)
 {
 	int fds;
@@ -1106,7 +1109,7 @@ static void lost_grant_script(int fd)
 	say_grant(fd, serial, 6);
 }
 
-/* The broker was killed after it had noted the grant, and before it sent it. */
+/* The broker was killed after it had saved the grant, and before it sent it. */
 START_TEST(grant_that_was_lost)
 {
 	struct vdb_lease lease;
@@ -1131,7 +1134,7 @@ static void lost_twice_script(int fd)
 	answer_renew(fd);
 }
 
-/* The caller has not been told of the first when the second comes. */
+/* The second one comes before the first is reported to the caller. */
 START_TEST(grant_that_was_lost_is_refused_once)
 {
 	struct vdb_event event;
@@ -1172,7 +1175,7 @@ static void cancel_script(int fd)
 	answer_renew(fd);
 }
 
-/* Before anything is known of them; while they wait; when they are granted, or refused. */
+/* Before any answer; while they wait; after they are granted or refused. */
 START_TEST(requests_can_be_cancelled)
 {
 	uint64_t request;
@@ -1236,13 +1239,13 @@ static void deaf_script(int fd)
 	sigset_t set;
 	int number;
 
-	/* It reads when it is told to. */
+	/* It reads on request. */
 	sigemptyset(&set);
 	sigaddset(&set, SIGUSR1);
 	say_state(fd, NOT_ASKED, 9, VDP_STATE_LIVE);
 	must(!sigwait(&set, &number));
 	for (;;) {
-		union request request;
+		union message_to_broker request;
 
 		must(recv(fd, request.bytes, sizeof(request), 0) > 0);
 		if (request.header.type != VDP_RELEASE)
@@ -1253,7 +1256,10 @@ static void deaf_script(int fd)
 	answer_renew(fd);
 }
 
-/* A broker that does not read: nothing blocks, and what is owed is sent when there is room. */
+/*
+ * A broker that does not read: no call blocks, and outstanding releases are sent when
+ * there is room.
+ */
 START_TEST(broker_that_does_not_read)
 {
 	struct pollfd p = { .events = POLLIN };
@@ -1289,7 +1295,7 @@ END_TEST
 
 /* ---- fds ---- */
 
-/* Allows this process so many fds more than it has; -1: as many as before. */
+/* Limits this process to this number of further fds; -1: restores the limit. */
 static void room_for(int fds)
 {
 	static struct rlimit before;
@@ -1319,7 +1325,7 @@ static void no_room_script(int fd)
 	answer_renew(fd);
 }
 
-/* The lease is released, unless it has ended already, and the connection goes on. */
+/* The lease is released, unless it has ended already, and the connection continues. */
 START_TEST(fds_that_cannot_be_opened)
 {
 	struct vdb_lease lease;
@@ -1430,7 +1436,7 @@ static void sizes_script(int fd)
 	}
 }
 
-/* Zero from what this version has to @size, and what stood there behind. */
+/* 0 from the end of this version's struct to @size, and unchanged after that. */
 static void check_rest(const void *filled, size_t known, size_t size, size_t room)
 {
 	const unsigned char *bytes = filled;
@@ -1468,7 +1474,7 @@ START_TEST(structs_can_be_longer)
 }
 END_TEST
 
-/* No program has them, and a slice would be lost: nothing is asked for. */
+/* No program has such structs, and a slice would be lost. So nothing is requested. */
 START_TEST(structs_are_not_smaller_than_the_first)
 {
 	struct vdb_status status;
@@ -1543,12 +1549,104 @@ START_TEST(broker_that_dies)
 }
 END_TEST
 
+/* ---- news ---- */
+
+#define MANY	200
+
+/* More than the library keeps, while the program does something else. */
+static void tell_many(int fd)
+{
+	uint64_t serial = ask(fd, VDP_WATCH).header.serial;
+
+	say_plain(fd, serial, VDP_WATCH | VDP_ANSWER);
+	serial = ask_renew(fd);
+	for (int i = 1; i <= MANY; i++)
+		say_news(fd, 1, i, VDP_NEWS_GRANTED, 0);
+	say_news(fd, 1, 0, VDP_NEWS_MISSED, 1000);
+	say_renewed(fd, serial, 7);
+	for (int i = 500; i < 502; i++) {
+		serial = ask_renew(fd);
+		say_news(fd, 1, i, VDP_NEWS_ENDED, 0);
+		say_renewed(fd, serial, 7);
+	}
+}
+
+START_TEST(news_are_counted_if_they_do_not_fit)
+{
+	struct vdb_news news;
+	uint64_t nr = 0;
+
+	connect_to(tell_many);
+	ck_assert_works(vdb_client_watch(client));
+	ck_assert_int_eq(vdb_client_renew(client, 1, 0), 7);
+	ck_assert_int_eq(vdb_client_news(client, &news), 1);
+	ck_assert_uint_eq(news.lease, ++nr);
+	/* There is room for one, but it comes after those that are missed. */
+	ck_assert_int_eq(vdb_client_renew(client, 1, 0), 7);
+	while (vdb_client_news(client, &news) == 1 && news.type == VDB_NEWS_GRANTED)
+		ck_assert_uint_eq(news.lease, ++nr);
+	ck_assert_uint_ge(nr, 16);
+	ck_assert_int_eq(news.type, VDB_NEWS_MISSED);
+	ck_assert_uint_eq(news.missed, MANY - nr + 1000 + 1);
+	ck_assert_int_eq(vdb_client_news(client, &news), 0);
+	ck_assert_int_eq(vdb_client_renew(client, 1, 0), 7);
+	ck_assert_int_eq(vdb_client_news(client, &news), 1);
+	ck_assert_int_eq(news.type, VDB_NEWS_ENDED);
+	ck_assert_uint_eq(news.lease, 501);
+	done();
+}
+END_TEST
+
+static void refuse_to_watch(int fd)
+{
+	say_error(fd, ask(fd, VDP_WATCH).header.serial, VDP_ERROR_UNKNOWN);
+}
+
+START_TEST(broker_that_cannot_be_watched)
+{
+	struct vdb_news news;
+
+	connect_to(refuse_to_watch);
+	ck_assert_fails(vdb_client_watch(client), ENOTSUP);
+	ck_assert_fails(vdb_client_news(client, &news), EINVAL);
+	done();
+}
+END_TEST
+
+static void tell_who_does_not_watch(int fd)
+{
+	uint64_t serial = ask_renew(fd);
+
+	say_news(fd, serial, 1, VDP_NEWS_GRANTED, 0);
+}
+
+static void tell_without_an_end(int fd)
+{
+	struct vdp_news m = { .header = { .type = VDP_NEWS, .serial = 1 }, .type = VDP_NEWS_GRANTED };
+
+	say_plain(fd, ask(fd, VDP_WATCH).header.serial, VDP_WATCH | VDP_ANSWER);
+	ask_renew(fd);
+	memset(m.reason, 'x', sizeof(m.reason));
+	say(fd, &m, sizeof(m), 0);
+}
+
+START_TEST(wrong_news_end_it)
+{
+	connect_to(_i ? tell_without_an_end : tell_who_does_not_watch);
+	if (_i)
+		ck_assert_works(vdb_client_watch(client));
+	ck_assert_fails(vdb_client_renew(client, 1, 0), EPROTO);
+	ck_assert_fails(vdb_client_renew(client, 1, 0), ENOTCONN);
+	done();
+}
+END_TEST
+
 Suite *suite(void)
 {
 	Suite *s = suite_create("broken broker");
 	TCase *tc = add_group(s, "hello");
 
-	/* What hangs is ended by this. */
+	/* This ends a client or broker that hangs. */
 	tcase_set_timeout(tc, 40);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, other_version);
@@ -1604,5 +1702,12 @@ Suite *suite(void)
 	tcase_add_test(tc, structs_are_not_smaller_than_the_first);
 	tcase_add_loop_test(tc, wrong_lists_end_it, 0, 3);
 	tcase_add_test(tc, broker_that_dies);
+
+	tc = add_group(s, "news");
+	tcase_set_timeout(tc, 40);
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, news_are_counted_if_they_do_not_fit);
+	tcase_add_test(tc, broker_that_cannot_be_watched);
+	tcase_add_loop_test(tc, wrong_news_end_it, 0, 2);
 	return s;
 }

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "escape.h"
 #include "flow.h"
 #include "peer_owner.h"
 #include "subid.h"
@@ -90,7 +89,7 @@ START_TEST(bucket_empties_and_fills)
 	ck_assert(!bucket_take(&bucket, &limit, 109));
 	ck_assert(bucket_take(&bucket, &limit, 110));
 	ck_assert(!bucket_take(&bucket, &limit, 110));
-	/* However long nobody comes, no more fit into it. */
+	/* After any pause, no more fit into it. */
 	for (int i = 0; i < 3; i++)
 		ck_assert(bucket_take(&bucket, &limit, 100000));
 	ck_assert(!bucket_take(&bucket, &limit, 100000));
@@ -175,7 +174,7 @@ START_TEST(client_reads_its_fds_first)
 	flow_start(0, 1);
 	grant(0);
 	ck_assert_uint_eq(flow[0].account->fds, 2);
-	/* Bytes do not matter: less than room for a message is taken. */
+	/* Bytes are not the limit: there is room for another message. */
 	flow_asked(&flows, &flow[0]);
 	ready(0);
 	step(0, FLOW_MEASURE);
@@ -244,7 +243,7 @@ START_TEST(owner_has_so_many_fds_in_flight)
 	flow_start(19, 2);
 	for (int i = 0; i < 16; i++)
 		grant(i);
-	/* Others of the owner wait in line; those who could read are asked. */
+	/* Other connections of the owner wait. Those that could have read are measured. */
 	flow_put_in_hand(&flows, &flow[16], 2);
 	ready(16);
 	step(16, FLOW_AWAIT_TURN);
@@ -286,7 +285,7 @@ START_TEST(owner_has_so_many_fds_in_flight)
 }
 END_TEST
 
-/* The one in front that needs nothing any more lets the next one go on. */
+/* If the first one no longer needs its turn, the next one continues. */
 START_TEST(line_goes_on_without_its_first)
 {
 	for (int i = 0; i < 18; i++)
@@ -355,7 +354,7 @@ START_TEST(owner_has_so_many_requests)
 }
 END_TEST
 
-/* Who does not read could not use its turn: neither others nor the loop wait for it. */
+/* A client that does not read cannot use its turn: neither others nor the loop wait for it. */
 START_TEST(turn_of_one_that_does_not_read)
 {
 	flow_start(0, 1);
@@ -365,7 +364,7 @@ START_TEST(turn_of_one_that_does_not_read)
 	flow_asked(&flows, &flow[0]);
 	ready(0);
 	step(0, FLOW_AWAIT_TURN);
-	/* What it has waited for comes meanwhile. */
+	/* Meanwhile it has a message to send. */
 	flow_put_in_hand(&flows, &flow[0], 2);
 	ready(0);
 	step(0, FLOW_SEND);
@@ -421,7 +420,7 @@ START_TEST(turn_of_one_that_waits_for_others)
 }
 END_TEST
 
-/* Who comes back has what it had used. */
+/* A client that connects again still has used tokens. */
 START_TEST(account_outlives_its_connections)
 {
 	uint32_t suppressed;
@@ -507,7 +506,7 @@ START_TEST(hello_has_a_time)
 	now += SEC;
 	ck_assert_ptr_eq(flows_late(&flows, now), &flow[2]);
 	flow_close(&flows, &flow[2], now);
-	/* There is none for those who are idle, unless it is configured. */
+	/* Idle clients have no time limit, unless it is configured. */
 	ck_assert_ptr_null(flows_late(&flows, now + 1000000 * SEC));
 	flow_close(&flows, &flow[1], now);
 	flow_close(&flows, &flow[0], now);
@@ -586,7 +585,7 @@ START_TEST(subordinate_ids_have_an_owner)
 	ck_assert_uint_eq(subids_owner(&subids, 165536), 1001);
 	ck_assert_uint_eq(subids_owner(&subids, 300009), 1002);
 	ck_assert_uint_eq(subids_owner(&subids, 300010), OWNER_NONE);
-	/* All of one range are one, and nobody else. */
+	/* All ids of a range are one owner, and no others. */
 	ck_assert_uint_eq(subids_owner(&subids, 400099), (1ULL << 32) + 400000);
 	ck_assert_uint_eq(subids_owner(&subids, 500001), (1ULL << 32) + 500000);
 	/* Another file replaces it. */
@@ -624,7 +623,7 @@ static int seek_counted(void *cookie, off64_t *offset, int whence)
 	return 0;
 }
 
-/* However many there are: all others wait as long as these files are read. */
+/* The files are read once, for any number of ranges: all clients wait meanwhile. */
 START_TEST(users_are_read_once)
 {
 	static char users[40000], ranges[40000];
@@ -651,19 +650,6 @@ START_TEST(users_are_read_once)
 	for (int i = 0; i < 500; i++)
 		ck_assert_uint_eq(subids_owner(&subids, 100009 + 10 * i), 1499 - i);
 	subids_free(&subids);
-}
-END_TEST
-
-START_TEST(text_is_printable)
-{
-	char to[8];
-
-	escape(to, sizeof(to), "a\n\033[2\377z", 20);
-	ck_assert_str_eq(to, "a??[2?z");
-	escape(to, 4, "abcdef", 6);
-	ck_assert_str_eq(to, "abc");
-	escape(to, sizeof(to), "abcdef", 2);
-	ck_assert_str_eq(to, "ab");
 }
 END_TEST
 
@@ -696,6 +682,5 @@ Suite *suite(void)
 	tcase_add_test(tc, owner_is_the_session_s_or_the_range_s);
 	tcase_add_test(tc, subordinate_ids_have_an_owner);
 	tcase_add_test(tc, users_are_read_once);
-	tcase_add_test(tc, text_is_printable);
 	return s;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The broker's configuration: what is understood, and what is said of the rest. */
+/* The broker's configuration: valid settings, and messages for mistakes. */
 #include <dirent.h>
 #include <errno.h>
 #include <linux/capability.h>
@@ -89,7 +89,7 @@ static void forget_lines(void)
 	nr_lines = 0;
 }
 
-/* Without a NUL behind it, so that a look there is seen. */
+/* Without a NUL after it, so that reading there is detected. */
 static struct source source_of(const char *name, const char *text)
 {
 	size_t size = text ? strlen(text) : 0;
@@ -135,7 +135,7 @@ static const struct slice *slice_of(const struct settings *settings, const char 
 	return slice;
 }
 
-/* ---- what is understood ---- */
+/* ---- valid settings ---- */
 
 START_TEST(everything_is_understood)
 {
@@ -265,7 +265,7 @@ START_TEST(defaults_of_a_device)
 	ck_assert_uint_eq(slice->count, 1);
 	ck_assert_uint_eq(slice->max_seconds, 0);
 	ck_assert_uint_eq(slice->actions.reset, RESET_WHEN_IDLE);
-	/* Nobody has it. */
+	/* No user has it. */
 	ck_assert(!policy_allows(&slice->rule, &(struct identity){ .uid = 0 }));
 	settings_free(s);
 }
@@ -548,7 +548,7 @@ START_TEST(mistakes_are_named)
 }
 END_TEST
 
-/* libfyaml takes a NUL for the end; what is behind it must not be ignored. */
+/* libfyaml treats a NUL as the end. The text after it must not be ignored. */
 START_TEST(nothing_is_ignored_behind_a_nul)
 {
 	static const char text[] = "log:\n\0devices: {}\n";
@@ -786,7 +786,7 @@ static void give_up_overriding(void)
 	ck_assert_works(syscall(SYS_capset, &header, data));
 }
 
-/* As another user finds it, who must not take what it cannot see for nothing. */
+/* As another user reads it. A file that it cannot see must not count as missing. */
 START_TEST(directory_that_cannot_be_read)
 {
 	static const mode_t modes[] = { 0, 0100, 0400 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Connections, between real processes: what honest clients get, and what attackers do
- * not.  Beside each attacker an honest client of another owner is served.
+ * Connections between real processes: honest clients and attackers.  During each attack
+ * an honest client of another owner is served.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/fds.h"
 #include "peer.h"
 #include "server.h"
 #include "suite.h"
@@ -64,7 +65,7 @@ static int attack(void)
 	return fd;
 }
 
-/* A client that knows nothing of others: it gets answers and fds. */
+/* An honest client: it gets answers and fds. */
 static void live(int fd)
 {
 	unsigned int nr;
@@ -156,17 +157,17 @@ START_TEST(last_words_are_read)
 	start();
 	fd = greeted();
 	ck_assert_int_eq(peer_ask(fd, 'x'), 0);
-	/* What is not answered any more does not take the answer away. */
+	/* A later request that is not answered does not remove the answer. */
 	peer_ask(fd, 'p');
 	ck_assert_int_eq(peer_read(fd, NULL), '!');
-	/* The end is no error, also if the socket is closed by then. */
+	/* The end is not an error, also if the socket is closed by then. */
 	server_wait(server.stats->gone == 1);
 	ck_assert_int_eq(peer_read(fd, NULL), 0);
 	server_stop(&server);
 }
 END_TEST
 
-/* The connection is the process's that made it, whoever else has the socket. */
+/* The connection belongs to the process that made it, also if others have the socket. */
 START_TEST(client_ends_with_its_process)
 {
 	int both[2], status;
@@ -198,7 +199,7 @@ START_TEST(connection_of_a_former_process)
 {
 	int ends[2], nr = 0, fd;
 
-	/* What it sent is not read, and a request not answered. */
+	/* Its messages are not read, and its request is not answered. */
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
 	ck_assert_int_eq(send(ends[1], "g", 1, 0), 1);
 	for (nr = 0; nr < 2; nr++)
@@ -240,7 +241,7 @@ START_TEST(connection_that_is_stored)
 }
 END_TEST
 
-/* Processes of one owner, each of which reads what it gets, while few fds may be in flight. */
+/* Processes of one owner, which all read, with a low limit of fds in flight. */
 START_TEST(owner_with_many_processes)
 {
 	enum { NR = 20, CYCLES = 25 };
@@ -307,8 +308,8 @@ END_TEST
 /* ---- attacks ---- */
 
 /*
- * What they do not read is charged to the server.  That ends with the connection
- * only when their end is closed, whatever they have shut down before.
+ * Unread messages are charged to the server, until the clients close their sockets.
+ * Shutting down does not end that.
  */
 START_TEST(unread_answers_stay_on_the_account)
 {
@@ -417,7 +418,7 @@ START_TEST(unread_fds_are_few)
 	for (int i = 0; i < 10; i++)
 		live(fd);
 	ck_assert_uint_eq(server.stats->unsent, 0);
-	/* Those who wait for others of their owner are served when these have ended. */
+	/* Clients that wait for others of their owner are served when these have ended. */
 	for (int i = 0; i < NR; i++)
 		if (i % OPEN)
 			close(fds[i]);
@@ -434,24 +435,10 @@ END_TEST
 
 static int send_packet(int fd, size_t size, unsigned int nr_fds)
 {
-	union {
-		struct cmsghdr align;
-		char space[CMSG_SPACE(8 * sizeof(int))];
-	} control = { 0 };
+	const int fds[FDS_MAX] = { fd, fd, fd, fd, fd, fd, fd, fd };
 	char data[2000] = "p";
-	struct iovec iov = { data, size };
-	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
 
-	if (nr_fds) {
-		message.msg_control = &control;
-		message.msg_controllen = CMSG_SPACE(nr_fds * sizeof(int));
-		control.align.cmsg_level = SOL_SOCKET;
-		control.align.cmsg_type = SCM_RIGHTS;
-		control.align.cmsg_len = CMSG_LEN(nr_fds * sizeof(int));
-		for (unsigned int i = 0; i < nr_fds; i++)
-			((int *)CMSG_DATA(&control.align))[i] = fd;
-	}
-	return sendmsg(fd, &message, MSG_NOSIGNAL) == (ssize_t)size ? 0 : -1;
+	return fds_send(fd, data, size, fds, nr_fds, 0);
 }
 
 /* Another process of the server's user, that has as many in flight as the server may have. */
@@ -526,7 +513,7 @@ START_TEST(many_connections)
 	server_wait(server.stats->open[ATTACKER] == PLACES);
 	ck_assert_uint_eq(server.stats->connected, NR + 21);
 	ck_assert_uint_eq(server.stats->refused, NR - PLACES);
-	/* Nobody was sent anything for it. */
+	/* No message was sent for it. */
 	ck_assert_int_eq(peer_read(fds[NR - 1], NULL), 0);
 	/* One line for each would fill the disk. */
 	ck_assert_uint_le(server.stats->lines, 100);
@@ -633,22 +620,6 @@ static int lingering(int ends[2])
 	return fd;
 }
 
-static int send_fd(int to, size_t size, int fd)
-{
-	union {
-		struct cmsghdr align;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control = { .align = { CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS } };
-	char data[16] = "";
-	struct iovec iov = { data, size };
-	const struct msghdr message = {
-		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control),
-	};
-
-	memcpy(CMSG_DATA(&control.align), &fd, sizeof(fd));
-	return sendmsg(to, &message, MSG_NOSIGNAL) < 0 ? -1 : 0;
-}
-
 /* What the server does not receive it closes, and closing can take as long as the sender likes. */
 START_TEST(fds_that_close_slowly)
 {
@@ -665,8 +636,8 @@ START_TEST(fds_that_close_slowly)
 	if (_i == 1)
 		ck_assert_int_eq(peer_send(bad, "", 0), 0);
 	if (_i == 2)
-		ck_assert_int_eq(send_fd(bad, 0, fd), 0);
-	ck_assert_int_eq(send_fd(bad, 1, slow), 0);
+		ck_assert_int_eq(fds_send(bad, "", 0, &fd, 1, 0), 0);
+	ck_assert_int_eq(fds_send(bad, "", 1, &slow, 1, 0), 0);
 	close(slow);
 	close(bad);
 	ck_assert_int_eq(kill(server.pid, SIGCONT), 0);
@@ -706,7 +677,7 @@ END_TEST
 
 /* ---- no fds left ---- */
 
-/* Those who cannot be served are refused, and do not keep the server busy. */
+/* Clients that cannot be served are refused, and do not keep the server busy. */
 START_TEST(accept_without_fds)
 {
 	enum { NR = 100 };
@@ -724,7 +695,7 @@ START_TEST(accept_without_fds)
 	turns = server.stats->turns;
 	usleep(100000);
 	ck_assert_uint_le(server.stats->turns, turns + 2);
-	/* There are some left for what it is sent. */
+	/* Some fds are left for slices that are sent to it. */
 	live(fd);
 	for (int i = 0; i < NR; i++)
 		close(fds[i]);
@@ -756,7 +727,7 @@ START_TEST(accept_with_the_reserve)
 }
 END_TEST
 
-/* Not even the reserve helps if the limit is below what is open. */
+/* The reserve does not help if the limit is below the number of open fds. */
 START_TEST(accept_without_a_reserve)
 {
 	uint32_t turns;

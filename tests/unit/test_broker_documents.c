@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * What documents say of the broker.  The manual pages describe the settings and the
- * journal entries that there are, and every example is a configuration.
+ * Documents of the broker.  The manual pages describe all settings and journal entries,
+ * and every example is a valid configuration.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -15,7 +15,7 @@
 #include "suite.h"
 
 #define MANUAL		PROJECT "/man/vfio-dmabufd.conf.5.scd"
-#define INSTALLED	PROJECT "/broker/config/vfio-dmabufd.yaml"
+#define INSTALLED	PROJECT "/broker/config/installed/"
 #define BROKER_MANUAL	PROJECT "/man/vfio-dmabufd.8.scd"
 #define JOURNAL		PROJECT "/broker/shell/journal.c"
 
@@ -34,7 +34,7 @@ static char *read_file(const char *path)
 
 /* ---- the manual page ---- */
 
-/* What is below a heading, up to the next one; to be freed. */
+/* The text below a heading, up to the next one; to be freed. */
 static char *below(const char *page, const char *title)
 {
 	char heading[128] = "\n# ";
@@ -225,7 +225,7 @@ START_TEST(manual_page_has_all_messages)
 		ck_assert_msg(strstr(journal, line), "\"%s\" is not %s there", messages[i].meaning,
 			      messages[i].id);
 	}
-	/* The query for a day names grants and ends, the one for what was before it grants. */
+	/* The query for a day names grants and ends. The query for the time before names grants. */
 	ck_assert_uint_eq(count_ids(examples), 3);
 	ck_assert_uint_eq(count_ids(journal), 3 + sizeof(messages) / sizeof(*messages));
 	ck_assert_ptr_nonnull(strstr(examples, "MESSAGE_ID=" JOURNAL_GRANTED));
@@ -311,7 +311,7 @@ static bool ends_with(const char *text, const char *end)
 	return strlen(text) >= strlen(end) && !strcmp(text + strlen(text) - strlen(end), end);
 }
 
-/* Whether a block in which nothing says so is a configuration, of today or of former times. */
+/* Whether a block that is not marked is a configuration, in the present or the former syntax. */
 static bool looks_like_one(const char *block)
 {
 	return !strncmp(block, "devices:", 8) || strstr(block, "\ndevices:") ||
@@ -370,31 +370,40 @@ START_TEST(examples_are_configurations)
 }
 END_TEST
 
-START_TEST(installed_file_is_a_configuration)
+/* As they are found after an installation: in conf.d as well. */
+START_TEST(installed_files_are_a_configuration)
 {
-	struct settings *settings = settings_read(INSTALLED, NULL, &names, add_line, NULL);
+	struct settings *settings = settings_read(INSTALLED "vfio-dmabufd.yaml", INSTALLED, &names,
+						  add_line, NULL);
 
 	ck_assert_msg(settings, "%s", lines);
+	ck_assert_uint_eq(settings->catalogue.nr_devices, 0);
 	settings_free(settings);
 }
 END_TEST
 
 /* With what is commented out: lines of "# " and a word, with its indentation. */
-START_TEST(installed_example_is_a_configuration)
+static void check_example(const char *path, const char *first)
 {
-	char *text = read_file(INSTALLED), *rest = text, *line, *example = calloc(1, strlen(text) + 1);
+	char *text = read_file(path), *rest = text, *line, *example = calloc(1, strlen(text) + 1);
 	bool begun = false;
 
 	while ((line = strsep(&rest, "\n"))) {
-		begun |= !strncmp(line, "# admins:", 9);
+		begun |= !strncmp(line, first, strlen(first));
 		if (!begun)
 			continue;
 		strcat(example, !strncmp(line, "# ", 2) ? line + 2 : line[0] == '#' ? line + 1 : line);
 		strcat(example, "\n");
 	}
-	check_configuration(INSTALLED, example);
+	check_configuration(path, example);
 	free(example);
 	free(text);
+}
+
+START_TEST(installed_examples_are_configurations)
+{
+	check_example(INSTALLED "vfio-dmabufd.yaml", "# admins:");
+	check_example(INSTALLED "example.yaml", "# devices:");
 }
 END_TEST
 
@@ -408,7 +417,7 @@ Suite *suite(void)
 	tcase_add_test(tc, manual_page_has_all_messages);
 	tcase_add_test(tc, manual_page_has_all_fields);
 	tcase_add_test(tc, examples_are_configurations);
-	tcase_add_test(tc, installed_file_is_a_configuration);
-	tcase_add_test(tc, installed_example_is_a_configuration);
+	tcase_add_test(tc, installed_files_are_a_configuration);
+	tcase_add_test(tc, installed_examples_are_configurations);
 	return s;
 }

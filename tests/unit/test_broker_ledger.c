@@ -285,7 +285,7 @@ static void damage(uint8_t *map, size_t at, uint8_t mask, int fd)
 
 	map[at] ^= mask;
 	result = compare(fd, &model);
-	/* What is seen to be damaged, or what it was. */
+	/* Either it is detected as damaged, or it is unchanged. */
 	ck_assert_msg(result != 0, "byte %zu ^ %#x is another state", at, mask);
 	map[at] ^= mask;
 }
@@ -334,7 +334,7 @@ START_TEST(damage_of_every_byte)
 }
 END_TEST
 
-/* As ledger.c does it, so that what is changed does not stop at the sum. */
+/* As in ledger.c, so that changed bytes get past the checksum. */
 static void set_commit(uint8_t *map, uint64_t begin, uint64_t end)
 {
 	uint64_t word = begin / 8 << 24 | end / 8;
@@ -384,7 +384,7 @@ START_TEST(nonsense_in_the_header)
 	}
 	ck_assert_works(ftruncate(fd, size + 16));
 	ck_assert_int_eq(compare(fd, &model), 1);
-	/* More than a commit word can say. */
+	/* More than a commit word can hold. */
 	ck_assert_works(ftruncate(fd, (8 << 24) + HEADER));
 	ck_assert_int_eq(compare(fd, &model), -1);
 	close(fd);
@@ -484,8 +484,8 @@ static void strings_of(struct lease_record *lease, bool large)
 }
 
 /*
- * When there is no memory, nothing new is admitted; and whatever there is can
- * change as often as it likes.
+ * Without memory, new records are refused, and existing ones can change any number of
+ * times.
  */
 START_TEST(no_memory)
 {

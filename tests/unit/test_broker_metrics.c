@@ -80,7 +80,7 @@ static uint64_t grant(uint64_t client, const char *name, uint32_t index)
 	return last_lease;
 }
 
-/* One lease of each phase but the last, and what has been counted on the way there. */
+/* One lease of each phase but the last, and the counters after that. */
 static void start_busy(void)
 {
 	uint64_t lease;
@@ -335,7 +335,7 @@ static void say(int fd, const char *request)
 
 static char answer[sizeof(big) + 4096];
 
-/* The size of all that comes until the end; -1: there is no end yet. */
+/* The number of bytes up to the end; -1: there is no end yet. */
 static ssize_t take_all(int fd)
 {
 	size_t size = 0;
@@ -396,7 +396,7 @@ START_TEST(long_texts_come_as_a_whole)
 }
 END_TEST
 
-/* Neither those that do not ask, nor those that do not read, nor those that say too much. */
+/* Neither clients that send nothing, nor those that do not read, nor those that send too much. */
 START_TEST(nobody_stays_for_long)
 {
 	char request[4097] = { 0 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The broker as a process, without devices: what it says to the service manager, and
- * what it does about what it finds at its start.
+ * The broker as a process, without devices: its messages to the service manager, and
+ * its start with files, sockets and stored fds of a former process.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -20,6 +20,7 @@
 #include <unistd.h>
 #include <vfio-dmabuf.h>
 
+#include "common/fds.h"
 #include "suite.h"
 
 #define WAIT_MS		30000
@@ -77,7 +78,7 @@ static void start(void)
 	_exit(98);
 }
 
-/* Waits until the broker has said this to the manager. */
+/* Waits until the broker has sent this to the manager. */
 static void wait_said(const char *part)
 {
 	char text[1024] = "";
@@ -155,7 +156,7 @@ START_TEST(watchdog_is_fed_in_time)
 }
 END_TEST
 
-/* Nothing ends because of mistakes, and everybody who looks is told of them. */
+/* Mistakes end no lease. The status, the log and every client show them. */
 START_TEST(configuration_has_mistakes)
 {
 	struct vdb_client *client;
@@ -194,7 +195,7 @@ START_TEST(it_ends_when_it_is_to)
 }
 END_TEST
 
-/* ---- what it finds ---- */
+/* ---- existing files and sockets ---- */
 
 /* Connections and slices need more than the usual 1024. */
 START_TEST(it_may_have_as_many_fds_as_it_can)
@@ -212,7 +213,7 @@ START_TEST(it_may_have_as_many_fds_as_it_can)
 }
 END_TEST
 
-/* A socket that nobody listens at is replaced; nothing else is. */
+/* A socket without a listener is replaced; nothing else is. */
 START_TEST(file_in_place_of_the_socket)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -220,7 +221,7 @@ START_TEST(file_in_place_of_the_socket)
 	int fd;
 
 	ck_assert_int_eq(close(open(path[SOCKET], O_CREAT | O_WRONLY, 0600)), 0);
-	/* This is of somebody else's stderr: the log is to be found in ours. */
+	/* The variable names another stderr; the log must go to ours. */
 	setenv("JOURNAL_STREAM", "1:1", 1);
 	start();
 	ck_assert_int_eq(WEXITSTATUS(status_of_end()), 1);
@@ -236,7 +237,7 @@ START_TEST(file_in_place_of_the_socket)
 	start();
 	wait_said("READY=1");
 	ck_assert_int_eq(stat(path[SOCKET], &st), 0);
-	/* For everybody. */
+	/* All users can connect. */
 	ck_assert_uint_eq(st.st_mode & 0777, 0777);
 }
 END_TEST
@@ -251,7 +252,7 @@ static void wait_file(const char *file, struct stat *st)
 	}
 }
 
-/* Whatever lies where it writes them first; and the umask says who may read them. */
+/* With any file at the temporary path. The umask determines who can read the metrics. */
 START_TEST(metrics_in_a_file)
 {
 	char text[160], file[80], new[96];
@@ -305,7 +306,7 @@ START_TEST(device_that_is_not_there)
 }
 END_TEST
 
-/* ---- what is left ---- */
+/* ---- stored fds ---- */
 
 static unsigned int nr_fds(void)
 {
@@ -324,18 +325,9 @@ static unsigned int nr_fds(void)
 
 static void send_with_fd(int to, int fd)
 {
-	union {
-		struct cmsghdr align;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control = { .align = { CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS } };
 	char data[16] = "", answer[512];
-	struct iovec iov = { data, sizeof(data) };
-	const struct msghdr message = {
-		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control),
-	};
 
-	memcpy(CMSG_DATA(&control.align), &fd, sizeof(fd));
-	ck_assert_int_eq(sendmsg(to, &message, 0), sizeof(data));
+	ck_assert_int_eq(fds_send(to, data, sizeof(data), &fd, 1, 0), 0);
 	/* That it is wrong, and then the end. */
 	ck_assert_int_gt(recv(to, answer, sizeof(answer), 0), 0);
 	ck_assert_int_eq(recv(to, answer, sizeof(answer), 0), 0);

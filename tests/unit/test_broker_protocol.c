@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The broker's protocol: what it takes for a request, and that the library's
- * client reads what it writes.
+ * The broker's protocol: which bytes are a request, and that the library's client
+ * understands the broker's messages.
  */
 #include <errno.h>
 #include <poll.h>
@@ -49,6 +49,7 @@ static const struct {
 	{ VDP_LIST_DEVICES, 16, REQUEST_LIST, 0 },
 	{ VDP_LIST_ACCOUNTS, 16, REQUEST_LIST, 0 },
 	{ VDP_RELOAD, 16, REQUEST_RELOAD, 0 },
+	{ VDP_WATCH, 16, REQUEST_FOR_CORE, EVENT_WATCH },
 };
 
 union any {
@@ -71,7 +72,7 @@ static union any message_of(uint32_t type)
 /* The code of the error, whose text has @words; 0 if there is none. */
 static uint32_t code_of(const struct request *request, const char *words)
 {
-	const struct vdp_error *error = &request->error.error;
+	const struct vdp_error *error = &request->error.body.error;
 
 	if (request->kind != REQUEST_WRONG)
 		return 0;
@@ -119,8 +120,8 @@ START_TEST(types)
 	for (uint32_t type = 0; type < 0x11000; type++) {
 		union any m = message_of(type);
 
-		ck_assert_uint_eq(check(&m, 100, "version 2 has 1 to 11"),
-				  type >= VDP_HELLO && type <= VDP_RELOAD ? 0 : VDP_ERROR_UNKNOWN);
+		ck_assert_uint_eq(check(&m, 100, "version 2 has 1 to 12"),
+				  type >= VDP_HELLO && type <= VDP_WATCH ? 0 : VDP_ERROR_UNKNOWN);
 	}
 }
 END_TEST
@@ -236,11 +237,11 @@ START_TEST(end_is_for_one_or_both)
 	for (uint64_t client = 1; client <= 2; client++) {
 		effect.client = client;
 		encode_send(&packet, &effect);
-		ck_assert_uint_eq(packet.size, sizeof(packet.end));
-		ck_assert_uint_eq(packet.end.lease, 5);
-		ck_assert_uint_eq(packet.end.end, VDP_END_REVOKED);
-		ck_assert_uint_eq(packet.header.serial, client == 1 ? 10 : 0);
-		ck_assert_uint_eq(packet.end.answers, client == (uint64_t)_i ? 20 : 0);
+		ck_assert_uint_eq(packet.size, sizeof(packet.body.end));
+		ck_assert_uint_eq(packet.body.end.lease, 5);
+		ck_assert_uint_eq(packet.body.end.end, VDP_END_REVOKED);
+		ck_assert_uint_eq(packet.body.header.serial, client == 1 ? 10 : 0);
+		ck_assert_uint_eq(packet.body.end.answers, client == (uint64_t)_i ? 20 : 0);
 	}
 }
 END_TEST
@@ -623,8 +624,8 @@ static bool match(const struct vdb_lease_info *info, void *data)
 }
 
 /*
- * Two clients, which give up all the time, and the broker agree in the end on who
- * has what.
+ * Two clients that often cancel, and the broker: in the end they agree on who has which
+ * lease.
  */
 START_TEST(nobody_has_what_nobody_knows)
 {
@@ -767,6 +768,118 @@ static bool see_account(const struct vdb_account_info *info, void *data)
 	return true;
 }
 
+static bool ignore_slice(const struct vdb_slice_info *info, void *unused)
+{
+	(void)info, (void)unused;
+	return true;
+}
+
+static struct vdb_news next_news(struct vdb_client *client)
+{
+	struct pollfd p = { .fd = vdb_client_fd(client), .events = POLLIN };
+	struct vdb_news news;
+	int ret;
+
+	while (!(ret = vdb_client_news(client, &news)))
+		ck_assert_int_eq(poll(&p, 1, MS), 1);
+	ck_assert_int_eq(ret, 1);
+	return news;
+}
+
+static bool has_news(struct vdb_client *client)
+{
+	struct vdb_news news;
+
+	return vdb_client_news(client, &news);
+}
+
+START_TEST(news_for_watchers)
+{
+	struct vdb_client *client = connect_as(1000), *own = connect_as(1000), *other = connect_as(1002);
+	struct vdb_client *admin = connect_as(1001);
+	struct vdb_lease page;
+	struct vdb_news news;
+
+	ck_assert_fails(vdb_client_news(admin, &news), EINVAL);
+	ck_assert_works(vdb_client_watch(own));
+	ck_assert_works(vdb_client_watch(other));
+	ck_assert_works(vdb_client_watch(admin));
+	page = acquire(client, "edu/page", 0);
+	for (int i = 0; i < 2; i++) {
+		news = next_news(i ? own : admin);
+		ck_assert_int_eq(news.type, VDB_NEWS_GRANTED);
+		ck_assert_uint_eq(news.lease, page.id);
+		ck_assert_str_eq(news.name, "edu/page");
+		ck_assert_str_eq(news.bdf, SHELL_BDF);
+		ck_assert_uint_eq(news.bar, 2);
+		ck_assert_uint_eq(news.offset, 0x3000);
+		ck_assert_uint_eq(news.length, PAGE);
+		ck_assert_uint_eq(news.seconds, 100);
+		ck_assert_uint_eq(news.uid, 1000);
+		ck_assert_uint_eq(news.pid, 77);
+		ck_assert_str_ne(news.client, "");
+		ck_assert_uint_ne(news.time, 0);
+	}
+	/* An administrator renews it; another user cannot. */
+	ck_assert_int_eq(vdb_client_renew(admin, page.id, 50), 50);
+	ck_assert_fails(vdb_client_renew(admin, page.id, 101), EINVAL);
+	ck_assert_fails(vdb_client_renew(other, page.id, 50), ENOENT);
+	ck_assert_ptr_nonnull(strstr(vdb_client_error(other), "of this connection (administrators can renew others)"));
+	ck_assert_fails(vdb_client_renew(admin, 12345, 50), ENOENT);
+	ck_assert_ptr_nonnull(strstr(vdb_client_error(admin), "there is no lease 12345, or it is not granted"));
+	news = next_news(own);
+	ck_assert_int_eq(news.type, VDB_NEWS_RENEWED);
+	ck_assert_uint_eq(news.seconds, 50);
+	ck_assert_works(vdb_client_release(client, page.id));
+	news = next_news(own);
+	ck_assert_int_eq(news.type, VDB_NEWS_ENDED);
+	ck_assert_int_eq(news.end, VDB_END_RELEASED);
+	/* It came while the administrator did something else. */
+	ck_assert_int_eq(next_news(admin).type, VDB_NEWS_RENEWED);
+	ck_assert_int_eq(next_news(admin).type, VDB_NEWS_ENDED);
+	shell_event(&(struct event){ .type = EVENT_UNPLUG });
+	news = next_news(admin);
+	ck_assert_int_eq(news.type, VDB_NEWS_DEVICE_LOST);
+	ck_assert_str_eq(news.name, "edu");
+	ck_assert_str_eq(news.reason, "the kernel wants it back");
+	/* Devices are for administrators; and there is nothing of others. */
+	ck_assert_works(vdb_client_slices(own, ignore_slice, NULL));
+	ck_assert(!has_news(own));
+	ck_assert_works(vdb_client_slices(other, ignore_slice, NULL));
+	ck_assert(!has_news(other));
+	vdb_slice_free(page.slice);
+	vdb_client_close(client);
+	vdb_client_close(own);
+	vdb_client_close(other);
+	vdb_client_close(admin);
+}
+END_TEST
+
+/* The fd is readable as long as there are some, whichever function takes something. */
+START_TEST(news_and_the_fd)
+{
+	struct vdb_client *client = connect_as(0);
+	struct pollfd p = { .fd = vdb_client_fd(client), .events = POLLIN };
+	struct vdb_event event;
+	struct vdb_lease page;
+
+	ck_assert_works(vdb_client_watch(client));
+	page = acquire(client, "edu/page", 0);
+	ck_assert_works(vdb_client_release(client, page.id));
+	/* All is here, in the library. */
+	ck_assert_works(vdb_client_slices(client, ignore_slice, NULL));
+	for (int i = 0; i < 2; i++) {
+		ck_assert_int_eq(vdb_client_next(client, &event), 0);
+		ck_assert_int_eq(poll(&p, 1, MS), 1);
+		ck_assert_int_eq(next_news(client).type, i ? VDB_NEWS_ENDED : VDB_NEWS_GRANTED);
+	}
+	ck_assert(!has_news(client));
+	ck_assert_int_eq(poll(&p, 1, 0), 0);
+	vdb_slice_free(page.slice);
+	vdb_client_close(client);
+}
+END_TEST
+
 START_TEST(lists_and_status)
 {
 	struct vdb_client *client = connect_as(1000), *waiter = connect_as(1000), *admin = connect_as(1001);
@@ -853,6 +966,8 @@ Suite *suite(void)
 	tcase_add_test(tc, waiting);
 	tcase_add_test(tc, states_and_ends);
 	tcase_add_test(tc, fds_that_cannot_be_sent);
+	tcase_add_test(tc, news_for_watchers);
+	tcase_add_test(tc, news_and_the_fd);
 	tcase_add_test(tc, lists_and_status);
 	tcase_add_loop_test(tc, nobody_has_what_nobody_knows, 0, 4);
 

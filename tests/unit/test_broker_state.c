@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* What is saved comes back, also in another version; what is damaged does not. */
+/* Saved records are loaded, also by another version. Damaged ones are not. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -109,7 +109,7 @@ START_TEST(nothing_is_left_out)
 }
 END_TEST
 
-/* The next process goes on with it, and the one after that. */
+/* The next process continues with it, and so does the one after that. */
 START_TEST(one_process_after_another)
 {
 	struct state *state = state_new();
@@ -181,7 +181,7 @@ START_TEST(downgrade_and_upgrade)
 		model.nr_devices += model.nr_devices < 4;
 	}
 	check_state(state, &model);
-	/* It keeps what it does not know, of what it changes as well. */
+	/* It keeps unknown fields, also of records that it changes. */
 	for (int round = 0; round < 3; round++) {
 		run_older(state, "change");
 		expect_change(&model);
@@ -220,7 +220,7 @@ START_TEST(upgrade_and_downgrade)
 		ck_assert_uint_eq(lease->id, i + 1);
 		ck_assert_str_eq(lease->slice, "nic/doorbell");
 		ck_assert_uint_eq(lease->actions.writes[0].width, 32);
-		/* What it could not say. */
+		/* Fields that it does not know. */
 		ck_assert_uint_eq(lease->max_seconds, 0);
 		ck_assert_uint_eq(lease->actions.reset, RESET_NOT);
 		ck_assert_uint_eq(lease->actions.writes[0].value, 0);
@@ -251,20 +251,22 @@ static struct state *raw(const void *bytes, size_t size)
 	struct state *state;
 	struct saved saved;
 	struct writer to;
+	struct key key = ledger_key(bytes, 0);
 	struct item map;
-	size_t key = 0, key_size = 0;
+	size_t at = 0, key_size = 0;
 
 	ck_assert_ptr_nonnull(ledger);
 	if (read_item(&from, &map)) {
-		key = from.at - (const uint8_t *)bytes;
+		at = from.at - (const uint8_t *)bytes;
 		for (int i = 0; i < 4 && read_over(&from); i++)
-			key_size = from.at - (const uint8_t *)bytes - key;
+			key_size = from.at - (const uint8_t *)bytes - at;
+		key = ledger_key((const uint8_t *)bytes + at, key_size);
 	}
 	ck_assert_works(ledger_reserve(ledger, size, 1));
 	to = ledger_writer(ledger);
 	write_encoded(&to, bytes, size);
 	ck_assert(!to.full);
-	ck_assert_works(ledger_append(ledger, to.at, key, key_size, false, false));
+	ck_assert_works(ledger_append(ledger, to.at, at, &key, false, false));
 	state = state_load(dup(ledger->fd), &saved);
 	if (!state)
 		ck_assert_int_eq(errno, EBADMSG);
@@ -359,7 +361,7 @@ START_TEST(unknown_of_any_type)
 {
 #define ODD	"\xa4" CLIENT "\x07" EXOTIC "\x64name\x42xy"
 #define OTHER	"\xa4\x61t\x63" "new\x63key\xc1\x82\x01\x02" EXOTIC "\x61x\xf5"
-	struct client_record client = { 7, "zz" };
+	struct client_record client = { .id = 7, .name = "zz" };
 	struct state *state = raw(ODD, sizeof(ODD) - 1);
 	struct ledger *ledger;
 
@@ -379,7 +381,7 @@ START_TEST(unknown_of_any_type)
 	forget_client(state, 7);
 	save_client(state, &client);
 	check_state(state, &model);
-	/* It was forgotten, and so was what was not known of it. */
+	/* The record was removed, and so were its unknown fields. */
 	for (int i = 0; i < 4000; i++)
 		save_client(state, &client);
 	ledger = ledger_load(dup(state_fd(state)));
@@ -487,7 +489,7 @@ END_TEST
 
 static void count_effect(void *shell, const struct effect *effect)
 {
-	/* To read what it points to is what matters. */
+	/* Reading the data that it points to is the test. */
 	if (effect->saved_lease)
 		*(size_t *)shell += strlen(effect->saved_lease->slice);
 	++*(size_t *)shell;
@@ -516,7 +518,7 @@ static struct lease_record any_lease(uint64_t id)
 	return lease;
 }
 
-/* Whatever makes sense to the state, the core can go on from, with a broken configuration. */
+/* The core can continue from every state that can be loaded, also without a configuration. */
 START_TEST(what_is_accepted_can_be_restored)
 {
 	static const struct identity who = { .uid = 1000 };
@@ -562,7 +564,7 @@ START_TEST(what_is_accepted_can_be_restored)
 }
 END_TEST
 
-/* The one of the greatest start, whatever else there is. */
+/* The state of the greatest start, with any others. */
 START_TEST(newest_of_some)
 {
 	struct state *states[3], *newest;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* What the service manager is sent, and what it hands to the next process. */
+/* Messages to the service manager, and fds that it passes to the next process. */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The devices' layer with devices that the test plays: who owns what when, in which
- * order things come back, and what happens when there is no memory.
+ * The devices layer, with simulated devices: ownership of fds, the order of results,
+ * and lack of memory.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "devices.h"
+#include "direct.h"
 #include "operate.h"
 #include "suite.h"
 #include "unsent.h"
@@ -32,6 +33,8 @@ static struct played {
 	int request, events;	/* the test's ends */
 	uint64_t last_buffer;
 	int made[128][2];	/* fds of buffers */
+	bool direct;		/* its driver does not wait, and refuses this often */
+	int refusals, done_now;
 } played[] = {
 	{ A, PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, .request = -1, .events = -1 },
 	{ B, PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, .request = -1, .events = -1 },
@@ -71,12 +74,47 @@ static void open_played(struct held *held, struct job *job, struct played *p)
 	job->events = ends[0];
 	p->events = ends[1];
 	held->device = (void *)p;
+	job->facts.direct = p->direct;
+	job->fd = p - played;
 	job->event.fresh = held->stored < 0;
 	job->buffers = malloc(sizeof(*job->buffers));
 	if (job->buffers)
 		job->buffers[0] = (struct listed){ 77, false };
 	job->event.buffers = job->buffers;
 	job->event.nr_buffers = job->buffers ? 1 : 0;
+}
+
+/* What the loop does itself; the fd of a device is its number. */
+static bool is_done_now(int device)
+{
+	struct played *p = &played[device];
+
+	ck_assert(p->direct);
+	if (p->refusals) {
+		p->refusals--;
+		return false;
+	}
+	p->done_now++;
+	return true;
+}
+
+bool direct_export(int device, const struct lease_record *record, int fds[2], uint64_t *buffer)
+{
+	struct played *p = &played[device];
+
+	ck_assert_uint_eq(record->length, 4096);
+	if (!is_done_now(device))
+		return false;
+	*buffer = ++p->last_buffer;
+	for (int i = 0; i < 2; i++)
+		p->made[p->last_buffer % 128][i] = fds[i] = eventfd(0, 0);
+	return true;
+}
+
+bool direct_revoke(int device, uint64_t buffer)
+{
+	(void)buffer;
+	return is_done_now(device);
 }
 
 void operate(struct held *held, struct job *job)
@@ -202,7 +240,7 @@ static struct event next(void)
 		eventfd_t count;
 
 		ck_assert_int_gt(poll(fds, 2, 20000), 0);
-		/* In an epoll with EPOLLET nobody need do this. */
+		/* With EPOLLET this is not needed. */
 		eventfd_read(fds[0].fd, &count);
 		if (fds[1].revents)
 			devices_look(devices);
@@ -259,7 +297,7 @@ START_TEST(queue_is_in_order)
 	ck_assert(queue_put(&queue, &jobs[0]));
 	ck_assert_ptr_eq(queue_take(&queue, true), &jobs[2]);
 	ck_assert_ptr_eq(queue_take(&queue, true), &jobs[0]);
-	/* Nobody takes from it any more. */
+	/* The queue was empty, so it is closed. */
 	ck_assert_ptr_null(queue_take(&queue, false));
 	ck_assert(!queue_put(&queue, &jobs[0]));
 	queue_open(&queue);
@@ -321,7 +359,7 @@ START_TEST(device_that_cannot_be_opened_is_tried_again)
 			expect(EVENT_CLOSED, 0, true);
 	}
 	nothing_more();
-	/* What is asked of one that is not open fails. */
+	/* Jobs of a device that is not open fail. */
 	do_job(EFFECT_REVOKE, 0, 1);
 	expect(EVENT_REVOKED, 0, false);
 	played[0].fails = false;
@@ -414,7 +452,7 @@ static void becomes(uint32_t state)
 	ck_assert_int_eq(write(played[0].events, &event, sizeof(event)), sizeof(event));
 }
 
-/* Nobody waits for what a device that is being closed still exports. */
+/* Exports of a device that is closing are dropped. */
 START_TEST(what_comes_too_late_is_closed)
 {
 	int fds[2];
@@ -439,7 +477,7 @@ START_TEST(what_comes_too_late_is_closed)
 	ck_assert(!is_open(played[0].request));
 	expect(EVENT_CLOSED, 0, true);
 
-	/* What comes in time is not. */
+	/* While it is open, nothing is dropped. */
 	open_it(0);
 	export_lease(2);
 	ck_assert(devices_take_fds(devices, 2, fds));
@@ -483,7 +521,7 @@ START_TEST(device_is_adopted)
 	do_job(EFFECT_OPEN, 0, 0);
 	event = expect(EVENT_OPENED, 0, true);
 	ck_assert(!event.fresh);
-	/* The configuration may not have it any more: it is closed without being opened. */
+	/* The configuration may no longer have the device: it is closed without being opened. */
 	ck_assert_works(devices_adopt(devices, "0000:03:00.0", fd));
 	devices_do(devices, &(struct effect){ .type = EFFECT_CLOSE, .device = 7, .bdf = "0000:03:00.0" });
 	expect(EVENT_CLOSED, 7, true);
@@ -546,7 +584,7 @@ START_TEST(no_memory_is_a_failure)
 		ck_assert(!devices_take_fds(devices, id, fds));
 	do_job(EFFECT_OPEN, 0, 0);
 	expect(EVENT_OPENED, 0, true);
-	/* One that nobody knows yet. */
+	/* A device that is not known yet. */
 	devices_do(devices, &(struct effect){ .type = EFFECT_OPEN, .device = 5, .bdf = "0000:05:00.0" });
 	event = next();
 	ck_assert_int_eq(event.type, EVENT_OPENED);
@@ -579,6 +617,116 @@ START_TEST(many_jobs_of_both)
 		closed += next().type == EVENT_CLOSED;
 	ck_assert_uint_eq(closed, 200);
 	nothing_more();
+}
+END_TEST
+
+/* Without its worker, which the test holds up. */
+START_TEST(idle_device_is_worked_on_at_once)
+{
+	struct event event;
+	int fds[2];
+
+	played[0].direct = true;
+	open_it(0);
+	hang(&played[0], true);
+	do_job(EFFECT_EXPORT, 0, 1);
+	ck_assert(devices_next(devices, &event));
+	ck_assert_int_eq(event.type, EVENT_EXPORTED);
+	ck_assert(event.ok);
+	ck_assert_uint_eq(event.device, 0);
+	ck_assert_uint_eq(event.lease, 1);
+	ck_assert_uint_eq(event.buffer, 1);
+	nothing_more();
+	ck_assert(devices_take_fds(devices, 1, fds));
+	ck_assert_int_eq(fds[0], played[0].made[1][0]);
+	do_job(EFFECT_EXPORT, 0, 2);
+	do_job(EFFECT_REVOKE, 0, 2);
+	ck_assert(!are_open(2));
+	expect(EVENT_EXPORTED, 0, true);
+	event = expect(EVENT_REVOKED, 0, true);
+	ck_assert_uint_eq(event.lease, 2);
+	ck_assert_uint_eq(event.buffer, 2);
+	nothing_more();
+	ck_assert_int_eq(played[0].done_now, 3);
+}
+END_TEST
+
+START_TEST(what_would_wait_is_a_job)
+{
+	played[0].direct = true;
+	open_it(0);
+	played[0].refusals = 2;
+	do_job(EFFECT_EXPORT, 0, 1);
+	ck_assert_uint_eq(expect(EVENT_EXPORTED, 0, true).buffer, 1);
+	do_job(EFFECT_REVOKE, 0, 1);
+	expect(EVENT_REVOKED, 0, true);
+	ck_assert_int_eq(played[0].done_now, 0);
+	/* Only the worker does these. */
+	do_job(EFFECT_ACT, 0, 1);
+	expect(EVENT_ACTED, 0, true);
+	do_job(EFFECT_PREPARE, 0, 0);
+	expect(EVENT_PREPARED, 0, true);
+	ck_assert_int_eq(played[0].done_now, 0);
+}
+END_TEST
+
+/* Until its results have been taken. */
+START_TEST(busy_device_is_left_to_its_worker)
+{
+	played[0].direct = true;
+	open_it(0);
+	hang(&played[0], true);
+	do_job(EFFECT_ACT, 0, 1);
+	do_job(EFFECT_EXPORT, 0, 2);
+	do_job(EFFECT_REVOKE, 0, 3);
+	nothing_more();
+	hang(&played[0], false);
+	wait_until_done();
+	do_job(EFFECT_EXPORT, 0, 4);
+	ck_assert_int_eq(played[0].done_now, 0);
+	expect(EVENT_ACTED, 0, true);
+	ck_assert_uint_eq(expect(EVENT_EXPORTED, 0, true).lease, 2);
+	expect(EVENT_REVOKED, 0, true);
+	ck_assert_uint_eq(expect(EVENT_EXPORTED, 0, true).lease, 4);
+	do_job(EFFECT_EXPORT, 0, 5);
+	ck_assert_int_eq(played[0].done_now, 1);
+	ck_assert_uint_eq(expect(EVENT_EXPORTED, 0, true).lease, 5);
+}
+END_TEST
+
+/* A client with many leases disconnects: the loop does some, and goes on. */
+START_TEST(loop_does_not_do_much_at_once)
+{
+	played[0].direct = true;
+	open_it(0);
+	for (uint64_t id = 1; id <= 100; id++)
+		do_job(EFFECT_REVOKE, 0, id);
+	ck_assert_int_le(played[0].done_now, 8);
+	for (uint64_t id = 1; id <= 100; id++)
+		ck_assert_uint_eq(expect(EVENT_REVOKED, 0, true).lease, id);
+	nothing_more();
+}
+END_TEST
+
+START_TEST(closed_device_is_not_worked_on)
+{
+	int fds[2];
+
+	played[0].direct = true;
+	open_it(0);
+	do_job(EFFECT_EXPORT, 0, 1);
+	do_job(EFFECT_CLOSE, 0, 0);
+	ck_assert(!are_open(1));
+	do_job(EFFECT_REVOKE, 0, 1);
+	expect(EVENT_EXPORTED, 0, true);
+	ck_assert(!devices_take_fds(devices, 1, fds));
+	expect(EVENT_CLOSED, 0, true);
+	expect(EVENT_REVOKED, 0, false);
+	ck_assert_int_eq(played[0].done_now, 1);
+	/* Nor is one whose driver cannot. */
+	played[0].direct = false;
+	open_it(0);
+	export_lease(2);
 }
 END_TEST
 
@@ -639,6 +787,11 @@ Suite *suite(void)
 	tcase_add_test(tc, device_is_adopted);
 	tcase_add_test(tc, no_thread_is_a_failure);
 	tcase_add_loop_test(tc, no_memory_is_a_failure, 0, 60);
+	tcase_add_test(tc, idle_device_is_worked_on_at_once);
+	tcase_add_test(tc, what_would_wait_is_a_job);
+	tcase_add_test(tc, busy_device_is_left_to_its_worker);
+	tcase_add_test(tc, loop_does_not_do_much_at_once);
+	tcase_add_test(tc, closed_device_is_not_worked_on);
 	tcase_add_test(tc, many_jobs_of_both);
 	return s;
 }

@@ -80,7 +80,7 @@ START_TEST(each_access_fails)
 }
 END_TEST
 
-/* ---- what is no fault of an access ---- */
+/* ---- SIGBUS that is not a fault of an access ---- */
 
 static int status_of_child(void (*fn)(void))
 {

@@ -10,6 +10,7 @@
 
 #include "client.h"
 #include "core.h"
+#include "news.h"
 #include "suite.h"
 
 static uid_t users[] = { 1001, 1002 };
@@ -37,9 +38,11 @@ static const struct identity identities[] = {
 	{ .uid = 0 }, { .uid = 1001 }, { .uid = 1002 }, { .uid = 1003 },
 };
 
-/* What has happened, as text: "save export reply:busy". */
+/* The effects, as text: "save export reply:busy". */
 static char said[1024];
 static uint64_t last_lease, last_dropped, timer;
+static struct news last_news;
+static uint64_t news_for;		/* the client that it is sent to */
 
 static const char *const names[] = {
 	[EFFECT_SAVE_START] = "start", [EFFECT_SAVE_CLIENT] = "save-client",
@@ -64,6 +67,7 @@ static const char *const answers[] = {
 };
 static const char *const messages[] = {
 	[MESSAGE_GRANT] = "send:grant", [MESSAGE_STATE] = "send:state", [MESSAGE_END] = "send:end",
+	[MESSAGE_NEWS] = "send:news",
 };
 
 static void note(void *shell, const struct effect *effect)
@@ -88,6 +92,10 @@ static void note(void *shell, const struct effect *effect)
 		word = "act:reset";
 	else if (effect->type == EFFECT_DROP)
 		last_dropped = effect->client;
+	if (effect->news) {
+		last_news = *effect->news;
+		news_for = effect->client;
+	}
 	if (effect->type == EFFECT_SEND && effect->suspended)
 		word = "send:suspended";
 	if (effect->saved_lease)
@@ -174,7 +182,7 @@ START_TEST(lent_and_released)
 }
 END_TEST
 
-/* The worker has it until it closes it: it is not opened a second time meanwhile. */
+/* The worker has the device until it is closed, so it is not opened a second time. */
 START_TEST(hangs_when_it_is_opened)
 {
 	starts(&(struct restored){ 0 }, "start save-device open");
@@ -189,7 +197,7 @@ START_TEST(hangs_when_it_is_opened)
 }
 END_TEST
 
-/* The connection is in the fd store once, however often the client says hello. */
+/* The connection is in the fd store once, also if the client sends several hellos. */
 START_TEST(greets_twice)
 {
 	opens();
@@ -268,7 +276,7 @@ START_TEST(waits_for_its_turn)
 	happens((struct event){ .type = EVENT_RELEASE, .client = 1, .serial = 4, .lease = lease },
 		"save:ending revoke");
 	happens((struct event){ .type = EVENT_REVOKED, .ok = true, .lease = lease }, "act");
-	/* Saved before the bytes are anybody else's. */
+	/* Saved before the bytes are granted to another client. */
 	happens((struct event){ .type = EVENT_ACTED, .ok = true, .lease = lease },
 		"save:ended save:exporting export send:end");
 	/* The second one's time is over, and so is the device's to export for the first. */
@@ -291,7 +299,7 @@ START_TEST(time_is_over)
 	/* The device does not answer. */
 	now += 1000000;
 	happens((struct event){ .type = EVENT_TIME }, "close");
-	/* What comes too late does not matter. */
+	/* A late result is ignored. */
 	happens((struct event){ .type = EVENT_REVOKED, .ok = true, .lease = lease }, "");
 	happens((struct event){ .type = EVENT_CLOSED }, "save:ended send:end");
 	happens(acquire(1, 3, "nic/bell", 0), "reply:device");
@@ -311,7 +319,7 @@ START_TEST(actions_fail)
 	happens((struct event){ .type = EVENT_REVOKED, .ok = true, .lease = lease }, "act");
 	happens((struct event){ .type = EVENT_ACTED, .lease = lease }, "close");
 	happens((struct event){ .type = EVENT_CLOSED }, "forget");
-	/* It comes back, and is prepared before it is lent. */
+	/* It is opened again, and is prepared before its slices are granted. */
 	happens((struct event){ .type = EVENT_PRESENT }, "save-device open");
 	happens((struct event){ .type = EVENT_OPENED, .ok = true, .fresh = true }, "prepare");
 	core_free(core);
@@ -323,7 +331,7 @@ START_TEST(kept_places)
 	static const struct identity *who = &identities[3];
 
 	opens();
-	/* Owners 5 and 6 take what there is, but for one place of owner 1. */
+	/* Owners 5 and 6 take all places, except one of owner 1. */
 	for (uint64_t i = 0; i < 3; i++)
 		happens((struct event){ .type = EVENT_CONNECT, .client = 10 + i,
 					.owner = 5 + i, .who = who }, "");
@@ -385,7 +393,7 @@ START_TEST(the_idle_make_room)
 		"drop");
 	ck_assert_uint_eq(last_dropped, 12);
 	happens((struct event){ .type = EVENT_GONE, .client = 12 }, "");
-	/* Then there is nobody who has more than the newcomer would have. */
+	/* Then no owner has more than the newcomer would have. */
 	happens((struct event){ .type = EVENT_CONNECT, .client = 21, .owner = 8, .who = who },
 		"drop");
 	ck_assert_uint_eq(last_dropped, 21);
@@ -440,7 +448,7 @@ START_TEST(goes_on)
 }
 END_TEST
 
-/* All who have something of it are told. */
+/* All clients with leases of it are notified. */
 START_TEST(suspension_is_told)
 {
 	uint64_t lease;
@@ -449,7 +457,7 @@ START_TEST(suspension_is_told)
 	connects(1);
 	lease = is_granted(1, 2, 0, 7);
 	happens((struct event){ .type = EVENT_SUSPENDED, .suspended = true }, "send:suspended");
-	/* What happens before that is sent is told in one. */
+	/* Changes before it is sent are combined in one message. */
 	happens((struct event){ .type = EVENT_SUSPENDED }, "");
 	happens((struct event){ .type = EVENT_SENT, .client = 1, .ok = true }, "send:state");
 	happens((struct event){ .type = EVENT_SENT, .client = 1, .ok = true }, "");
@@ -471,7 +479,7 @@ START_TEST(suspension_is_told)
 }
 END_TEST
 
-/* Another configuration, and what goes on of a lease by the one before. */
+/* Another configuration, and which leases of the former one continue. */
 START_TEST(reload_and_leases)
 {
 	static const struct {
@@ -523,7 +531,7 @@ end:
 }
 END_TEST
 
-/* Who wants an end is told of it, and whose lease it is. */
+/* The client that asked for the end is notified, and so is the client of the lease. */
 START_TEST(root_revokes)
 {
 	uint64_t lease;
@@ -539,6 +547,195 @@ START_TEST(root_revokes)
 		"save:ended send:end send:end");
 	happens((struct event){ .type = EVENT_SENT, .client = 1, .ok = true }, "");
 	happens((struct event){ .type = EVENT_SENT, .client = 4, .ok = true }, "forget");
+	core_free(core);
+}
+END_TEST
+
+/* By its client, or by an administrator, up to what the slice allows. */
+START_TEST(leases_are_renewed)
+{
+	uint64_t lease;
+	struct event renew;
+
+	opens();
+	connects(1);
+	connects(4);
+	connects(2);
+	lease = is_granted(1, 2, 0, 7);
+	renew = (struct event){ .type = EVENT_RENEW, .client = 1, .serial = 3, .lease = lease, .seconds = 4 };
+	happens(renew, "save:granted reply:done");
+	renew = (struct event){ .type = EVENT_RENEW, .client = 4, .serial = 3, .lease = lease, .seconds = 10 };
+	happens(renew, "save:granted reply:done");
+	ck_assert_uint_eq(core_find_lease(core, lease)->r.expires, now + 10000000);
+	renew.serial = 4;
+	renew.seconds = 11;
+	happens(renew, "reply:invalid");
+	renew = (struct event){ .type = EVENT_RENEW, .client = 2, .serial = 3, .lease = lease, .seconds = 9 };
+	happens(renew, "reply:no-lease");
+	ck_assert_uint_eq(core_find_lease(core, lease)->r.expires, now + 10000000);
+	/* For as long as it may. */
+	renew = (struct event){ .type = EVENT_RENEW, .client = 4, .serial = 5, .lease = lease };
+	now += 5000000;
+	happens(renew, "save:granted reply:done");
+	ck_assert_uint_eq(core_find_lease(core, lease)->r.expires, now + 10000000);
+	now += 9000000;
+	happens((struct event){ .type = EVENT_TIME }, "");
+	now += 1000000;
+	happens((struct event){ .type = EVENT_TIME }, "save:ending revoke");
+	renew.serial = 6;
+	happens(renew, "reply:no-lease");
+	core_free(core);
+}
+END_TEST
+
+/* ---- watching ---- */
+
+static void watches(uint64_t client, uint64_t serial)
+{
+	happens((struct event){ .type = EVENT_WATCH, .client = client, .serial = serial },
+		"save-client reply:done");
+}
+
+static void is_sent(uint64_t client, const char *expected)
+{
+	happens((struct event){ .type = EVENT_SENT, .client = client, .ok = true }, expected);
+}
+
+static void check_news(uint64_t client, enum news_type type, uint64_t lease)
+{
+	ck_assert_uint_eq(news_for, client);
+	ck_assert_int_eq(last_news.type, type);
+	ck_assert_uint_eq(last_news.lease, lease);
+}
+
+START_TEST(watchers_are_told)
+{
+	uint64_t lease;
+
+	opens();
+	connects(1);
+	connects(2);
+	connects(4);
+	watches(4, 2);
+	/* One of another owner sees nothing. */
+	watches(2, 2);
+	happens(acquire(1, 2, "nic/bell", 0), "save:exporting export");
+	lease = last_lease;
+	now = 7000000;
+	happens((struct event){ .type = EVENT_EXPORTED, .ok = true, .lease = lease, .buffer = 7 },
+		"save:granted send:grant send:news");
+	check_news(4, NEWS_GRANTED, lease);
+	ck_assert_str_eq(last_news.name, "nic/bell");
+	ck_assert_str_eq(last_news.client, "test");
+	ck_assert_str_eq(last_news.bdf, "0000:01:00.0");
+	ck_assert_uint_eq(last_news.seconds, 10);
+	ck_assert_uint_eq(last_news.uid, 1001);
+	ck_assert_uint_eq(last_news.time, now);
+	is_sent(1, "");
+	is_sent(4, "");
+	/* One after the other, as there is room. */
+	happens((struct event){ .type = EVENT_RENEW, .client = 1, .serial = 3, .lease = lease, .seconds = 3 },
+		"save:granted reply:done send:news");
+	check_news(4, NEWS_RENEWED, lease);
+	ck_assert_uint_eq(last_news.seconds, 3);
+	happens((struct event){ .type = EVENT_SUSPENDED, .suspended = true }, "send:suspended");
+	is_sent(1, "");
+	is_sent(4, "send:news");
+	check_news(4, NEWS_DEVICE_SUSPENDED, 0);
+	ck_assert_str_eq(last_news.name, "nic");
+	happens((struct event){ .type = EVENT_UNPLUG }, "save:ending close");
+	is_sent(4, "send:news");
+	check_news(4, NEWS_DEVICE_LOST, 0);
+	ck_assert_str_eq(last_news.why, "the kernel wants it back");
+	happens((struct event){ .type = EVENT_CLOSED }, "save:ended send:end");
+	is_sent(4, "send:news");
+	check_news(4, NEWS_ENDED, lease);
+	ck_assert_uint_eq(last_news.end, END_DEVICE);
+	is_sent(4, "");
+	core_free(core);
+}
+END_TEST
+
+/* Of his own user; and what is refused is no news. */
+START_TEST(watchers_see_their_own)
+{
+	uint64_t lease;
+
+	opens();
+	connects(1);
+	watches(1, 2);
+	happens(acquire(1, 3, "nic/bell", 0), "save:exporting export");
+	lease = last_lease;
+	/* What is about its lease comes first. */
+	happens((struct event){ .type = EVENT_EXPORTED, .ok = true, .lease = lease, .buffer = 7 },
+		"save:granted send:grant");
+	is_sent(1, "send:news");
+	check_news(1, NEWS_GRANTED, lease);
+	is_sent(1, "");
+	happens((struct event){ .type = EVENT_SUSPENDED, .suspended = true }, "send:suspended");
+	is_sent(1, "");
+	happens(acquire(1, 4, "nic/bell", 0), "reply:busy");
+	happens((struct event){ .type = EVENT_RELEASE, .client = 1, .serial = 5, .lease = lease },
+		"save:ending revoke");
+	happens((struct event){ .type = EVENT_REVOKED, .ok = true, .lease = lease }, "act");
+	happens((struct event){ .type = EVENT_ACTED, .ok = true, .lease = lease }, "save:ended send:end");
+	is_sent(1, "forget send:news");
+	check_news(1, NEWS_ENDED, lease);
+	/* Nothing is left of it. */
+	happens((struct event){ .type = EVENT_GONE, .client = 1 }, "forget-client");
+	happens((struct event){ .type = EVENT_SUSPENDED }, "");
+	core_free(core);
+}
+END_TEST
+
+/* Who does not read costs nothing, and is told how much he has missed. */
+START_TEST(watchers_that_do_not_read)
+{
+	opens();
+	connects(4);
+	connects(8);
+	watches(4, 2);
+	watches(8, 2);
+	/* The first is in the hands of the connection of the one who does not read. */
+	happens((struct event){ .type = EVENT_SUSPENDED, .suspended = true }, "send:news send:news");
+	is_sent(4, "");
+	for (uint64_t i = 0; i < NEWS_ROOM + 9; i++) {
+		happens((struct event){ .type = EVENT_SUSPENDED, .suspended = i % 2 }, "send:news");
+		ck_assert_uint_eq(news_for, 4);
+		is_sent(4, "");
+	}
+	is_sent(8, "send:news");
+	check_news(8, NEWS_MISSED, 0);
+	ck_assert_uint_eq(last_news.missed, 9);
+	for (uint64_t i = 0; i < NEWS_ROOM; i++) {
+		is_sent(8, "send:news");
+		check_news(8, i % 2 ? NEWS_DEVICE_RESUMED : NEWS_DEVICE_SUSPENDED, 0);
+	}
+	is_sent(8, "");
+	core_free(core);
+}
+END_TEST
+
+/* The next process goes on with it, and says that something may be missing. */
+START_TEST(watchers_stay)
+{
+	const struct restored_client clients[] = {
+		{ { .id = 1 }, 1, &identities[1] }, { { .id = 4, .watch = 2 }, 4, &identities[0] },
+	};
+	const struct restored_device known = { { "0000:01:00.0", true }, true };
+	const struct restored restored = {
+		.start = 3, .devices = &known, .nr_devices = 1, .clients = clients, .nr_clients = 2,
+	};
+
+	starts(&restored, "start open send:news");
+	check_news(4, NEWS_RESTARTED, 0);
+	/* The former process has not answered: what is to be sent is not lost by that. */
+	happens((struct event){ .type = EVENT_OPENED, .ok = true }, "");
+	watches(4, 2);
+	is_sent(4, "send:news");
+	check_news(4, NEWS_DEVICE_OPEN, 0);
+	ck_assert(!core_has_nothing(core, 4));
+	ck_assert(core_has_nothing(core, 1));
 	core_free(core);
 }
 END_TEST
@@ -648,7 +845,7 @@ START_TEST(time_goes_on)
 }
 END_TEST
 
-/* A reset when nobody has anything of the device any more, and not before. */
+/* A reset after the last lease of the device has ended, and not before. */
 START_TEST(reset_when_idle)
 {
 	static struct slice array = {
@@ -737,7 +934,10 @@ START_TEST(without_a_catalogue)
 }
 END_TEST
 
-/* Who has to mend the configuration can connect, however many leases go on. */
+/*
+ * The administrator who must correct the configuration can connect, regardless of the
+ * number of leases.
+ */
 START_TEST(root_is_let_in_without_a_catalogue)
 {
 	struct lease_record records[100];
@@ -762,7 +962,7 @@ START_TEST(root_is_let_in_without_a_catalogue)
 	core_handle(core, now, &(struct event){ .type = EVENT_CONNECT, .client = 200,
 						.owner = 0, .who = &identities[0] });
 	ck_assert_ptr_nonnull(core_find_client(core, 200));
-	/* Nobody else is. */
+	/* No other client can connect. */
 	core_handle(core, now, &(struct event){ .type = EVENT_CONNECT, .client = 201,
 						.owner = 1, .who = &identities[1] });
 	ck_assert_ptr_null(core_find_client(core, 201));
@@ -770,7 +970,7 @@ START_TEST(root_is_let_in_without_a_catalogue)
 }
 END_TEST
 
-/* However many wait for any of however many: each event costs little. */
+/* Many requests for any slice of a large array: each event is cheap. */
 START_TEST(many_wait_for_any)
 {
 	static struct slice array = {
@@ -795,7 +995,7 @@ START_TEST(many_wait_for_any)
 	happens((struct event){ .type = EVENT_PREPARED, .ok = true }, "save-device");
 	connects(1);
 	begin = clock();
-	/* Those that are shared are in the way of nobody, and are all granted. */
+	/* Shared leases do not exclude each other, and are all granted. */
 	for (int i = 0; i < 2000; i++) {
 		event = acquire(1, ++serial, "nic/array", ANY_INDEX);
 		event.wait = 1000000000;
@@ -827,7 +1027,7 @@ static void cannot_be_opened(uint64_t pause)
 	ck_assert_uint_eq(timer, now + pause);
 }
 
-/* What comes back is opened soon, also if its node can be opened only a little later. */
+/* A device that appears is opened soon, also if its node can be opened only a little later. */
 START_TEST(device_comes_back)
 {
 	uint64_t pause = 1000000;
@@ -841,7 +1041,7 @@ START_TEST(device_comes_back)
 	}
 	cannot_be_opened(60000000);
 	happens((struct event){ .type = EVENT_PRESENT }, "save-device open");
-	/* The function is there, its node is not; then the node is reported meanwhile. */
+	/* The function exists, but not its node. Then the node is reported during the attempt. */
 	cannot_be_opened(1000000);
 	now += 1000000;
 	happens((struct event){ .type = EVENT_TIME }, "save-device open");
@@ -887,6 +1087,11 @@ Suite *suite(void)
 	tcase_add_test(tc, suspension_is_told);
 	tcase_add_loop_test(tc, reload_and_leases, 0, 7);
 	tcase_add_test(tc, root_revokes);
+	tcase_add_test(tc, leases_are_renewed);
+	tcase_add_test(tc, watchers_are_told);
+	tcase_add_test(tc, watchers_see_their_own);
+	tcase_add_test(tc, watchers_that_do_not_read);
+	tcase_add_test(tc, watchers_stay);
 	tcase_add_loop_test(tc, wait_for_a_device_in_vain, 0, 2);
 	tcase_add_test(tc, waits_behind_nobody_else);
 	tcase_add_test(tc, all_groups_count);

@@ -36,6 +36,7 @@ START_TEST(nothing_is_violated)
 	ck_assert_uint_gt(world.grants, STEPS / 1000);
 	ck_assert_uint_gt(world.waits, STEPS / 1000);
 	ck_assert_uint_gt(world.crashes, STEPS / 1000);
+	ck_assert_uint_gt(world.news, STEPS / 1000);
 }
 END_TEST
 
@@ -52,8 +53,8 @@ START_TEST(it_can_be_repeated)
 END_TEST
 
 /*
- * Effects of one event whose order matters.  The order of others does not, as
- * docs/broker.md says for each.
+ * Effects of one event whose order matters. docs/broker.md says why the order of others
+ * does not matter.
  */
 static const struct {
 	enum effect_type first, second;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The library on a CPU that its guarded accesses are not written for: it is built, and
- * says so.  lib/guard.c is compiled for this program as for such a CPU.
+ * The library on a CPU without guarded accesses: it builds, and reports that.  For this
+ * program lib/guard.c is compiled as for such a CPU.
  */
 #include <signal.h>
 #include <stdbool.h>

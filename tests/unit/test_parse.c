@@ -9,7 +9,9 @@
 
 START_TEST(numbers)
 {
-	static const char *const bad[] = { "", "x", "-1", " 1", "1 ", "0x", "1k", "99999999999999999999", "0x1g" };
+	static const char *const bad[] = { "", "x", "-1", " 1", "1 ", "0x", "1k", "99999999999999999999", "0x1g",
+		/* Octal, for some. */
+		"010", "00", "08", "+1", "1K", "0b1", "0x-1", "0x 1" };
 	uint64_t number;
 
 	ck_assert(parse_number("0x1000", &number) && number == 4096);
@@ -20,11 +22,45 @@ START_TEST(numbers)
 }
 END_TEST
 
+START_TEST(sizes)
+{
+	static const char *const bad[] = {
+		"", "K", "1k", "1KB", "1KiB", "1 K", "0x1K", "010K", "1B", "17179869184G", "-1K", "1.5K", "1KK"
+	};
+	uint64_t bytes;
+
+	ck_assert(parse_size("4096", &bytes) && bytes == 4096);
+	ck_assert(parse_size("0x1000", &bytes) && bytes == 4096);
+	ck_assert(parse_size("0", &bytes) && bytes == 0);
+	ck_assert(parse_size("4K", &bytes) && bytes == 4096);
+	ck_assert(parse_size("2M", &bytes) && bytes == 2 << 20);
+	ck_assert(parse_size("3G", &bytes) && bytes == 3ULL << 30);
+	ck_assert(parse_size("1T", &bytes) && bytes == 1ULL << 40);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		ck_assert_msg(!parse_size(bad[i], &bytes), "\"%s\"", bad[i]);
+}
+END_TEST
+
+START_TEST(times)
+{
+	static const char *const bad[] = { "", "s", "1S", "1ms", "1 s", "0x1s", "010", "1K", "-1", "213503982334602d" };
+	uint64_t seconds;
+
+	ck_assert(parse_seconds("30", &seconds) && seconds == 30);
+	ck_assert(parse_seconds("30s", &seconds) && seconds == 30);
+	ck_assert(parse_seconds("5m", &seconds) && seconds == 300);
+	ck_assert(parse_seconds("2h", &seconds) && seconds == 7200);
+	ck_assert(parse_seconds("1d", &seconds) && seconds == 86400);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		ck_assert_msg(!parse_seconds(bad[i], &seconds), "\"%s\"", bad[i]);
+}
+END_TEST
+
 START_TEST(targets)
 {
 	static const char *const bad[] = {
 		"", "/", "nic", "nic/", "/x", "nic/x[", "nic/x[]", "nic/x[1", "nic/x[1]x", "nic/x[-1]",
-		"nic/x[4294967295]", "0000:01:00.0/6", "0000:01:00.0/", "0000:01:00.0/x", "zz:01:00.0/0",
+		"nic/x[4294967295]", "nic/x[010]", "0000:01:00.0/02", "0000:01:00.0/6", "0000:01:00.0/", "0000:01:00.0/x", "zz:01:00.0/0",
 		"nic/xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
 		"0000:00000000000000000000000000000000000001:00.0/1",
 	};
@@ -91,7 +127,7 @@ START_TEST(maps)
 }
 END_TEST
 
-/* What its holders have named otherwise. */
+/* Buffers whose holders have set another name. */
 START_TEST(maps_without_a_name)
 {
 	static const char *const names[] = { "", "vfio8:x/0", "vfio8:0000:02:00.0/6", "vfio8:0000:02:00.0", "\\012" };
@@ -113,6 +149,8 @@ Suite *suite(void)
 	TCase *tc = add_group(s, "people");
 
 	tcase_add_test(tc, numbers);
+	tcase_add_test(tc, sizes);
+	tcase_add_test(tc, times);
 	tcase_add_test(tc, targets);
 	tc = add_group(s, "kernel");
 	tcase_add_test(tc, buffers);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * The recipes of libvfio-dmabuf(3) for programs in which somebody else handles SIGBUS:
- * runtimes of other languages, and threads that block the signal.  As in test_guard, a
- * file that has become shorter than its mapping is the slice.
+ * The recipes of libvfio-dmabuf(3) for programs with other handlers of SIGBUS: runtimes
+ * of other languages, and threads that block the signal.  As in test_guard, a file that
+ * has become shorter than its mapping is the slice.
  *
  * Go's runtime is played by C: handlers on a stack of the thread's own, installed
  * before or after the library's, that turn faults of their own code into something
@@ -205,7 +205,7 @@ static int run_python(const char *what, char *output, size_t size)
 	return pclose(python);
 }
 
-/* The shell tells of a signal by its number and 128. */
+/* The shell reports a signal as 128 and its number. */
 static void check_bus_error(int status, const char *output)
 {
 	ck_assert_msg((WIFEXITED(status) && WEXITSTATUS(status) == 128 + SIGBUS) ||
@@ -223,7 +223,7 @@ START_TEST(python_raises)
 }
 END_TEST
 
-/* What is not the library's still has its traceback. */
+/* Faults that are not the library's still have a traceback. */
 START_TEST(python_shows_other_faults)
 {
 	char output[4096];
@@ -233,7 +233,7 @@ START_TEST(python_shows_other_faults)
 }
 END_TEST
 
-/* Why the manual says which comes first. */
+/* This is why the manual gives the order. */
 START_TEST(faulthandler_comes_first)
 {
 	char output[4096];

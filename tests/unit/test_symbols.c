@@ -45,7 +45,7 @@ static struct names declared(void)
 	while (fgets(line, sizeof(line), header)) {
 		char *name = strstr(line, "vdb_"), *end;
 
-		/* What is inline is in every program. */
+		/* Inline functions are in every program. */
 		if (!isalpha(line[0]) || !strncmp(line, "static", 6))
 			continue;
 		for (; name; name = strstr(end, "vdb_")) {

@@ -98,7 +98,7 @@ class Broker:
                 lease = dict(zip(keys, struct.unpack_from("<QQQIIII16s", message, 16)))
                 self.leases.add(lease["lease"])
                 return lease, fds
-            # It waits.
+            # The request waits.
 
     def acquire(self, *args, **kwargs):
         return self.acquire_end(self.acquire_start(*args, **kwargs))
@@ -113,7 +113,7 @@ class Broker:
             got, message, _ = self.answer(serial)
             if got == kind + ANSWER:
                 return items
-            # From the first again, if the broker was restarted.
+            # The list begins again if the broker was restarted.
             del items[struct.unpack_from("<I", message, 4)[0]:]
             items.append(struct.unpack_from(layout, message, 16))
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Clients that die at any step, and clients that cannot be answered: the broker
- * takes back what they had, and has time for others.
+ * Clients that die at any step, and clients that do not accept answers: the broker ends
+ * their leases, and continues to serve others.
  */
 #define _GNU_SOURCE
 #include <signal.h>

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* Functions are given to the driver and back, and not taken from somebody who uses them. */
+/*
+ * bind binds functions to the driver, unbind returns them, and bind does not take a
+ * function that is in use.
+ */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <fnmatch.h>
@@ -34,7 +37,7 @@ static bool has_driver(const char *name, const char *driver)
 {
 	char now[64] = "";
 
-	sysfs_link(lab_bdf(name), "driver", now, sizeof(now));
+	function_link(lab_bdf(name), "driver", now, sizeof(now));
 	return !strcmp(now, driver);
 }
 
@@ -140,7 +143,10 @@ START_TEST(drivers_that_are_not_there_or_not_for_this)
 }
 END_TEST
 
-/* What it had at first is remembered over a second bind, and if that fails. */
+/*
+ * A second bind, also one that fails, does not change the driver that unbind returns
+ * the function to.
+ */
 START_TEST(failed_bind_keeps_the_first_driver)
 {
 	give_to("NVME", "nvme");
@@ -175,7 +181,7 @@ START_TEST(bind_without_room_to_remember)
 	ck_assert_runs("unbind %s", lab_bdf("NVME"));
 	ck_assert(has_driver("NVME", "nvme"));
 
-	/* Whatever has emptied it. */
+	/* Also if something else has emptied it. */
 	snprintf(path, sizeof(path), MEMORY "/%s", lab_bdf("NVME"));
 	close(open(path, O_CREAT | O_WRONLY, 0644));
 	ck_assert_int_eq(vfio_dmabuf("unbind %s", lab_bdf("NVME")), 1);
@@ -188,13 +194,13 @@ START_TEST(bind_without_room_to_remember)
 }
 END_TEST
 
-/* One of two functions of a group may not be left with a driver of its own. */
+/* If another function of the group has a driver of its own, bind fails and names it. */
 START_TEST(groups_go_together)
 {
 	char group[32], other[32], text[64];
 
-	sysfs_link(lab_bdf("HOT0"), "iommu_group", group, sizeof(group));
-	sysfs_link(lab_bdf("HOT1"), "iommu_group", other, sizeof(other));
+	function_link(lab_bdf("HOT0"), "iommu_group", group, sizeof(group));
+	function_link(lab_bdf("HOT1"), "iommu_group", other, sizeof(other));
 	ck_assert_str_eq(group, other);
 	ck_assert_int_eq(system("modprobe pci-stub"), 0);
 	driver_bind(lab_bdf("HOT1"), "pci-stub");
@@ -216,7 +222,7 @@ END_TEST
 
 #define PERSIST	"/etc/vfio-dmabuf/bind.d"
 
-/* What is left of bindings after a boot: files in /etc. */
+/* Bindings after a boot: only the files in /etc are left. */
 static void boot_with(const char *name, const char *module)
 {
 	if (module)
@@ -265,7 +271,7 @@ START_TEST(binding_that_survives)
 	ck_assert(has_driver("NVME", DRIVER));
 	ck_assert_runs("bind --restore %s", lab_bdf("NVME"));
 
-	/* What it had before the boot. */
+	/* The driver that it had before the boot. */
 	ck_assert_runs("unbind %s", lab_bdf("NVME"));
 	check_says("it is bound again at the next boot, unless you use unbind --persist");
 	ck_assert(has_driver("NVME", "nvme"));
@@ -428,7 +434,7 @@ START_TEST(disk_that_a_process_has_open)
 }
 END_TEST
 
-/* ---- whatever else has a node ---- */
+/* ---- other functions with nodes ---- */
 
 /* The path of a function's node whose name matches @pattern, if there is one. */
 static bool find_node(const char *bdf, const char *pattern, char path[128])
@@ -718,7 +724,7 @@ START_TEST(function_of_which_only_the_device_is_open)
 	device_open(&edu, "EDU");
 	close(edu.group);
 	close(edu.container);
-	/* Only since 6.17 does an fd say which device it is. */
+	/* Only kernels since 6.17 report the device of an fd. */
 	check_edu_is_not_given_back(kernel_is(6, 17) ? this_process() : "somebody has it, or its group, open");
 	close(edu.fd);
 	ck_assert_runs("unbind %s", lab_bdf("EDU"));
@@ -736,7 +742,7 @@ START_TEST(function_of_which_only_a_mapping_is_left)
 }
 END_TEST
 
-/* A slice keeps nobody from anything. */
+/* A slice does not keep a function in use. */
 START_TEST(function_of_which_only_a_slice_is_left)
 {
 	struct device edu;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* What the broker lends, what ends it, and its configuration. */
+/* Leases: how they are granted, how they end, and the configuration. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <poll.h>
@@ -47,7 +47,7 @@ START_TEST(slice_is_lent)
 }
 END_TEST
 
-/* One that has no fd free keeps its connection and what it has. */
+/* A client without a free fd keeps its connection and its leases. */
 START_TEST(slice_without_room_for_its_fds)
 {
 	struct vdb_client *client = broker_connect();
@@ -261,7 +261,7 @@ END_TEST
 
 /* ---- the device ---- */
 
-/* The edu's register at 4 reads as what was written last, inverted. */
+/* Register 4 of edu reads as the complement of what was written last. */
 START_TEST(registers_are_written_at_the_end)
 {
 	struct vdb_client *client = broker_connect();
@@ -277,7 +277,7 @@ START_TEST(registers_are_written_at_the_end)
 }
 END_TEST
 
-/* A reset clears CC of the controller, and the other lease is told of it. */
+/* A reset clears CC of the controller, and the client of the other lease is notified. */
 START_TEST(device_is_reset_at_the_end)
 {
 	struct vdb_client *a = broker_connect(), *b = broker_connect();
@@ -430,7 +430,7 @@ START_TEST(slices_that_a_device_does_not_have)
 }
 END_TEST
 
-/* The same at a start: the device is not lent from. */
+/* The same at a start: no slice of the device is granted. */
 START_TEST(slices_that_a_device_does_not_have_at_the_start)
 {
 	broker_stop(lender, SIGTERM);

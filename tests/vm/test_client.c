@@ -84,7 +84,7 @@ static long step_open_group(const struct client_step *step)
 	char number[16], path[64];
 
 	(void)step;
-	if (!sysfs_link(edu.bdf, "iommu_group", number, sizeof(number)))
+	if (!function_link(edu.bdf, "iommu_group", number, sizeof(number)))
 		return -2;
 	snprintf(path, sizeof(path), "/dev/vfio/%s", number);
 	return open(path, O_RDWR);

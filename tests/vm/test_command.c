@@ -30,15 +30,16 @@
 
 START_TEST(list_shows_functions)
 {
-	const char *bdf, *name, *driver, *group;
-	int class, vendor, device, index;
+	const char *bdf, *name, *driver;
+	int class, vendor, device, index, group;
 	json_t *list, *bars;
 	json_int_t size;
 
 	ck_assert_runs("list");
 	check_says(lab_bdf("EDU"));
 	check_says("Inter-VM shared memory");
-	check_says("BAR 0  1 MiB     32-bit memory");
+	check_says("FUNCTION      GROUP  DRIVER");
+	check_says("  0    1 MiB  32-bit memory");
 	check_says_not(lab_bdf("PORT_NVME"));
 	ck_assert_runs("list --all");
 	check_says(lab_bdf("PORT_NVME"));
@@ -48,7 +49,7 @@ START_TEST(list_shows_functions)
 
 	list = vfio_dmabuf_json("list --json %s", lab_bdf("EDU"));
 	ck_assert_uint_eq(json_array_size(list), 1);
-	ck_assert_int_eq(json_unpack(json_array_get(list, 0), "{s:s,s:i,s:i,s:i,s:s,s:s,s:s,s:o!}", "bdf", &bdf,
+	ck_assert_int_eq(json_unpack(json_array_get(list, 0), "{s:s,s:i,s:i,s:i,s:s,s:s,s:i,s:o!}", "bdf", &bdf,
 				     "class", &class, "vendor", &vendor, "device", &device, "name", &name,
 				     "driver", &driver, "iommu_group", &group, "bars", &bars), 0);
 	ck_assert_str_eq(bdf, lab_bdf("EDU"));
@@ -80,8 +81,76 @@ START_TEST(wrong_use_is_told)
 	ck_assert_int_eq(vfio_dmabuf("revoke x"), 2);
 	ck_assert_int_eq(vfio_dmabuf("run -- true"), 2);
 	ck_assert_int_eq(vfio_dmabuf("bind"), 2);
-	ck_assert_int_eq(vfio_dmabuf("--help"), 0);
-	check_says("doctor");
+	ck_assert_int_eq(vfio_dmabuf("run -w1x -s edu/page -- true"), 2);
+	check_says("\"1x\" is not a time");
+	ck_assert_int_eq(vfio_dmabuf("read edu/page 0x1K"), 2);
+	check_says("\"0x1K\" is not an offset; write it as in 4096, 0x1000 or 4K");
+	ck_assert_int_eq(vfio_dmabuf("read edu/page 010"), 2);
+	ck_assert_int_eq(vfio_dmabuf("write edu/page 0 010"), 2);
+	check_says("\"010\" is not a number");
+	ck_assert_int_eq(vfio_dmabuf("--all list"), 2);
+	check_says("\"--all\" cannot stand before the command");
+	ck_assert_int_eq(vfio_dmabuf("list --frobnicate"), 2);
+	ck_assert_int_eq(vfio_dmabuf("help frobnicate"), 2);
+	check_says("there is no command \"frobnicate\"");
+}
+END_TEST
+
+START_TEST(help_is_everywhere)
+{
+	static const char *const commands[] = {
+		"list", "bind", "unbind", "show", "devices", "slices", "leases", "renew", "revoke", "watch",
+		"status", "reload", "read", "write", "run", "doctor", "help"
+	};
+	static const char *const ways[] = { "--help", "-h", "help" };
+
+	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+		ck_assert_runs("%s", ways[i]);
+		for (size_t j = 0; j < sizeof(commands) / sizeof(commands[0]); j++)
+			check_says(commands[j]);
+	}
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		char usage[64];
+
+		snprintf(usage, sizeof(usage), "Usage: vfio-dmabuf %s", commands[i]);
+		ck_assert_runs("help %s", commands[i]);
+		check_says(usage);
+		check_says("-S, --socket=PATH");
+		ck_assert_runs("%s -h", commands[i]);
+		check_says(usage);
+	}
+	ck_assert_runs("-h run");
+	check_says("Usage: vfio-dmabuf run");
+	ck_assert_runs("--version");
+	check_says("vfio-dmabuf 0.");
+	ck_assert_runs("list --version");
+	check_says("vfio-dmabuf 0.");
+	ck_assert_int_eq(vfio_dmabuf(" "), 2);
+}
+END_TEST
+
+/* Before the command, after it, and between its arguments. */
+START_TEST(options_can_stand_anywhere)
+{
+	const char *edu = lab_bdf("EDU");
+
+	for (int i = 0; i < 5; i++) {
+		const char *const lines[] = {
+			"--json list %s", "-j list %s", "list --json %s", "list %s --json", "-jS /nowhere list %s"
+		};
+
+		ck_assert_runs(lines[i], edu);
+		ck_assert_uint_eq(json_array_size(command_json("list", command_out)), 1);
+	}
+	ck_assert_int_eq(vfio_dmabuf("--socket /nowhere slices"), 1);
+	check_says("/nowhere: No such file");
+	ck_assert_int_eq(vfio_dmabuf("--socket=/nowhere slices"), 1);
+	check_says("/nowhere: No such file");
+	ck_assert_int_eq(vfio_dmabuf("read /0 -S /nowhere"), 2);
+	ck_assert_int_eq(vfio_dmabuf("read edu/page -S /nowhere 0 -n 2"), 1);
+	check_says("/nowhere: No such file");
+	ck_assert_int_eq(vfio_dmabuf("--socket"), 2);
+	check_says("\"--socket\" needs a path behind it");
 }
 END_TEST
 
@@ -119,6 +188,12 @@ START_TEST(completion)
 		      ". /usr/share/bash-completion/completions/vfio-dmabuf && echo rea\"\"dy\n");
 	terminal_expect(terminal, "ready");
 	check_completes(terminal, "vfio-dmabuf do", "vfio-dmabuf doctor ");
+	check_completes(terminal, "vfio-dmabuf dev", "vfio-dmabuf devices ");
+	check_completes(terminal, "vfio-dmabuf wa", "vfio-dmabuf watch ");
+	check_completes(terminal, "vfio-dmabuf help ren", "vfio-dmabuf help renew ");
+	check_completes(terminal, "vfio-dmabuf --js", "vfio-dmabuf --json ");
+	check_completes(terminal, "vfio-dmabuf --json stat", "vfio-dmabuf --json status ");
+	check_completes(terminal, "vfio-dmabuf -S /x renew --ti", "vfio-dmabuf -S /x renew --time ");
 	check_completes(terminal, "vfio-dmabuf run --sl", "vfio-dmabuf run --slice ");
 	/* Colons divide words for readline. */
 	check_completes(terminal, "vfio-dmabuf show 0000:00:03", "vfio-dmabuf show 0000:00:03.0 ");
@@ -156,6 +231,9 @@ START_TEST(registers_of_a_bar)
 	check_says("0x11");
 	ck_assert_runs("read --reset -w 16 %s/2 0xa", lab_bdf("IVSHMEM"));
 	check_says("0x5566");
+	ck_assert_runs("write --reset %s/2 64K 0x1020304", lab_bdf("IVSHMEM"));
+	ck_assert_runs("read --reset %s/2 0x10000", lab_bdf("IVSHMEM"));
+	check_says("0x01020304");
 
 	ck_assert_int_eq(vfio_dmabuf("read --reset %s/0 2", edu), 1);
 	check_says("not aligned to 32 bits");
@@ -189,7 +267,7 @@ END_TEST
 #define CC		0x14
 #define CC_SET		0x00460000
 
-/* The function is not open, and what it is set to stays until somebody opens it. */
+/* The function is not open, so its config space is as it was set until the next open. */
 START_TEST(functions_are_not_reset_unasked)
 {
 	const char *nvme = lab_bdf("NVME");
@@ -223,7 +301,7 @@ START_TEST(functions_are_not_reset_unasked)
 }
 END_TEST
 
-/* Each failure says what to do. */
+/* Each error message says what to do. */
 START_TEST(registers_that_are_out_of_reach)
 {
 	struct device edu;
@@ -278,7 +356,8 @@ START_TEST(slices_and_leases)
 
 	ck_assert_runs("slices " S);
 	check_says("edu/page");
-	check_says("7 of 8 free");
+	check_says("7 of 8");
+	check_says("SLICE      FUNCTION");
 	list = vfio_dmabuf_json("slices --json " S);
 	ck_assert_uint_eq(json_array_size(list), 2);
 	one = json_array_get(list, 1);
@@ -289,7 +368,7 @@ START_TEST(slices_and_leases)
 
 	ck_assert_runs("leases " S);
 	check_says("edu/array[3]");
-	check_says("uid 0");
+	check_says("LEASE       SLICE");
 	list = vfio_dmabuf_json("leases --json " S);
 	ck_assert_uint_eq(json_array_size(list), 1);
 	one = json_array_get(list, 0);
@@ -299,14 +378,48 @@ START_TEST(slices_and_leases)
 	ck_assert_str_eq(name, "edu/array");
 	ck_assert_str_eq(state, "live");
 	ck_assert_int_eq(pid, getpid());
-	ck_assert_uint_eq(json_object_size(one), 15);
+	ck_assert_uint_eq(json_object_size(one), 16);
+	ck_assert(json_is_null(json_object_get(one, "end")));
+	ck_assert(json_is_null(json_object_get(one, "seconds")));
 
 	list = vfio_dmabuf_json("revoke --json " S " %" PRIu64, lease.id);
 	ck_assert_uint_eq(json_array_size(list), 1);
-	ck_assert_int_eq(json_integer_value(json_array_get(list, 0)), lease.id);
+	ck_assert_int_eq(json_integer_value(json_object_get(json_array_get(list, 0), "lease")), lease.id);
 	broker_expect(client, lease.id, VDB_STATE_REVOKED, VDB_END_REVOKED);
 	ck_assert_int_eq(vfio_dmabuf("revoke " S " %" PRIu64, lease.id), 1);
 	check_says("there is no lease");
+}
+END_TEST
+
+/* What is bound, and what the broker has of it. */
+START_TEST(devices_that_can_be_leased)
+{
+	json_t *list, *one;
+	size_t i, bound = 0;
+
+	broker_wait_open(broker_connect());
+	ck_assert_runs("devices " S);
+	check_says("DEVICE  FUNCTION      DRIVER           STATE");
+	check_says("edu     ");
+	check_says("  not in the broker  ");
+	list = vfio_dmabuf_json("devices --json " S);
+	ck_assert(json_is_true(json_object_get(list, "broker")));
+	json_array_foreach(json_object_get(list, "devices"), i, one) {
+		bool is_edu = !strcmp(json_string_value(json_object_get(one, "bdf")), lab_bdf("EDU"));
+
+		ck_assert_str_eq(json_string_value(json_object_get(one, "driver")), DRIVER);
+		ck_assert(json_is_true(json_object_get(one, "present")));
+		ck_assert_str_eq(json_string_value(json_object_get(one, "state")) ?: "none", is_edu ? "open" : "none");
+		ck_assert_str_eq(json_string_value(json_object_get(one, "name")) ?: "none", is_edu ? "edu" : "none");
+		bound++;
+	}
+	ck_assert_uint_ge(bound, 2);
+	/* Others see what is bound, and so does everybody without a broker. */
+	ck_assert_int_eq(shell(AS_CLIENT "devices " S), 0);
+	check_says("the broker's devices are missing: only administrators");
+	check_says(lab_bdf("EDU"));
+	ck_assert_int_eq(shell("vfio-dmabuf devices --json -S /nowhere 2>/dev/null"), 0);
+	ck_assert(json_is_false(json_object_get(command_json("devices", command_out), "broker")));
 }
 END_TEST
 
@@ -323,7 +436,7 @@ START_TEST(registers_of_a_slice)
 }
 END_TEST
 
-/* A broker that has this answer for everybody; 0: it closes the connection. */
+/* A broker that sends this answer to every request; 0: it closes the connection. */
 static void refuse_all(const char *path, uint32_t code)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -366,7 +479,7 @@ START_TEST(brokers_that_do_not_answer)
 	ck_assert_int_eq(vfio_dmabuf("slices -S /tmp/other.socket"), 1);
 	check_says("; vfio-dmabuf and vfio-dmabufd are of different versions, update both");
 	ck_assert_int_eq(vfio_dmabuf("doctor -S /tmp/other.socket"), 1);
-	check_says("; vfio-dmabuf and vfio-dmabufd are of different versions, update both");
+	check_says("vfio-dmabuf and vfio-dmabufd are of different versions, update both");
 }
 END_TEST
 
@@ -380,9 +493,10 @@ static const char *verdict(json_t *list, const char *check, const char *text)
 
 	json_array_foreach(list, i, one) {
 		const char *what, *said, *how;
+		json_t *function, *advice;
 
-		ck_assert_int_eq(json_unpack(one, "{s:s,s:s,s:s!}", "check", &what, "verdict", &how,
-					     "text", &said), 0);
+		ck_assert_int_eq(json_unpack(one, "{s:s,s:s,s:s,s:o,s:o!}", "check", &what, "verdict", &how,
+					     "text", &said, "function", &function, "advice", &advice), 0);
 		if (!strcmp(what, check) && strstr(said, text))
 			return how;
 	}
@@ -409,17 +523,23 @@ END_TEST
 START_TEST(doctor_finds_what_is_missing)
 {
 	broker_stop(broker, SIGKILL);
-	ck_assert_int_eq(system("mount -t tmpfs none /sys/bus/pci/drivers && mount -t tmpfs none /lib/modules"), 0);
+	ck_assert_int_eq(system("mount -t tmpfs none /sys/bus/pci/drivers"), 0);
+	ck_assert_int_eq(vfio_dmabuf("doctor -S /nowhere"), 1);
+	check_says("missing  driver   a module is loaded that is called dmabuf_vfio_pci, but has no driver " DRIVER);
+	ck_assert_int_eq(system("mount -t tmpfs none /sys/module && mount -t tmpfs none /lib/modules"), 0);
 	ck_assert_int_eq(vfio_dmabuf("doctor -S /nowhere"), 1);
 	umount("/lib/modules");
+	umount("/sys/module");
 	umount("/sys/bus/pci/drivers");
-	check_says("missing  driver   " DRIVER " is not there for this kernel; install dmabuf-vfio-pci-dkms");
+	check_says("missing  vfio     vfio-pci-core is not there for this kernel");
+	check_says("missing  driver   " DRIVER " is not there for this kernel\n");
+	check_says("                  install dmabuf-vfio-pci-dkms, and the kernel's headers");
 	check_says("no socket at /nowhere");
 	broker = broker_start();
 }
 END_TEST
 
-/* What the user may not open, and what opens it. */
+/* Nodes that the user is not allowed to open, and what changes that. */
 START_TEST(doctor_looks_at_permissions)
 {
 	const char *bdf = lab_bdf("IVSHMEM"), *shared = device_cdev_missing() ? "/dev/vfio/vfio" : "/dev/iommu";
@@ -427,7 +547,7 @@ START_TEST(doctor_looks_at_permissions)
 	struct stat file;
 
 	if (device_cdev_missing()) {
-		sysfs_link(bdf, "iommu_group", name, sizeof(name));
+		function_link(bdf, "iommu_group", name, sizeof(name));
 		snprintf(path, sizeof(path), "/dev/vfio/%s", name);
 	} else {
 		device_vfio_name(bdf, name, sizeof(name));
@@ -458,6 +578,8 @@ Suite *suite(void)
 
 	tcase_add_test(tc, list_shows_functions);
 	tcase_add_test(tc, wrong_use_is_told);
+	tcase_add_test(tc, help_is_everywhere);
+	tcase_add_test(tc, options_can_stand_anywhere);
 	tcase_add_test(tc, output_that_cannot_be_written_is_told);
 	tcase_add_test(tc, completion);
 
@@ -470,6 +592,7 @@ Suite *suite(void)
 	tc = add_group(s, "broker");
 	tcase_add_checked_fixture(tc, start_broker, stop_broker);
 	tcase_add_test(tc, slices_and_leases);
+	tcase_add_test(tc, devices_that_can_be_leased);
 	tcase_add_test(tc, registers_of_a_slice);
 	tcase_add_test(tc, brokers_that_do_not_answer);
 	tcase_add_test(tc, doctor_finds_what_is_there);

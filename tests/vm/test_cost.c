@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * What suspensions and revocations cost the owner does not follow what clients have:
- * exports that nobody imports, and waiters on event files.
+ * The cost of suspensions and revocations does not depend on what clients have: exports
+ * without importers, and waiters on event files.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -46,8 +46,8 @@ static double processor_time(void)
 }
 
 /*
- * The least of many: other guests beside this one only add to it, and seldom let one that is
- * as short as this run to its end.
+ * The minimum of many: other guests on the host only add to the time, and few short
+ * measurements are undisturbed.
  */
 static double time_suspension(void)
 {

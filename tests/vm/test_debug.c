@@ -218,7 +218,7 @@ START_TEST(listing_counts_mappings)
 	ck_assert_uint_eq(mappings(), 1);
 	forked = client_fork(first);
 	ck_assert_uint_eq(mappings(), 2);
-	/* Gone with its process, and before that is seen to be gone. */
+	/* A mapping ends with its process, and the list no longer counts it. */
 	client_end(first);
 	ck_assert_uint_eq(mappings(), 1);
 	client_end(forked);
@@ -261,7 +261,7 @@ START_TEST(listing_escapes_names)
 }
 END_TEST
 
-/* By it a mapping is found whatever its holder calls it. */
+/* It identifies a mapping regardless of the name that its holder has set. */
 START_TEST(listing_has_the_inode_of_mappings)
 {
 	int fd = slice_new(&mem, MEM, 0, PAGE);

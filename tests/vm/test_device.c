@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* What stock vfio-pci offers on a device goes on working. */
+/* The features of stock vfio-pci on a device still work. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <linux/pci_regs.h>
@@ -131,7 +131,7 @@ START_TEST(hot_reset_info)
 }
 END_TEST
 
-/* VFIO_DEVICE_SET_IRQS for the first vector; the eventfd only where flags say so. */
+/* VFIO_DEVICE_SET_IRQS for the first vector; with the eventfd only if the flags say so. */
 static int set_irq(uint32_t index, uint32_t flags, int32_t eventfd)
 {
 	struct {
@@ -281,8 +281,8 @@ START_TEST(dma_to_mapped_memory)
 END_TEST
 
 /*
- * Type 1 containers take BAR mappings for DMA: one device writes into another,
- * through a mapping that nobody has touched.
+ * Type 1 containers map BAR mappings for DMA: one device writes into another, through a
+ * mapping that has not been accessed.
  */
 START_TEST(dma_to_the_mapping_of_another_device)
 {

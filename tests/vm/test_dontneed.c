@@ -61,7 +61,7 @@ static void *drop_pages(void *unused)
 	return unused;
 }
 
-/* The kernel writes to the slice for us, and says EFAULT if it cannot. */
+/* The kernel writes to the slice for us, and fails with EFAULT if it cannot. */
 static void *count_failed_reads(void *failed)
 {
 	int zero = open("/dev/zero", O_RDONLY | O_CLOEXEC);

@@ -46,7 +46,7 @@ static void load(const char *parameter)
 				     parameter, NULL), 0);
 }
 
-/* Leaves a device without a driver, for whom it may concern. */
+/* Unbinds a device, so that any driver can bind it. */
 static const char *set_free(const char *name)
 {
 	const char *bdf = lab_bdf(name);
@@ -75,7 +75,7 @@ static bool bound(const char *bdf)
 {
 	char name[32];
 
-	return sysfs_link(bdf, "driver", name, sizeof(name)) &&
+	return function_link(bdf, "driver", name, sizeof(name)) &&
 	       !strcmp(name, STOCK);
 }
 
@@ -174,7 +174,7 @@ static void wait_for_suspension(const char *bdf)
 	}
 }
 
-/* Two devices, of which the second one tells when the first would be asleep. */
+/* Two devices. The second one shows when the first would be in D3. */
 START_TEST(disable_idle_d3_keeps_a_device_awake)
 {
 	const char *awake = set_free("NVME2"), *asleep = set_free("IVSHMEM2");
@@ -289,7 +289,7 @@ START_TEST(driver_and_module_have_the_name)
 	load("ids=" EDU);
 	ck_assert(bound(bdf));
 	ck_assert_works(access(MODULE, F_OK));
-	ck_assert(sysfs_link(bdf, "driver/module", module, sizeof(module)));
+	ck_assert(function_link(bdf, "driver/module", module, sizeof(module)));
 	ck_assert_str_eq(module, "vfio_pci");
 	snprintf(path, sizeof(path), "/sys/kernel/debug/vfio-pci/%s/buffers", bdf);
 	ck_assert_works(access(path, R_OK));
@@ -307,7 +307,7 @@ START_TEST(unloading_gives_the_devices_back)
 	load("ids=" EDU);
 	ck_assert(bound(bdf));
 	unload();
-	ck_assert(!sysfs_link(bdf, "driver", name, sizeof(name)));
+	ck_assert(!function_link(bdf, "driver", name, sizeof(name)));
 	driver_rebind(bdf);
 }
 END_TEST
@@ -321,7 +321,7 @@ START_TEST(virtual_functions_come_with_their_pf)
 	load("enable_sriov=1");
 	driver_bind(bdf, STOCK);
 	ck_assert_works(sysfs_write(bdf, "sriov_numvfs", "1"));
-	ck_assert(sysfs_link(bdf, "virtfn0", vf, sizeof(vf)));
+	ck_assert(function_link(bdf, "virtfn0", vf, sizeof(vf)));
 	ck_assert(bound(vf));
 	ck_assert_works(sysfs_write(bdf, "sriov_numvfs", "0"));
 	driver_rebind(bdf);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 /*
  * Page table entries that escape a zap: clients copy, move, drop and make entries
- * while access is taken away from them.
+ * during a revocation or suspension.
  *
- * What matters is where in the kernel a client is at that moment.  So there are
- * several on one processor.  Each is stopped wherever it is by the next one, which
- * has a higher priority; the last one runs.  The owner is on the other processor.
+ * The place in the kernel matters where a client is at that moment.  So there are
+ * several clients on one processor.  The next one has a higher priority and preempts
+ * the one before at any place; the last one runs.  The owner is on the other processor.
  *
  * The memory behind the BAR shows what was reached.  The owner writes a stamp to
  * every page when the revocation has returned.  A client that can still read a page,
@@ -85,7 +85,7 @@ struct storm {
 	unsigned int rounds;		/* at most */
 };
 
-#define ENOUGH	2	/* seconds, after which there is no other round */
+#define ENOUGH	2	/* seconds, after which no further round begins */
 
 static const struct storm *storm;
 static size_t length;		/* of a mapping */
@@ -353,7 +353,10 @@ static void setup(void)
 	pin_to(0);
 }
 
-/* Takes access away in the middle of a storm, and counts what was reached after it. */
+/*
+ * Revokes or suspends in the middle of a storm, and counts the accesses that reach the
+ * device afterwards.
+ */
 static void storm_rounds(const struct storm *kind, bool bar_mapping)
 {
 	pid_t pids[WORKERS];
@@ -411,8 +414,8 @@ START_TEST(nothing_escapes_a_suspension)
 END_TEST
 
 /*
- * copy_huge_pmd() sets the child's entry from what it has read of the parent's
- * without a lock, so a zap in between is undone in the child.  None may be copied.
+ * copy_huge_pmd() reads the parent's entry without a lock and then sets the child's, so
+ * the child can get an entry that was zapped in between.  No entry must be copied.
  */
 START_TEST(fork_copies_no_huge_entry)
 {

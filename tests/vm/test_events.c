@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The fd that tells of suspension, resumption and revocation. */
+/* The fd that reports suspension, resumption and revocation. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -112,7 +112,7 @@ START_TEST(low_power_is_told)
 }
 END_TEST
 
-/* What has come and gone shows in the count. */
+/* A suspension that begins and ends between two reads shows in the count. */
 START_TEST(resets_are_told)
 {
 	uint64_t before = next(events).changes;
@@ -232,7 +232,7 @@ static void *revoke_slice(void *unused)
 	return NULL;
 }
 
-/* Who is told of a revocation reaches nothing any more. */
+/* After the revocation is reported, nothing reaches the device. */
 START_TEST(client_is_told_when_it_is_over)
 {
 	struct client *c = client_start(CLIENT_NOBODY);
@@ -269,7 +269,7 @@ START_TEST(bad_requests_are_refused)
 			VFIO_DEVICE_FEATURE_GET | VFIO_DMABUF_FEATURE_EVENTS));
 	ck_assert_fails(device_feature(&dev, VFIO_DEVICE_FEATURE_PROBE |
 			VFIO_DEVICE_FEATURE_SET | VFIO_DMABUF_FEATURE_EVENTS), EINVAL);
-	/* The refused ones have left nothing behind that would be told. */
+	/* The refused ones leave no reader to notify. */
 	next(events);
 	check_quiet(events);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Importers lose a slice with everybody else, and before the device loses its
- * memory: the importer notes down what the exporter was like when it was told.
+ * Importers lose a slice like all clients do, and before the device loses its memory.
+ * The importer records the state of the exporter when it is notified.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -127,7 +127,7 @@ START_TEST(memory_disabled)
 	check_suspended();
 	notified = importer_status(importer).notified;
 	device_set_memory(&dev, true);
-	/* It is told that it may come back. */
+	/* It is notified that it can map again. */
 	importer_wait_notified(importer, notified + 1);
 	check_live();
 	device_set_memory(&dev, false);
@@ -199,8 +199,8 @@ START_TEST(harmless_writes_to_power_management_disturb_nobody)
 END_TEST
 
 /*
- * A transfer that has begun ends in memory that is still there; also if the
- * importer (the second of two) only takes note when it is told.
+ * A transfer that has begun finishes while the memory is still enabled, also if an
+ * importer (the second of two) only records the notification.
  */
 static void start_transfer(const uint8_t *bar, bool late)
 {

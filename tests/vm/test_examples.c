@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-/* The examples that are installed for people to read do what they say. */
+/* The examples that people read do what they say. */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -10,7 +11,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "broker.h"
 #include "edu.h"
+#include "manager.h"
 #include "suite.h"
 #include "sysfs.h"
 
@@ -61,7 +64,7 @@ static void says(struct program *program, const char *expected)
 	ck_assert_str_eq(line, expected);
 }
 
-/* Its exit status, when it has said no more. */
+/* Its exit status. It must have printed nothing more. */
 static int end(struct program *program)
 {
 	char line[300];
@@ -124,6 +127,75 @@ START_TEST(they_say_what_fails)
 }
 END_TEST
 
+/*
+ * The program and the configuration are those of README.md, with a device of the lab
+ * that cannot be reset.
+ */
+static pid_t lender;
+
+static void start_broker(void)
+{
+	unlink(BROKER_LOG);
+	manager_init();
+	broker_configure("devices:\n"
+			 "  nic:\n"
+			 "    function: @EDU@\n"
+			 "    reset: never\n"
+			 "    slices:\n"
+			 "      doorbell: {length: 4K, count: 4, allow: {users: [1000]}}\n");
+	lender = broker_start();
+	ck_assert(!mkdir("/run/vfio-dmabuf", 0755) || errno == EEXIST);
+	unlink(VDB_BROKER_SOCKET);
+	ck_assert_works(symlink(MANAGER_SOCKET, VDB_BROKER_SOCKET));
+}
+
+static void stop_broker(void)
+{
+	unlink(VDB_BROKER_SOCKET);
+	broker_stop(lender, SIGTERM);
+}
+
+static bool see_lease(const struct vdb_lease_info *info, void *data)
+{
+	*(uint64_t *)data = info->id;
+	return true;
+}
+
+START_TEST(lease_until_revoked)
+{
+	struct vdb_client *admin = broker_connect();
+	char line[100], expected[100];
+	struct program program;
+	uint64_t id = 0;
+
+	broker_wait_open(admin);
+	program = run(1000, "lease", NULL, NULL);
+	snprintf(expected, sizeof(expected), "doorbell 0 reads 0x%x\n", EDU_ID_VALUE);
+	ck_assert_ptr_nonnull(fgets(line, sizeof(line), program.output));
+	ck_assert_str_eq(line, expected);
+	ck_assert_works(vdb_client_leases(admin, see_lease, &id));
+	ck_assert_works(vdb_client_revoke(admin, id));
+	while (fgets(line, sizeof(line), program.output) && !strcmp(line, expected))
+		;
+	ck_assert_str_eq(line, "the slice is revoked\n");
+	ck_assert_int_eq(end(&program), 0);
+	vdb_client_close(admin);
+}
+END_TEST
+
+START_TEST(lease_of_another_user)
+{
+	struct vdb_client *admin = broker_connect();
+	struct program program;
+
+	broker_wait_open(admin);
+	program = run(65534, "lease", NULL, NULL);
+	says(&program, "lease: nic/doorbell: No such file or directory");
+	ck_assert_int_eq(end(&program), 1);
+	vdb_client_close(admin);
+}
+END_TEST
+
 Suite *suite(void)
 {
 	Suite *s = suite_create("examples");
@@ -133,5 +205,10 @@ Suite *suite(void)
 	tcase_add_test(tc, owner_and_client);
 	tcase_add_test(tc, owner_that_dies);
 	tcase_add_test(tc, they_say_what_fails);
+
+	tc = add_group(s, "lease");
+	tcase_add_checked_fixture(tc, start_broker, stop_broker);
+	tcase_add_test(tc, lease_until_revoked);
+	tcase_add_test(tc, lease_of_another_user);
 	return s;
 }

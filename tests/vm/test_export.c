@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The export request: what is accepted, and each documented error. */
+/* The export request: valid arguments, and each documented error. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>

@@ -54,7 +54,7 @@ static void setup(void)
 	mark_bar();
 }
 
-/* Room for @length bytes at @offset behind an address that is a multiple of @align. */
+/* Room for @length bytes at @offset after an address that is a multiple of @align. */
 static char *room_at(size_t align, size_t offset, size_t length)
 {
 	char *room = mmap(NULL, align + offset + length, PROT_NONE,
@@ -120,7 +120,7 @@ static void check_faults(int slice, unsigned int small, unsigned int huge)
 START_TEST(unaligned_part_costs_a_fault_for_each_block)
 {
 	static const struct {
-		size_t offset;	/* behind a multiple of 2 MiB */
+		size_t offset;	/* after a multiple of 2 MiB */
 		unsigned int faults;
 	} places[] = { { 0, 1 }, { PAGE, 1 }, { 2 * PAGE, 2 }, { MIB2 / 2, 2 },
 		       { MIB2 - PAGE, 2 } };
@@ -375,7 +375,7 @@ START_TEST(gigabyte_is_one_fault)
 	ck_assert_works(device_peek(&big, MEM, 2 * GIB - 4, &value, 4));
 	ck_assert_uint_eq(value, 0x61d);
 
-	/* Taken away and back as every other page. */
+	/* Suspended and resumed like every other page. */
 	device_set_memory(&big, false);
 	ck_assert_int_eq(try_read32(map, &value), SIGBUS);
 	device_set_memory(&big, true);

@@ -47,7 +47,7 @@ static int read_only_slice(void)
 	return fd;
 }
 
-/* Edu reads back the complement of what was written. */
+/* Edu reads as the complement of what was written. */
 static void check_register_is(uint32_t written)
 {
 	uint32_t value;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Clients that are kept from running in the middle of what they do with a slice,
- * by themselves or by an administrator: the owner goes on, and so do other clients.
+ * Clients that stop running in the middle of a call or a fault, by their own choice or
+ * an administrator's: the owner and other clients are not delayed.
  */
 #define _GNU_SOURCE
 #include <poll.h>
@@ -44,7 +44,7 @@ static int slices[CLIENTS];
 static void setup(void)
 {
 	device_open(&dev, "IVSHMEM");
-	/* As many small pages as one fault can bring in, but one. */
+	/* One page less than one fault can insert. */
 	for (int i = 0; i < CLIENTS; i++)
 		slices[i] = slice_new(&dev, MEM, PAGE, MIB2 - PAGE);
 }
@@ -64,7 +64,7 @@ static char *map_whole(int fd, size_t size)
 	return map;
 }
 
-/* What clients do: has a fault in each round, for all of the slice. */
+/* Clients: a fault in each round, for all of the slice. */
 static void touch_and_drop(int fd)
 {
 	static char *map;
@@ -77,9 +77,9 @@ static void touch_and_drop(int fd)
 }
 
 /*
- * Faults of the kernel's, one after the other in one call, each of which takes a page
- * for a page table: a process that is over its group's limit by many pages is made to
- * wait in the middle of such a fault.
+ * Faults of the kernel, one after the other in one call. Each takes a page for a page
+ * table. If a process exceeds its group's limit by many pages, the kernel makes it wait
+ * in the middle of such a fault.
  */
 static void have_many_faults_in_a_call(int fd)
 {
@@ -116,7 +116,7 @@ static void just_poll(int fd)
 		_exit(1);
 }
 
-/* Keeps a processor busy, but not until the end of the test program's time. */
+/* Keeps a processor busy, but ends before the test program's time limit. */
 static void spin(int fd)
 {
 	static bool begun;
@@ -184,8 +184,8 @@ static const struct hold {
 #define ALL (WITH_IMPORTERS - 1)
 
 /*
- * What counts is the time that clients take from the owner, not his share of the
- * processors beside so many busy processes.
+ * The test measures the time for which clients delay the owner, not the owner's share
+ * of the processors among many busy processes.
  */
 static void be_preferred(bool preferred)
 {
@@ -215,7 +215,7 @@ static double time_suspension(void)
 	return now() - begin;
 }
 
-/* Another client of the same slice, that nobody keeps from running. */
+/* Another client of the same slice, which can run. */
 static double time_touch(struct client *c, long map)
 {
 	double begin = now();
@@ -224,7 +224,7 @@ static double time_touch(struct client *c, long map)
 	return now() - begin;
 }
 
-/* One that dies where it is. */
+/* A client that dies at that point. */
 static double time_death(int fd)
 {
 	struct crowd *c = crowd_start(1, touch_and_drop, &fd);
@@ -241,8 +241,8 @@ static void add(double *sum, double *worst, double time)
 }
 
 /*
- * In each trial clients run alone until busy processes take the processors from
- * them, wherever in the kernel they are.
+ * In each trial clients run alone until busy processes take the processors from them,
+ * at any place in the kernel.
  */
 static void hold(const struct hold *how)
 {
@@ -276,14 +276,14 @@ static void hold(const struct hold *how)
 	}
 	printf("# %s: %d trials took the owner %.3f s, at most %.3f s to revoke, %.3f s to suspend, %.3f s for another client, %.3f s for one to die\n",
 	       how->text, trial, total, revoke, suspend, touch, death);
-	/* The dead must not be held up, either. */
+	/* The death of a client must not be delayed either. */
 	crowd_end(busy);
 	crowd_end(clients);
 	client_end(other);
 	if (*group.path)
 		cgroup_end(&group);
 	ck_assert_msg(total < bound(), "%d trials took the owner %.2f s", trial, total);
-	/* These have but a share of the processors, beside all that is busy. */
+	/* These have only a share of the processors, because of the busy loops. */
 	ck_assert_msg(touch < bound() && death < bound(), "%.2f s for another client, %.2f s for one to die",
 		      touch, death);
 }
@@ -344,8 +344,8 @@ START_TEST(faults_do_not_make_a_hot_reset_fail)
 END_TEST
 
 /*
- * A client that is preempted or throttled can be inside an RCU read-side section of
- * the kernel's, for as long as it is kept from running.
+ * A client that is preempted or throttled can be inside an RCU read-side section of the
+ * kernel for as long as it does not run.
  */
 #define SUPPRESS "/sys/module/rcupdate/parameters/rcu_cpu_stall_suppress"
 

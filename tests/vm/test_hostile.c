@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * Clients that do with a slice what they can to hold its owner up, to keep
- * access, or to do harm.
+ * Clients that try to delay the owner, to keep access, or to damage the kernel.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -66,7 +65,7 @@ static long step_import_fence(const struct client_step *step)
 	return ioctl(step->arg[0], DMA_BUF_IOCTL_IMPORT_SYNC_FILE, &import);
 }
 
-/* Lets a client hang a fence on a slice that is never signaled. */
+/* Lets a client add a fence to a slice that is never signalled. */
 static struct client *hang_fence(int slice)
 {
 	struct client *c = client_start(CLIENT_NOBODY);
@@ -118,7 +117,7 @@ START_TEST(fence_does_not_delay_suspension)
 }
 END_TEST
 
-/* An importer waits for no fence, either, unless it says so itself. */
+/* An importer does not wait for fences either, unless it asks for that. */
 START_TEST(fence_does_not_keep_importers)
 {
 	int fd = slice_new(&dev, 0, 0, PAGE);
@@ -173,7 +172,7 @@ START_TEST(names_stay_in_their_column)
 }
 END_TEST
 
-/* Maps a page of a slice over and over, and touches each. */
+/* Maps a page of a slice many times, and accesses each mapping. */
 static long step_map_many(const struct client_step *step)
 {
 	uint32_t value;
@@ -198,8 +197,8 @@ static double time_revoke(int fd)
 }
 
 /*
- * What revoking a slice of another page takes: the least of some times, as
- * the host has other things to do as well.
+ * The time to revoke a slice of another page: the minimum of several, because the host
+ * is shared.
  */
 static double time_revoke_of_another(void)
 {
@@ -246,7 +245,7 @@ START_TEST(many_mappings_delay_nobody)
 }
 END_TEST
 
-/* Takes faults without pause: each access is the first through its mapping. */
+/* Takes faults continuously: each access is the first through its mapping. */
 static void hammer_faults(int fd)
 {
 	uint32_t value;
@@ -319,7 +318,7 @@ static int unmap_dma(const struct device *own, size_t size)
 	return ioctl(own->container, VFIO_IOMMU_UNMAP_DMA, &unmap);
 }
 
-/* Its device would go on reaching the slice after it was revoked. */
+/* Its device would still reach the slice after the revocation. */
 START_TEST(container_of_a_client_does_not_take_a_slice)
 {
 	int fd = slice_new(&dev, MEM, 0, 2 * MIB2);
@@ -337,7 +336,7 @@ START_TEST(container_of_a_client_does_not_take_a_slice)
 	ck_assert_fails(map_dma(&own, small, 8 * PAGE), EFAULT);
 	ck_assert_fails(map_dma(&own, huge, MIB2), EFAULT);
 	ck_assert_fails(map_dma(&own, huge + MIB2 - PAGE, PAGE), EFAULT);
-	/* Nor together with memory of the client's own. */
+	/* Not together with the client's own memory either. */
 	huge[MIB2] = 1;
 	ck_assert_fails(map_dma(&own, huge + MIB2 - PAGE, 2 * PAGE), EFAULT);
 	ck_assert_works(map_dma(&own, huge + MIB2, PAGE));
@@ -359,7 +358,7 @@ END_TEST
 static struct device written;
 static atomic_bool enough;
 
-/* vfio-pci-core takes memory_lock for each of them, though nothing changes. */
+/* vfio-pci-core takes memory_lock for each write, although nothing changes. */
 static void *write_command(void *unused)
 {
 	uint32_t command = config_read(&written, PCI_COMMAND, 2);
@@ -370,8 +369,8 @@ static void *write_command(void *unused)
 }
 
 /*
- * The container takes one fault of its own, and then follows the page table: the page
- * must be there, however busy the device's lock is.
+ * The container takes one fault of its own, and then reads the page table. The page
+ * must be there, also if the device's lock is contended.
  */
 START_TEST(container_takes_bar_mappings_beside_config_writes)
 {
@@ -391,7 +390,7 @@ START_TEST(container_takes_bar_mappings_beside_config_writes)
 }
 END_TEST
 
-/* Whatever would hold its pages: none of them is there to be held. */
+/* Calls that would pin its pages: there are no pages to pin. */
 START_TEST(nothing_gets_hold_of_a_page)
 {
 	char *map = slice_map(slice_new(&dev, MEM, 0, PAGE), 0, PAGE), byte;

@@ -169,7 +169,7 @@ START_TEST(wrong_names_are_refused)
 	/* For EVENTS alone this has a meaning. */
 	if (feature != events)
 		ck_assert_fails(feature(&mem, -1, 0), ENOENT);
-	/* None of them has done anything. */
+	/* The refused calls have changed nothing. */
 	ck_assert_int_eq(try_read(map), 0);
 	ck_assert_works(feature(&mem, -1, id));
 	ck_assert_works(feature(&edu, of_edu, 0));
@@ -203,12 +203,12 @@ START_TEST(reserved_must_be_zero)
 	} request = {
 		.feature.argsz = sizeof(request),
 		.feature.flags = VFIO_DEVICE_FEATURE_SET | VFIO_DMABUF_FEATURE_REVOKE,
-		.revoke = { .dmabuf_fd = fd, .reserved = 1 },
+		.revoke = { .dmabuf_fd = fd, .flags = 2 },
 	};
 
 	ck_assert_fails(ioctl(mem.fd, VFIO_DEVICE_FEATURE, &request), EINVAL);
 	/* What an older struct had room for is not enough. */
-	request.revoke.reserved = 0;
+	request.revoke.flags = 0;
 	request.feature.argsz = sizeof(request.feature) + sizeof(__s32);
 	ck_assert_fails(ioctl(mem.fd, VFIO_DEVICE_FEATURE, &request), EINVAL);
 	ck_assert_int_eq(try_read(slice_map(fd, 0, PAGE)), 0);
@@ -365,7 +365,7 @@ START_TEST(device_is_suspended_and_resumed)
 	device_set_memory(&mem, false);
 	check_next(device, VFIO_DMABUF_STATE_SUSPENDED);
 	check_quiet(device);
-	/* What is opened now says it at once. */
+	/* An event fd that is opened now reports it immediately. */
 	check_next(events(&mem, -1, 0), VFIO_DMABUF_STATE_SUSPENDED);
 	device_set_memory(&mem, true);
 	check_next(device, VFIO_DMABUF_STATE_LIVE);
@@ -411,7 +411,7 @@ START_TEST(close_of_the_device_is_the_end)
 	munmap(map, PAGE);
 	ck_assert_int_ne(polled(device) & POLLHUP, 0);
 	check_next(device, VFIO_DMABUF_STATE_REVOKED);
-	/* Who opens the device next has another life of it. */
+	/* Event files of the former open stay revoked. New ones begin with live. */
 	device_open(&mem, "NVME");
 	ck_assert_int_eq(read(device, &event, sizeof(event)), 0);
 	check_next(events(&mem, -1, 0), VFIO_DMABUF_STATE_LIVE);

@@ -41,7 +41,7 @@ static int export(const range_t *ranges, uint32_t nr)
 	return fd;
 }
 
-/* What is where in a test's data. */
+/* The layout of a test's data. */
 static uint8_t mark(size_t i)
 {
 	return i * 31 + (i >> 8) + 1;
@@ -100,7 +100,7 @@ START_TEST(far_end_of_a_large_slice)
 }
 END_TEST
 
-/* Each range is a mapping of its own behind the IOMMU; all are one DMABUF. */
+/* The IOMMU maps each range separately; all are one DMABUF. */
 START_TEST(ranges_follow_each_other)
 {
 	const range_t ranges[] = {
@@ -181,8 +181,8 @@ START_TEST(read_only_slice_is_only_read)
 	importer_read(importer, 9, &byte, 1);
 	ck_assert_uint_eq(byte, 0x99);
 	/*
-	 * The IOMMU keeps a device back that does not keep to what it said,
-	 * where it has a say.
+	 * The IOMMU stops a device that violates its direction, if the device's
+	 * addresses are translated.
 	 */
 	if (kernel_started_with("iommu=pt"))
 		return;
@@ -225,7 +225,7 @@ START_TEST(several_importers_and_their_list)
 }
 END_TEST
 
-/* A slice is kept by its importer; the device behind it is not. */
+/* An importer keeps a slice, but not its device. */
 START_TEST(importer_keeps_the_slice)
 {
 	int fd = slice_new(&mem, MEM, 0, PAGE);
@@ -270,7 +270,7 @@ START_TEST(older_kernel_refuses_all)
 }
 END_TEST
 
-/* Mapping and unmapping all the time, while the memory comes and goes. */
+/* Mapping and unmapping continuously, while memory is disabled and enabled. */
 START_TEST(mapping_races_with_suspension)
 {
 	int fd = slice_new(&mem, MEM, 0, 4 * PAGE);

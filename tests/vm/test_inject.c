@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Every call of the driver that can fail does fail, one after the other, in every
- * operation that comes by: the call sites are read from the module's file, so that a
- * new one is found by itself.
+ * Makes every call of the driver that can fail return an error, one after the other, in
+ * every operation that makes the call. The call sites are read from the module's file,
+ * so that new ones are included.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -37,13 +37,13 @@ static size_t nr_targets;
 static unsigned int *failed;
 
 /*
- * What goes unnoticed, because the operation can do without what failed, or tries
- * again: all else has to be reported.
+ * Failures that the operation does not report, because it does not need the call or
+ * tries again. It must report all others.
  */
 static const struct {
 	const char *operation, *callee;	/* NULL: any */
 } tolerated[] = {
-	/* The kernel binds it, and does not say that it could not. */
+	/* The kernel binds the virtual function, and does not report that this failed. */
 	{ "virtual function", NULL },
 	{ NULL, "debugfs_create_dir" },
 	{ NULL, "debugfs_create_file_full" },
@@ -56,7 +56,7 @@ static const struct {
 	{ NULL, "__get_user_1" },
 };
 
-/* Where user space is told something else than what failed inside. */
+/* Failures for which user space gets another errno. */
 static const struct {
 	const char *operation, *callee;
 	int error;
@@ -166,7 +166,7 @@ static void fail_once(const struct operation *op, int fd, int number, const stru
 	error = ret < 0 ? errno : 0;
 	hits = inject_hits(fd, number);
 	inject_count(fd, number);
-	/* That the way is the same each time is not said. */
+	/* The operation does not make the same number of calls each time. */
 	if (hits > after)
 		failed[t - targets]++;
 
@@ -253,7 +253,7 @@ static void unload(void)
 	ck_assert_works(syscall(SYS_delete_module, MODULE, 0));
 }
 
-/* By a program, which says only that it failed. */
+/* By a program, which only reports that it failed. */
 static bool load(void)
 {
 	return !run_program("/usr/bin/modprobe", "-q", DRIVER, NULL);
@@ -361,7 +361,7 @@ START_TEST(every_site_has_failed)
 }
 END_TEST
 
-/* It takes long, and that memory goes wrong is seen on the debug kernel only. */
+/* It takes long, and only the debug kernel detects errors of memory. */
 static const char *why_not(void)
 {
 	if (access("/sys/kernel/debug/failslab", F_OK) && !kernel_started_with("lab.inject"))

@@ -53,8 +53,8 @@ static void nothing(int number)
 }
 
 /*
- * Signals come until the call has returned, so that one of them comes while it
- * waits, however long it takes to get there.
+ * Signals are sent until the call has returned, so that one of them arrives during the
+ * wait, regardless of when that begins.
  */
 static void signals(bool on)
 {
@@ -94,14 +94,17 @@ START_TEST(revocation_stands)
 	ck_assert_int_eq(try_read32(map, &value), SIGBUS);
 	ck_assert_ptr_null(vdb_slice_map(slice, 0, 0, PROT_READ));
 	ck_assert_int_eq(errno, ENODEV);
-	/* The other device does, so it is not told yet, and there is more to wait for. */
+	/*
+	 * The other device has it mapped, so the revocation is not reported yet, and
+	 * the call still has to wait.
+	 */
 	ck_assert_uint_eq(listed().dma_maps, 1);
 	ck_assert_int_eq(vdb_slice_state(slice, NULL), VDB_STATE_LIVE);
 	ck_assert_fails(revoke_slice(_i), EINTR);
 	ck_assert_fails(revoke_slice(!_i), EINTR);
 
 	ck_assert_works(importer_unmap(importer));
-	/* That completes it; who asks again has it confirmed, once. */
+	/* That completes it. The next call confirms it, once. */
 	ck_assert_int_eq(vdb_slice_state(slice, NULL), VDB_STATE_REVOKED);
 	ck_assert_works(revoke_slice(_i));
 	ck_assert_fails(revoke_slice(_i), EBADFD);
@@ -113,7 +116,7 @@ START_TEST(revocation_stands)
 END_TEST
 
 /*
- * Anybody who has the fd can hold the reservation's lock for some time, by poll().
+ * Every process with the fd can hold the reservation's lock for some time, by poll().
  * Importers are notified when it is free, and then the revocation is complete without
  * another call.  The loop variable is whether it is revoked by id.
  */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * iommufd takes DMABUFs of vfio-pci-core only.  Whoever needs that can have
- * them, by asking or by the device's setting; slices it refuses.
+ * iommufd imports DMABUFs of vfio-pci-core only.  A program gets them by CORE_EXPORT,
+ * or by the device's setting. iommufd refuses slices.
  */
 #define _GNU_SOURCE
 #include <errno.h>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * Places where a client can keep a slice besides an fd: a message in flight, another
- * process, a ring, a path without a file.  None of them keeps the owner from
- * anything, and the module uses nothing that was freed.
+ * process, a ring, a path without a file.  None of them limits the owner, and the
+ * module uses no freed memory.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "client.h"
+#include "common/fds.h"
 #include "device.h"
 #include "listing.h"
 #include "memory.h"
@@ -46,7 +47,7 @@ static void teardown(void)
 		driver_rebind(lab_bdf("NVME"));
 }
 
-static int kept = -1;	/* whatever keeps the slice */
+static int kept = -1;	/* anything that keeps the slice */
 static int other = -1;
 
 static void keep_dup(int slice)
@@ -59,31 +60,12 @@ static int get_dup(void)
 	return dup(kept);
 }
 
-static void send_fds(int socket, const int *fds, size_t nr)
-{
-	char control[CMSG_SPACE(2 * sizeof(int))] = { 0 };
-	struct iovec iov = { .iov_base = control, .iov_len = 1 };
-	struct msghdr message = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control,
-		.msg_controllen = CMSG_SPACE(nr * sizeof(int)),
-	};
-	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&message);
-
-	cmsg->cmsg_level = SOL_SOCKET;
-	cmsg->cmsg_type = SCM_RIGHTS;
-	cmsg->cmsg_len = CMSG_LEN(nr * sizeof(int));
-	memcpy(CMSG_DATA(cmsg), fds, nr * sizeof(int));
-	ck_assert_int_eq(sendmsg(socket, &message, 0), 1);
-}
-
 static void keep_in_flight(int slice)
 {
 	int pair[2];
 
 	ck_assert_works(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair));
-	send_fds(pair[0], &slice, 1);
+	ck_assert_works(fds_send(pair[0], "", 1, &slice, 1, 0));
 	kept = pair[0];
 	other = pair[1];
 }
@@ -111,7 +93,7 @@ static void keep_in_cycle(int slice)
 	int pair[2];
 
 	ck_assert_works(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair));
-	send_fds(pair[0], (int[]){ slice, pair[1] }, 2);
+	ck_assert_works(fds_send(pair[0], "", 1, (int[]){ slice, pair[1] }, 2, 0));
 	close(pair[0]);
 	close(pair[1]);
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Programs of calls to the driver, changed at random, of which those that run new code
- * of it are kept and changed further.  What goes wrong is found by the debug kernel;
- * the last program in its log is the one that did it.
+ * Programs of calls to the driver, changed at random.  Those that run new code of the
+ * driver are kept and changed further.  The debug kernel finds errors.  The last
+ * program in its log is the one that failed.
  *
  * kfuzz.seconds=N on the kernel's command line: how long (two minutes; at most
  * MOST_SECONDS).
@@ -44,13 +44,13 @@
 struct input {
 	uint8_t bytes[CALLS_MOST];
 	size_t size;
-	bool first;		/* has run a point that none before it has */
+	bool first;		/* has run a point that no earlier program has run */
 };
 
 static struct input *corpus;
 static size_t nr_corpus;
 
-/* What has run: calls of KCOV in the module's file, and pairs that followed each other. */
+/* Coverage: calls of KCOV in the module's file, and pairs of consecutive ones. */
 static struct callsite *points;
 static size_t nr_points;
 static bool *point_ran;
@@ -58,7 +58,7 @@ static bool edge_ran[EDGES];
 static uint64_t text;
 
 static int kernel_log;
-/* What a child has to say, in memory that it shares. */
+/* Results of a child, in shared memory. */
 static char *verdict;
 
 static uint64_t seed = 0x9e3779b97f4a7c15;
@@ -94,7 +94,7 @@ static void find_points(void)
 	ck_assert_uint_ne(text, 0);
 }
 
-/* KCOV notes the address to which its call returns. */
+/* KCOV records the address to which its call returns. */
 static struct callsite *point_at(uint64_t address)
 {
 	struct callsite key = { .offset = address - 5 - text };
@@ -102,7 +102,7 @@ static struct callsite *point_at(uint64_t address)
 	return bsearch(&key, points, nr_points, sizeof(key), by_offset);
 }
 
-/* Whether what was recorded is new, and whether a point of it is. */
+/* Whether the recorded coverage has a new pair, and whether it has a new point. */
 static bool is_new(bool *first)
 {
 	const uint64_t *addresses;
@@ -145,7 +145,7 @@ static bool from_hex(const char *hex, struct input *input)
 	return input->size;
 }
 
-/* In a process of its own; whether it has run something new. */
+/* Runs it in a process of its own. Returns whether it has run something new. */
 static bool run(struct input *input)
 {
 	char line[2 * CALLS_MOST + 32], hex[2 * CALLS_MOST + 1];
@@ -184,7 +184,7 @@ static void keep(const struct input *input)
 		corpus[nr_corpus++] = *input;
 }
 
-/* What was kept before. */
+/* The corpus. */
 static void replay(void)
 {
 	FILE *file = fopen(CORPUS, "re");
@@ -207,7 +207,7 @@ static size_t append(struct input *input, size_t at, uint8_t kind)
 	if (at + size > CALLS_MOST)
 		return at;
 	input->bytes[at] = kind;
-	/* Small numbers meet each other more often. */
+	/* Small numbers coincide more often. */
 	for (size_t i = 1; i < size; i++)
 		input->bytes[at + i] = pick(3) ? pick(4) : pick(256);
 	return at + size;
@@ -375,7 +375,7 @@ START_TEST(nothing_goes_wrong)
 	}
 	report(runs);
 	save();
-	/* That it gets anywhere at all. */
+	/* The programs must run a good part of the driver. */
 	n = ran(NULL, &of);
 	ck_assert_uint_gt(n, of / 4);
 }

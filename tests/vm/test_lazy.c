@@ -105,7 +105,7 @@ static pid_t start(int (*evict)(void))
 	return pid;
 }
 
-/* What it returned: 0 or an errno. */
+/* Its result: 0 or an errno. */
 static int ended(pid_t pid)
 {
 	int status;
@@ -116,8 +116,8 @@ static int ended(pid_t pid)
 }
 
 /*
- * Runs something in another process.  If it does not come to an end the importer
- * lets go, so that the test can, too.
+ * Runs a function in another process.  If that does not end, the importer unmaps, so
+ * that the test can end.
  */
 static void check_prompt(int (*call)(void), const char *what)
 {
@@ -207,7 +207,7 @@ START_TEST(others_go_on_while_the_device_is_suspended)
 }
 END_TEST
 
-/* A process that waits for the importer gets a signal; what it returns. */
+/* Sends a signal to a process that waits for the importer. Returns its result. */
 static int interrupted(int (*evict)(void))
 {
 	const struct timespec limit = { .tv_sec = 2 * (time_t)bound() };

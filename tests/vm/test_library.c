@@ -121,7 +121,7 @@ START_TEST(opened_through_the_group)
 }
 END_TEST
 
-/* Opens the edu as an ordinary user, who may open these nodes; 0 or errno, and why. */
+/* Opens edu as an ordinary user that is allowed to open these nodes. 0 or errno, and why. */
 static int open_as_user(const char *const *may, char text[VDB_ERROR_SIZE])
 {
 	struct { int error; char text[VDB_ERROR_SIZE]; } report = { 0 };
@@ -139,7 +139,7 @@ static int open_as_user(const char *const *may, char text[VDB_ERROR_SIZE])
 			_exit(1);
 		owner = vdb_device_open(lab_bdf("EDU"), NULL, report.text);
 		report.error = owner ? 0 : errno;
-		/* It has to be whole. */
+		/* It must be complete. */
 		if (owner && !vdb_slice_export(owner, 0, &(struct vdb_range){ 0, PAGE }, 1, 0))
 			report.error = -1;
 		_exit(write(ends[1], &report, sizeof(report)) != sizeof(report));
@@ -291,7 +291,10 @@ START_TEST(stock_driver_offers_nothing)
 }
 END_TEST
 
-/* Exports of the kernel's own, which nobody can map: no slices, and no fds left. */
+/*
+ * The kernel's own exports, which cannot be mapped: they do not become slices, and no
+ * fds are left.
+ */
 START_TEST(core_export_offers_nothing)
 {
 	const struct vdb_range range = { 0, PAGE };
@@ -620,7 +623,7 @@ static int status_of_child(void (*fn)(char *), char *address)
 	return status;
 }
 
-/* What the manual page says to programs that have a handler. */
+/* As the manual page says for programs with a handler of their own. */
 static void own_handler(char *address)
 {
 	struct sigaction action = { .sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO };
@@ -794,7 +797,7 @@ static bool find_buffer(const struct vdb_buffer *buffer, void *data)
 /* Up to the last member: padding does not matter. */
 #define BUFFER_SIZE	(offsetof(struct vdb_buffer, dma_maps) + sizeof(unsigned int))
 
-/* A program that was compiled with a later version, and one that nobody can have. */
+/* A program that was compiled with a later version, and an impossible one. */
 START_TEST(structs_of_other_versions)
 {
 	const struct vdb_range range = { 0, PAGE };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * What ends with the device: closing its last fd, unbinding, removing it and
- * unloading the driver take every slice back; a slice keeps none of them.
+ * The end of a device: closing its last fd, unbinding, removing it and unloading the
+ * driver revoke every slice, and a slice prevents none of them.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -103,7 +103,7 @@ START_TEST(slice_does_not_keep_the_device_open)
 	int group;
 
 	device_close(&edu);
-	ck_assert(sysfs_link(lab_bdf("EDU"), "iommu_group", number, sizeof(number)));
+	ck_assert(function_link(lab_bdf("EDU"), "iommu_group", number, sizeof(number)));
 	snprintf(path, sizeof(path), "/dev/vfio/%s", number);
 	group = open(path, O_RDWR);
 	ck_assert_works(group);
@@ -173,7 +173,7 @@ START_TEST(unbinding_with_a_revoked_slice_left)
 }
 END_TEST
 
-/* Unbinding waits for the owner, whom it asks through this eventfd. */
+/* Unbinding notifies the owner through this eventfd, and waits for it. */
 static int new_request_eventfd(void)
 {
 	struct {
@@ -215,7 +215,7 @@ static void leave_when_asked(const char *file, const char *text)
 	eventfd_t count;
 
 	ck_assert_works(eventfd_read(requested, &count));
-	/* Nothing is taken away before the owner agrees. */
+	/* Nothing is revoked before the owner closes the device. */
 	ck_assert_uint_eq(client_read32(client, map), EDU_ID_VALUE);
 	device_close(&edu);
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);

@@ -130,7 +130,7 @@ START_TEST(ids_grow_over_all_devices_and_are_not_used_again)
 }
 END_TEST
 
-/* ---- what is said of each ---- */
+/* ---- the fields of each ---- */
 
 START_TEST(entry_says_what_the_buffer_is)
 {
@@ -257,7 +257,7 @@ END_TEST
 
 static atomic_bool stop;
 
-/* Two shapes: what is of one goes with nothing of the other. */
+/* Two shapes. No element may mix fields of both. */
 static void *export_and_release(void *unused)
 {
 	static const range_t odd[] = { { 64 * PAGE, PAGE }, { 80 * PAGE, 2 * PAGE } };
@@ -378,7 +378,7 @@ START_TEST(twenty_thousand_are_listed)
 	ck_assert_uint_eq(t.nr, MANY);
 	ck_assert(t.in_order);
 	ck_assert_uint_eq(t.last, buffer_id(&mem, fd));
-	/* What the header says of the memory that listing needs: 1024 at a time. */
+	/* Listing needs the memory that the header says: 1024 elements at a time. */
 	ck_assert_msg(lists <= MANY / 1024 + 2, "%u system calls for %d buffers", lists, MANY);
 
 	lists = 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Devices that the broker does not have, or has lost: it says so, ends what has to
- * end, and opens them again by itself.
+ * Devices that the broker does not have, or has lost: it logs that, ends their leases,
+ * and opens them again.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -57,7 +57,7 @@ static void wait_open(const char *name)
 	broker_wait_log(text);
 }
 
-/* What lists say of a device, by its address; texts are copied. */
+/* The fields of a device in lists, by its address; texts are copied. */
 struct look {
 	const char *bdf;
 	enum vdb_device_phase phase;
@@ -94,7 +94,7 @@ static struct look look_at(struct vdb_client *client, const char *name)
 	return look;
 }
 
-/* It was there and comes back, or it is bound for the first time: nobody restarts the broker. */
+/* It was open and comes back, or it is bound for the first time. The broker is not restarted. */
 START_TEST(device_is_opened_when_it_is_there)
 {
 	bool was_there = _i;
@@ -172,7 +172,7 @@ static void hang(pid_t worker)
 	ck_assert_int_eq(waitpid(worker, &status, __WALL), worker);
 }
 
-/* As long as the end of a lease does not come, nobody knows what its client still reaches. */
+/* Until the end of a lease, its client can still reach the device. */
 START_TEST(end_that_does_not_come)
 {
 	struct vdb_client *client, *other;
@@ -205,7 +205,7 @@ START_TEST(end_that_does_not_come)
 	look = look_at(other, "EDU");
 	ck_assert_int_eq(look.phase, VDB_DEVICE_CLOSING);
 	ck_assert_ptr_nonnull(strstr(look.reason, "did not answer in time"));
-	/* Nor is it said that it has ended before that is true. */
+	/* The broker does not report its end too early. */
 	ck_assert_works(vdb_try_read32(map, &(uint32_t){ 0 }));
 	ck_assert_int_eq(vdb_slice_state(lease.slice, NULL), VDB_STATE_LIVE);
 	ck_assert_int_eq(vdb_client_next(client, &(struct vdb_event){ 0 }), 0);

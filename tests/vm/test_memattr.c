@@ -6,13 +6,16 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "client.h"
+#include "command.h"
 #include "device.h"
 #include "kernel.h"
 #include "listing.h"
@@ -334,13 +337,97 @@ START_TEST(argument_is_checked)
 }
 END_TEST
 
+/* ---- what the command says of it ---- */
+
+/* Of the holder of a part of the BAR whose text has this. */
+static const char *shown_type(uint64_t offset, const char *text)
+{
+	json_t *shown = vfio_dmabuf_json("show --json %s", mem.bdf), *bar, *holder;
+	size_t i, j;
+
+	json_array_foreach(json_object_get(shown, "bars"), i, bar) {
+		if (json_integer_value(json_object_get(bar, "index")) != MEM)
+			continue;
+		json_array_foreach(json_object_get(bar, "holders"), j, holder)
+			if ((uint64_t)json_integer_value(json_object_get(holder, "offset")) == offset &&
+			    strstr(json_string_value(json_object_get(holder, "holder")), text))
+				return json_string_value(json_object_get(holder, "memory_type"));
+	}
+	return "nobody";
+}
+
+/* Of the slice, and of this process's mapping of it. */
+static void check_shown(uint64_t offset, const char *type)
+{
+	ck_assert_str_eq(shown_type(offset, "slice, "), type);
+	ck_assert_str_eq(shown_type(offset, "mapped by "), type);
+}
+
+START_TEST(show_says_the_type)
+{
+	char *nc = slice_map(new_slice(0, PAGE, NC), 0, PAGE);
+	char *wc = slice_map(new_slice(4 * PAGE, PAGE, WC), 0, PAGE);
+
+	read32(nc);
+	read32(wc);
+	check_small(nc, TYPE_UC_MINUS);
+	check_small(wc, TYPE_WC);
+	check_shown(0, "uncached");
+	check_shown(4 * PAGE, "write-combining");
+	ck_assert_runs("show %s", mem.bdf);
+	check_says("mapped 1 times, uncached");
+	check_says("mapped 1 times, write-combining");
+}
+END_TEST
+
+/* Where a BAR begins in memory. */
+static uint64_t bar_address(unsigned int bar)
+{
+	char path[128], text[2048], *line = text;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/resource", mem.bdf);
+	ck_assert_works(file_read(path, text, sizeof(text)));
+	while (bar--)
+		line = strchr(line, '\n') + 1;
+	return strtoull(line, NULL, 16);
+}
+
+/* In the parent, so that a failed test leaves none behind. */
+static void forget_mtrrs(void)
+{
+	ck_assert_int_eq(shell("sed -n 's/^reg\\([0-9]*\\): .*write-combining.*/disable=\\1/p' /proc/mtrr |"
+			       "while read -r line; do echo \"$line\" >/proc/mtrr; done"), 0);
+}
+
+static const char *mtrrs_missing(void)
+{
+	return access("/proc/mtrr", W_OK) ? "the kernel has no MTRRs" : NULL;
+}
+
+/* The one way to write-combining without PAT; the entries stay what they are. */
+START_TEST(show_minds_mtrrs)
+{
+	char *map = slice_map(new_slice(0, PAGE, NC), 0, PAGE), text[128];
+
+	read32(map);
+	check_small(map, TYPE_UC_MINUS);
+	check_shown(0, "uncached");
+	snprintf(text, sizeof(text), "base=0x%" PRIx64 " size=0x100000 type=write-combining", bar_address(MEM));
+	ck_assert_works(file_write("/proc/mtrr", text));
+	check_small(map, TYPE_UC_MINUS);
+	check_shown(0, "write-combining");
+	forget_mtrrs();
+	check_shown(0, "uncached");
+}
+END_TEST
+
 static void setup_setting(void)
 {
 	setup();
 	ck_assert_works(sysfs_write(mem.bdf, SETTING, "1"));
 }
 
-/* In the parent, so that a failed test leaves nothing behind for others. */
+/* In the parent, so that a failed test does not affect others. */
 static void restore_setting(void)
 {
 	sysfs_write(lab_find("IVSHMEM"), SETTING, "0");
@@ -358,6 +445,7 @@ START_TEST(setting_makes_bar_mappings_write_combining)
 	ck_assert_uint_eq(read32(huge + PAGE + 4), 0x33);
 	check_small(small, TYPE_WC);
 	check_entry(page_entry(huge), TYPE_WC, MIB2);
+	ck_assert_str_eq(shown_type(PAGE, "mapped by "), "write-combining");
 	ck_assert(listing_find(mem.bdf, "bar", "0x0+0x5000", &buffer));
 	ck_assert_str_eq(buffer.memattr, "wc");
 
@@ -425,6 +513,7 @@ START_TEST(machine_without_the_attribute_refuses_it)
 	map = slice_map(fd, 0, PAGE);
 	read32(map);
 	check_small(map, TYPE_UC_MINUS);
+	check_shown(0, "uncached");
 }
 END_TEST
 
@@ -437,6 +526,8 @@ Suite *suite(void)
 	if (kernel_started_with("nopat")) {
 		tcase_add_checked_fixture(tc, setup, NULL);
 		tcase_add_test(tc, machine_without_the_attribute_refuses_it);
+		tcase_add_unchecked_fixture(tc, NULL, forget_mtrrs);
+		tcase_add_test(tc, show_minds_mtrrs);
 		return s;
 	}
 
@@ -454,6 +545,10 @@ Suite *suite(void)
 	tcase_add_test(tc, mapped_buffer_keeps_its_type);
 	tcase_add_test(tc, what_is_no_buffer_or_no_attribute_is_refused);
 	tcase_add_test(tc, argument_is_checked);
+	tcase_add_test(tc, show_says_the_type);
+	if (!mtrrs_missing())
+		tcase_add_unchecked_fixture(tc, NULL, forget_mtrrs);
+	add_test_or_skip(tc, show_minds_mtrrs, mtrrs_missing());
 
 	tc = add_group(s, "setting");
 	tcase_add_unchecked_fixture(tc, NULL, restore_setting);

@@ -225,7 +225,7 @@ START_TEST(live_mapping_keeps_the_device_open)
 	struct listed buffer;
 	int group;
 
-	ck_assert(sysfs_link(edu.bdf, "iommu_group", number, sizeof(number)));
+	ck_assert(function_link(edu.bdf, "iommu_group", number, sizeof(number)));
 	snprintf(path, sizeof(path), "/dev/vfio/%s", number);
 	device_close(&edu);
 

@@ -13,6 +13,7 @@
 #include <vfio-dmabuf.h>
 
 #include "client.h"
+#include "common/fds.h"
 #include "device.h"
 #include "edu.h"
 #include "owner.h"
@@ -172,25 +173,11 @@ static struct wire wire_of(const struct vdb_slice *slice)
 /* Whether the message is taken for a slice, if a real DMABUF comes with it. */
 static bool believed(struct wire wire, int fd)
 {
-	union {
-		struct cmsghdr align;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control = { 0 };
-	struct iovec iov = { &wire, sizeof(wire) };
-	struct msghdr message = {
-		.msg_iov = &iov, .msg_iovlen = 1,
-		.msg_control = &control, .msg_controllen = sizeof(control),
-	};
-	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
 	struct vdb_slice *slice;
 	int ends[2], next;
 
-	header->cmsg_level = SOL_SOCKET;
-	header->cmsg_type = SCM_RIGHTS;
-	header->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(header), &fd, sizeof(fd));
 	ck_assert_works(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends));
-	ck_assert_int_eq(sendmsg(ends[0], &message, 0), sizeof(wire));
+	ck_assert_works(fds_send(ends[0], &wire, sizeof(wire), &fd, 1, 0));
 	next = dup(0);
 	close(next);
 	errno = 0;
@@ -235,7 +222,7 @@ START_TEST(lies_are_not_believed)
 }
 END_TEST
 
-/* What is refused stays the caller's. */
+/* A refused fd still belongs to the caller. */
 START_TEST(fd_that_came_another_way)
 {
 	static const struct {
@@ -271,7 +258,7 @@ START_TEST(fd_that_came_another_way)
 }
 END_TEST
 
-/* Whoever reads first, the other is notified as well. */
+/* Regardless of who reads first, the other one is notified as well. */
 START_TEST(receiver_has_an_event_fd_of_its_own)
 {
 	struct vdb_slice *slice = owner_export_watched(), *received = sent(owner, slice);
@@ -291,7 +278,7 @@ START_TEST(receiver_has_an_event_fd_of_its_own)
 	ck_assert_works(vdb_slice_revoke(owner, slice));
 	ck_assert_int_eq(vdb_slice_state(first, NULL), VDB_STATE_REVOKED);
 	ck_assert_int_eq(vdb_slice_state(second, NULL), VDB_STATE_REVOKED);
-	/* It is sent as what it is. */
+	/* It is sent with the right description. */
 	ck_assert_int_eq(vdb_slice_state(sent(owner, slice), NULL), VDB_STATE_REVOKED);
 }
 END_TEST
@@ -332,7 +319,7 @@ START_TEST(received_slice_knows_its_state)
 	ck_assert_int_eq(vdb_slice_state(received, &changes), VDB_STATE_LIVE);
 	ck_assert_uint_eq(changes, known + 1);
 
-	/* What it has not read is still to be had. */
+	/* Changes that it has not read are still reported. */
 	device_set_memory(&raw, false);
 	received = sent(NULL, slice);
 	ck_assert(event_readable(received, &revents));

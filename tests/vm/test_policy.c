@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Who gets what of the broker, and how much of it; who sees what. */
+/* Policy: which users can lease which slices, their limits, and what lists show them. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <grp.h>
@@ -71,7 +71,7 @@ START_TEST(users_and_groups)
 }
 END_TEST
 
-/* However many groups a client is in, all of them count. */
+/* All groups of a client count, regardless of their number. */
 START_TEST(many_groups)
 {
 	int status;
@@ -156,9 +156,9 @@ START_TEST(cgroups)
 END_TEST
 
 /*
- * Who has a cgroup of his own names those below it as he likes: none makes him
- * another one, wherever a reader with a buffer of 512 bytes and some might cut
- * the line in two.
+ * A user with a delegated cgroup chooses the names below it. No name may make it look
+ * like another cgroup, also if a reader with a buffer of about 512 bytes would cut the
+ * line in two.
  */
 START_TEST(long_cgroups)
 {
@@ -181,6 +181,15 @@ START_TEST(long_cgroups)
 	add_cgroup(path, "allowed");
 	add_long_cgroups(path);
 	in_cgroup(path, 0);
+}
+END_TEST
+
+/* The kernel writes that behind the path of one that does not exist any more; anybody can, too. */
+START_TEST(name_of_a_deleted_cgroup)
+{
+	mount_cgroups();
+	mkdir("/sys/fs/cgroup/test/allowed (deleted)", 0755);
+	in_cgroup("/test/allowed (deleted)", ENOENT);
 }
 END_TEST
 
@@ -213,7 +222,7 @@ static void list_as_ordinary(void)
 	if (vdb_client_slices(client, count_slices, &slices) ||
 	    vdb_client_leases(client, count, &leases))
 		_exit(1);
-	/* Neither edu/page nor edu/look nor edu/unit, and nobody else's lease. */
+	/* Without edu/page, edu/look and edu/unit, and without leases of others. */
 	if (slices != 6 || leases != 0)
 		_exit(2);
 	if (!vdb_client_devices(client, count_devices, &slices) || errno != EPERM)
@@ -302,7 +311,7 @@ START_TEST(limits_hold)
 }
 END_TEST
 
-/* A child of another user that has so many connections, and leases on each, until it is killed. */
+/* A child of another user with a number of connections, and leases on each, until it is killed. */
 static pid_t hold(uid_t uid, int connections, int leases)
 {
 	int report[2];
@@ -344,7 +353,7 @@ static void as_one_too_many(void)
 		_exit(1);
 }
 
-/* None of the connections is idle; an administrator can still see who has what, and end it. */
+/* None of the connections is idle. An administrator can still list all leases, and revoke them. */
 START_TEST(connections_are_kept_for_administrators)
 {
 	pid_t first = hold(3000, 5, 1), second = hold(3001, 3, 1);
@@ -391,6 +400,7 @@ Suite *suite(void)
 	tcase_add_test(tc, users_and_groups);
 	add_test_or_skip(tc, cgroups, access("/sys/fs/cgroup", F_OK) ? "the kernel has no cgroups" : NULL);
 	add_test_or_skip(tc, long_cgroups, access("/sys/fs/cgroup", F_OK) ? "the kernel has no cgroups" : NULL);
+	add_test_or_skip(tc, name_of_a_deleted_cgroup, access("/sys/fs/cgroup", F_OK) ? "the kernel has no cgroups" : NULL);
 	tcase_add_test(tc, lists_show_what_one_may_know);
 	tcase_add_test(tc, many_groups);
 

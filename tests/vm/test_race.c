@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* Revocation and counting while clients read, fork or map at full speed; threads that fault the same. */
+/*
+ * Revocation and counting while clients read, fork or map at full speed; threads that
+ * fault the same pages.
+ */
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <signal.h>
@@ -54,7 +57,7 @@ START_TEST(readers_at_full_speed_are_stopped)
 			hammer_wait(h[i], 200 + 50 * round);
 
 		ck_assert_works(slice_revoke(&mem, fd));
-		/* A read that was done before may not have been counted yet. */
+		/* A read before that may not be counted yet. */
 		for (i = 0; i < 2; i++)
 			hammer_wait(h[i], 2);
 		good = hammer_good(h[0]) + hammer_good(h[1]);
@@ -72,9 +75,9 @@ START_TEST(readers_at_full_speed_are_stopped)
 END_TEST
 
 /*
- * fork() copies page table entries while the revocation walks the mappings.
- * The children are made by a process that does nothing else; each waits for
- * the word that the revocation is over and then tries all pages.
+ * fork() copies page table entries while the revocation walks the mappings. A process
+ * that does nothing else makes the children. Each waits until the end of the revocation
+ * is signalled, and then tries all pages.
  */
 #define FORKED_PAGES 128
 
@@ -90,12 +93,12 @@ static void fork_and_try(const char *map, int start, int go, int result)
 	while (fork() > 0) {
 		struct timespec now = { 0 };
 
-		/* Until told that it is over; then the last child is enough. */
+		/* Until the end is signalled; then the last child is enough. */
 		if (sigtimedwait(&(sigset_t){ { 1UL << (SIGUSR1 - 1) } }, NULL,
 				 &now) == SIGUSR1)
 			_exit(0);
 	}
-	/* The end of the pipe: nobody writes to it. */
+	/* The end of the pipe, which has no writer. */
 	if (read(go, &byte, 1) < 0)
 		_exit(1);
 	for (page = 0; page < FORKED_PAGES; page++)
@@ -157,10 +160,9 @@ START_TEST(forks_at_the_same_time_inherit_nothing)
 END_TEST
 
 /*
- * Threads that touch the same blocks of 2 MiB, whose pages have just been taken
- * away.  Where the kernel does not offer to make a huge page, one of them may be
- * about to put small ones where another puts a huge one; what the kernel has to
- * say to that is found at teardown.
+ * Threads that touch the same blocks of 2 MiB, whose pages have just been zapped.  If
+ * the kernel does not try a huge page, one thread can be inserting small pages where
+ * another inserts a huge one.  Teardown finds the kernel's warning about that.
  */
 #define BLOCK		0x200000UL
 #define BLOCKS		4
@@ -209,8 +211,8 @@ START_TEST(threads_meet_at_a_huge_page)
 END_TEST
 
 /*
- * Clients of one slice that map and unmap it, while the owner lists and suspends: what
- * the driver counts for the slice comes out right.
+ * Clients of one slice that map and unmap it, while the owner lists and suspends: the
+ * driver's counts for the slice must be correct.
  */
 #define MAPPERS		4
 #define LISTINGS	50

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * An owner that is killed, and one that comes after it with the same device fd,
- * which a service manager has kept: it finds all slices, and takes back those
- * that it does not know, while clients go on with the others.
+ * An owner that is killed, and the next one, with the same device fd from a service
+ * manager: it finds all slices, and revokes those that it does not know. Clients
+ * continue to use the others.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "client.h"
+#include "common/fds.h"
 #include "memory.h"
 #include "owner.h"
 #include "suite.h"
@@ -27,44 +28,9 @@
 
 enum { KNOWN, MAPPED, UNMAPPED, SLICES };
 
-static bool send_fd(int socket, int fd)
-{
-	char control[CMSG_SPACE(sizeof(int))] = { 0 };
-	struct iovec iov = { "", 1 };
-	struct msghdr message = {
-		.msg_iov = &iov, .msg_iovlen = 1,
-		.msg_control = control, .msg_controllen = sizeof(control),
-	};
-	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&message);
-
-	cmsg->cmsg_level = SOL_SOCKET;
-	cmsg->cmsg_type = SCM_RIGHTS;
-	cmsg->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(cmsg), &fd, sizeof(int));
-	return sendmsg(socket, &message, 0) == 1;
-}
-
-static int receive_fd(int socket)
-{
-	char control[CMSG_SPACE(sizeof(int))], byte;
-	struct iovec iov = { &byte, 1 };
-	struct msghdr message = {
-		.msg_iov = &iov, .msg_iovlen = 1,
-		.msg_control = control, .msg_controllen = sizeof(control),
-	};
-	struct cmsghdr *cmsg;
-	int fd = -1;
-
-	ck_assert_int_eq(recvmsg(socket, &message, MSG_CMSG_CLOEXEC), 1);
-	cmsg = CMSG_FIRSTHDR(&message);
-	ck_assert(cmsg && cmsg->cmsg_type == SCM_RIGHTS);
-	memcpy(&fd, CMSG_DATA(cmsg), sizeof(int));
-	return fd;
-}
-
 /*
- * In the first owner: opens the device and passes it on for safe keeping, then
- * the slices.  Returns the id of the one that it would remember, in a file say.
+ * In the first owner: opens the device and stores its fd, then exports the slices.
+ * Returns the id of the one that it would save, for example in a file.
  */
 static long step_own(const struct client_step *step)
 {
@@ -72,7 +38,7 @@ static long step_own(const struct client_step *step)
 	long id;
 
 	owner = vdb_device_open(lab_bdf("IVSHMEM"), NULL, NULL);
-	if (!owner || !send_fd(step->fd, vdb_device_fd(owner)))
+	if (!owner || fds_send(step->fd, "", 1, (int[]){ vdb_device_fd(owner) }, 1, 0))
 		return -1;
 	for (int i = 0; i < SLICES; i++) {
 		struct vdb_range range = { (i + 1) * PAGE, PAGE };
@@ -124,7 +90,7 @@ static long step_take_over(const struct client_step *step)
 	return found.revoked;
 }
 
-/* It owns the device as the first one did: exports, and revokes what it knows. */
+/* It owns the device as the first one did: it exports, and revokes slices that it knows. */
 static long step_go_on(const struct client_step *step)
 {
 	struct vdb_range range = { 8 * PAGE, PAGE };
@@ -145,13 +111,16 @@ static long live_and_die(struct client *client, int *device_fd, long maps[SLICES
 {
 	struct client *first = client_start(CLIENT_ROOT);
 	int pair[2];
+	char byte;
+	bool lost;
 	long id;
 
 	ck_assert_works(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair));
 	id = client_call(first, step_own, &(struct client_step){ .fd = pair[1] });
 	ck_assert_msg(id > 0, "the first owner: %s", strerror(errno));
 	close(pair[1]);
-	*device_fd = receive_fd(pair[0]);
+	ck_assert_int_eq(fds_receive(pair[0], &byte, 1, device_fd, 1, 0, &lost), 1);
+	ck_assert_int_ge(*device_fd, 0);
 	for (int i = 0; i < SLICES; i++) {
 		struct vdb_slice *slice = vdb_slice_receive(pair[0]);
 

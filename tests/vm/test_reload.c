@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * A new configuration holds for the leases that there are, or is not taken; one that
- * is broken ends none of them.
+ * A new configuration applies to existing leases, or is rejected. A rejected one ends
+ * no lease.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -27,7 +27,7 @@ static pid_t broker;
 #define END	" }}}\n"
 #define B_APART	"b: {bar: 2, offset: 4M, length: 4K, allow: everybody}\n"
 
-/* What is said of slice "a"; slice "b" is always the same. */
+/* The settings of slice "a"; slice "b" is always the same. */
 static void configure(const char *a)
 {
 	char text[512];
@@ -74,7 +74,7 @@ START_TEST(time_is_limited_from_now_on)
 }
 END_TEST
 
-/* A longer time is for those who ask for it. */
+/* A lease is not made longer unless its client renews it. */
 START_TEST(time_that_is_left_stays)
 {
 	struct vdb_client *client;
@@ -141,7 +141,7 @@ START_TEST(impossible_slice_is_refused)
 }
 END_TEST
 
-/* ---- what is done when a lease ends is what held when it was lent ---- */
+/* ---- on-release actions are those of the time of the grant ---- */
 
 #define A_PAGE	"a: {bar: 2, length: 4K, allow: everybody, " \
 		"on_release: [{offset: 0, value: 0x11111111}]},\n "
@@ -156,7 +156,7 @@ static void configure_slices(const char *device, const char *bdf, const char *re
 	broker_configure(text);
 }
 
-/* By SIGHUP, or by a broker that is killed and started anew. */
+/* By SIGHUP, or by a broker that is killed and restarted. */
 static void change_configuration(bool restart)
 {
 	if (restart) {
@@ -253,7 +253,7 @@ START_TEST(device_is_renamed)
 }
 END_TEST
 
-/* What is configured later is opened then, and what is no longer configured is closed. */
+/* A device that is added is opened, and a device that is removed is closed. */
 START_TEST(devices_come_and_go)
 {
 	struct vdb_client *client;
@@ -267,7 +267,7 @@ START_TEST(devices_come_and_go)
 	change_configuration(_i);
 	broker_expect(client, lease.id, VDB_STATE_REVOKED, VDB_END_REVOKED);
 	broker_acquire(client, "nvme/a", 0);
-	/* Nobody has the other one open: neither the broker nor the manager. */
+	/* No process has the other one open: neither the broker nor the manager. */
 	manager_wait_count(broker_name_of_device("IVSHMEM"), 0);
 	manager_wait_count("device-", 1);
 }
@@ -300,7 +300,7 @@ START_TEST(rejected_reload_says_so)
 	manager_wait_status("The last reload was rejected: /tmp/broker.yaml:2:");
 	ck_assert_ptr_nonnull(strstr(status_of(client).problem, "/tmp/broker.yaml:2:"));
 	ck_assert(status_of(client).lends);
-	/* What was in force still is. */
+	/* The former configuration is still in force. */
 	ck_assert_int_eq(vdb_slice_state(lease.slice, NULL), VDB_STATE_LIVE);
 	broker_acquire(client, "mem/b", 0);
 	ck_assert_works(vdb_client_release(client, lease.id));
@@ -373,7 +373,7 @@ START_TEST(broken_first_start_waits_for_a_reload)
 }
 END_TEST
 
-/* The broker is no user who may read everything. */
+/* The broker's user cannot read every file. */
 static void forbid_reading_all(void)
 {
 	ck_assert_works(prctl(PR_CAPBSET_DROP, CAP_DAC_OVERRIDE));

@@ -50,7 +50,7 @@ static const char *unavailable(void)
 	return NULL;
 }
 
-/* Waits because that is what is tried: to take long. */
+/* Waits on purpose: the test is about an operation that takes long. */
 static void *provide_late(void *data)
 {
 	struct caller *caller = data;
@@ -75,7 +75,7 @@ static void *ask_again_and_again(void *data)
 	request->argsz = sizeof(*request) + sizeof(int32_t);
 	request->count = 1;
 	for (;;) {
-		/* The file descriptor that is behind it is none of a group. */
+		/* The file descriptor after it is not that of a group. */
 		ck_assert_int_eq(ioctl(own.fd, VFIO_DEVICE_PCI_HOT_RESET, request), -1);
 		madvise(caller->pages + PAGE, PAGE, MADV_DONTNEED);
 	}
@@ -98,7 +98,7 @@ static void start_caller(struct caller *caller)
 	ck_assert_int_eq(pthread_create(&caller->thread, NULL, ask_again_and_again, caller), 0);
 }
 
-/* A process whose first accesses to pages of a slice are what is to be held off. */
+/* A process that accesses pages of a slice for the first time, so that it takes faults. */
 static pid_t start_victim(int slice)
 {
 	pid_t pid = fork();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The broker ends, by order or by kill -9 at any step, and comes back: leases go
- * on or their clients are told, and no slice is ever lent to two.
+ * The broker ends, by a signal or by kill -9 at any step, and is restarted. Leases
+ * continue or their clients are notified, and two clients never have the same slice.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -85,7 +85,7 @@ START_TEST(lease_goes_on)
 	ck_assert_works(vdb_client_release(client, lease.id));
 	ck_assert_fails(vdb_try_read32(map, &(uint32_t){ 0 }), EFAULT);
 	broker_acquire(client, "edu/page", 0);
-	/* What is in the store does not depend on how often that was, or on what is lent. */
+	/* The number of stored fds does not depend on the number of restarts or leases. */
 	manager_wait_count("client-", 1);
 	manager_wait_count("device-", 1);
 	manager_wait_count("state", 1);
@@ -170,7 +170,7 @@ START_TEST(configuration_changed_meanwhile)
 }
 END_TEST
 
-/* A client that has said hello, and has nothing yet. */
+/* A client that has sent its hello, and has no lease yet. */
 START_TEST(connection_goes_on)
 {
 	const int numbers[] = { SIGTERM, SIGKILL };
@@ -219,7 +219,7 @@ static struct vdb_lease wait_for(struct vdb_client *client, uint64_t request)
 	};
 }
 
-/* What clients send while there is no broker is for the next one. */
+/* The next broker answers what clients send while there is no broker. */
 START_TEST(requests_meanwhile_are_answered)
 {
 	const struct vdp_hello hello = {
@@ -274,7 +274,7 @@ START_TEST(places_in_the_queue_are_kept)
 }
 END_TEST
 
-/* What is left of a death is cleared away before the others are taken over. */
+/* The broker ends leases of dead clients before it adopts the others. */
 START_TEST(reset_spares_those_who_live_on)
 {
 	struct vdb_client *client;
@@ -305,7 +305,7 @@ START_TEST(reset_spares_those_who_live_on)
 }
 END_TEST
 
-/* A client knows that its slice is suspended, and there is no broker when it is live again. */
+/* A client knows that its slice is suspended. There is no broker when the slice is live again. */
 START_TEST(resumption_meanwhile_is_told)
 {
 	struct vdb_client *client;
@@ -326,7 +326,7 @@ START_TEST(resumption_meanwhile_is_told)
 }
 END_TEST
 
-/* A client that has not read its answers is told of the end of its lease all the same. */
+/* A client that has not read its answers is still notified of the end of its lease. */
 START_TEST(end_is_told_by_the_next_one)
 {
 	const int numbers[] = { SIGTERM, SIGKILL };
@@ -360,9 +360,9 @@ START_TEST(end_is_told_by_the_next_one)
 }
 END_TEST
 
-/* ---- what is left is not what it should be ---- */
+/* ---- the state or the store is damaged ---- */
 
-/* Of what a state that is of no use has said, the kernel says what was lent. */
+/* Without a usable state, only the kernel knows which buffers were granted. */
 START_TEST(damaged_state_ends_everything)
 {
 	struct vdb_client *client;
@@ -420,7 +420,10 @@ static struct vdb_device *stored_device(void)
 	return device;
 }
 
-/* What is lent and in no state ends, with what is lent beside it: nobody knows what it has done. */
+/*
+ * A buffer that is not in the state is revoked, and the device's leases end: its client
+ * can have left any state in the device.
+ */
 START_TEST(buffer_that_the_state_has_not)
 {
 	const struct vdb_range range = { 0, PAGE };
@@ -494,7 +497,7 @@ START_TEST(device_that_was_not_kept)
 }
 END_TEST
 
-/* A device that is not there when the broker comes back ends nobody's leases but its own. */
+/* If a device is absent when the broker is restarted, only its leases end. */
 START_TEST(device_that_is_missing)
 {
 	static const char both[] =
@@ -570,9 +573,9 @@ static bool see_lease(const struct vdb_lease_info *info, void *data)
 }
 
 /*
- * The life of a client, in a process of its own: acquire, use, release, of two
- * slices.  It may be told to ask again, but once it is connected it stays so,
- * and it never has a lease that it does not know of.
+ * A client in a process of its own: it acquires, uses and releases two slices.  It may
+ * have to repeat a request, but after it has connected it stays connected, and never
+ * has a lease that it does not know.
  */
 static int live(void)
 {
@@ -619,9 +622,8 @@ static int live(void)
 }
 
 /*
- * One client has died while there was no broker, one has a lease, one lives its life:
- * the broker that takes over is killed at the @nth call of it.  False if it did not
- * come so far.
+ * One client has died while there was no broker, one has a lease, and one is active.
+ * The next broker is killed at its @nth call.  False if it made fewer calls.
  */
 static bool killed_at(const char *call, int nth)
 {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Revocation: for good, for everybody who has the slice, for nobody else. */
+/* Revocation: for good, for all processes that have the slice, and for no others. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>

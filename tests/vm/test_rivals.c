@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Two clients want the same slice for themselves, and the broker is killed meanwhile. */
+/* Two clients want the same exclusive slice, and the broker is killed meanwhile. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <stdbool.h>
@@ -29,9 +29,10 @@ static bool ignore(const struct vdb_lease_info *info, void *data)
 }
 
 /*
- * One of two that want a slice for themselves.  Who has it writes his number to a
- * register; as long as he can read that, it must be there.  The list is for the
- * broker to come back if it was killed, and to serve the other one meanwhile.
+ * One of two clients that want the same exclusive slice.  The client that has it writes
+ * its number to a register.  As long as it can read the register, the number must be
+ * there.  It requests a list so that a killed broker is restarted, and serves the other
+ * client meanwhile.
  */
 static int compete(uint32_t number, const volatile bool *stop, uint32_t rounds)
 {
@@ -106,9 +107,8 @@ static bool killed_at(const char *call, int nth)
 static const char *const calls[] = { "sendmsg", "close" };
 
 /*
- * The broker is killed before it says something, to a client or the service manager,
- * and when it has just done that and goes on to close something: never do both have
- * the slice.
+ * The broker is killed before it sends a message to a client or the service manager,
+ * and after that, before it closes something. Never do both clients have the slice.
  */
 START_TEST(killed_around_the_answer)
 {

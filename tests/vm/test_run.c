@@ -37,7 +37,7 @@ static void stop_broker(void)
 
 START_TEST(slices_are_passed)
 {
-	/* A shell has no mmap(); what it sees are the fds and the environment. */
+	/* A shell cannot call mmap(). It sees the fds and the environment. */
 	ck_assert_runs("run " S " -s edu/page -s 'edu/array[5],ro' -- sh -c "
 		       "'readlink /proc/self/fd/3; readlink /proc/self/fd/5; ls /proc/self/fd | wc -l; "
 		       "echo $VFIO_DMABUF_FDS $VFIO_DMABUF_SLICES'");
@@ -59,7 +59,7 @@ START_TEST(environment_is_json)
 	int fd, index;
 
 	ck_assert_runs("run " S " -s edu/page -s 'edu/array[5],ro' -- sh -c 'echo \"$VFIO_DMABUF_SLICES\"'");
-	list = json_loads(command_out, 0, NULL);
+	list = command_json("VFIO_DMABUF_SLICES", command_out);
 	ck_assert_uint_eq(json_array_size(list), 2);
 	one = json_array_get(list, 1);
 	ck_assert_int_eq(json_unpack(one, "{s:i,s:i}", "index", &index, "fd", &fd), 0);
@@ -80,7 +80,10 @@ START_TEST(exit_statuses)
 }
 END_TEST
 
-/* With few fds the slices are passed, and if there is no room for them no program is run. */
+/*
+ * With few free fds the slices are still passed. If there are not enough, the program
+ * is not run.
+ */
 START_TEST(few_file_descriptors)
 {
 	bool told = false;
@@ -108,7 +111,7 @@ static bool count_waiting(const struct vdb_slice_info *info, void *data)
 	return true;
 }
 
-/* As long as it is said, and no longer; when others release it, the program runs. */
+/* It waits for the given time and no longer. When others release the slice, the program runs. */
 START_TEST(slices_are_waited_for)
 {
 	struct vdb_client *client = broker_connect();
@@ -117,11 +120,11 @@ START_TEST(slices_are_waited_for)
 	int status;
 	pid_t pid;
 
-	ck_assert_int_eq(vfio_dmabuf("run " S " -w 1 -s edu/page -- true"), 1);
+	ck_assert_int_eq(vfio_dmabuf("run " S " -w1 -s edu/page -- true"), 1);
 	check_says("for all of the time to wait");
 	pid = fork();
 	if (!pid) {
-		execlp("vfio-dmabuf", "vfio-dmabuf", "run", "-S", MANAGER_SOCKET, "-w", "60",
+		execlp("vfio-dmabuf", "vfio-dmabuf", "run", "-S", MANAGER_SOCKET, _i ? "--wait" : "--wait=1m",
 		       "-s", "edu/page", "--", "sh", "-c", "exit 7", NULL);
 		_exit(99);
 	}
@@ -139,7 +142,7 @@ END_TEST
 
 START_TEST(time_ends)
 {
-	/* The broker ends it, then tells; the program goes on until that is said. */
+	/* The broker revokes the lease and then notifies. The program runs until that. */
 	ck_assert_runs("run " S " -t 1 -s edu/page -- sh -c "
 		       "'while vfio-dmabuf leases " S " | grep edu/page; do sleep 0.1; done; sleep 1'");
 	check_says("edu/page: the lease has ended: its time is over");
@@ -148,7 +151,7 @@ START_TEST(time_ends)
 }
 END_TEST
 
-/* Lent until the program ends, also where no lease is that long. */
+/* The lease is renewed until the program ends, also if the slice allows only short leases. */
 START_TEST(leases_are_renewed)
 {
 	ck_assert_runs("run " S " -s edu/short -s edu/page -- sh -c 'sleep 6; vfio-dmabuf leases " S "'");
@@ -204,7 +207,7 @@ Suite *suite(void)
 	tcase_add_test(tc, environment_is_json);
 	tcase_add_test(tc, exit_statuses);
 	tcase_add_test(tc, few_file_descriptors);
-	tcase_add_test(tc, slices_are_waited_for);
+	tcase_add_loop_test(tc, slices_are_waited_for, 0, 2);
 	tcase_add_test(tc, time_ends);
 	tcase_add_test(tc, leases_are_renewed);
 	tcase_add_test(tc, signals_are_passed_on);

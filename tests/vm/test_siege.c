@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Attacks on the running broker.  Beside each of them a client of another user goes on
- * with its leases.  The broker is no root, because root has no limit of fds in flight.
+ * Attacks on the running broker.  During each of them a client of another user
+ * continues to use its leases.  The broker does not run as root, because root has no
+ * limit of fds in flight.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -56,7 +57,7 @@
 	"    slices:\n"							\
 	"      array: {bar: 2, length: 4K, count: 4000, allow: everybody}\n"
 
-/* As many requests as they like, so that these do not end the attack. */
+/* No limit of requests, so that this limit does not end the attack. */
 #define RATE	"request_rate: 1000000, request_burst: 1000000"
 
 static const char usual[] = "limits: {" RATE "}\n" DEVICES;
@@ -86,7 +87,7 @@ static void open_devices_to_all(void)
 				     "  [ ! -e $node ] || chmod 666 $node; done", NULL), 0);
 }
 
-/* What the broker sends and saves from now on is charged to the group. */
+/* The memory of messages and state from now on is charged to the group. */
 static void begin(const char *config, unsigned int nr_fds)
 {
 	struct vdb_client *client;
@@ -97,13 +98,13 @@ static void begin(const char *config, unsigned int nr_fds)
 	broker_configure(config);
 	if (!no_cgroups)
 		group = cgroup_new("broker");
-	/* A program that is started has no more than these; this process can go back. */
+	/* The limit of a program that is started; this process can restore its own. */
 	ck_assert_works(setresgid(BROKER_USER, BROKER_USER, 0));
 	ck_assert_works(setresuid(BROKER_USER, BROKER_USER, 0));
 	broker = broker_start();
 	ck_assert_works(setresuid(0, 0, 0));
 	ck_assert_works(setresgid(0, 0, 0));
-	/* Attackers may have as many as they like. */
+	/* Attackers have no limit. */
 	set_nr_fds(0, 4096);
 	set_nr_fds(broker, nr_fds);
 	if (!no_cgroups)
@@ -149,8 +150,8 @@ static unsigned int count_fds(void)
 }
 
 /*
- * Everything that is promised, with LAB_BOOT="--append siege=full --seconds 3000"; by
- * default less, because emulated machines are slow.
+ * The full numbers with LAB_BOOT="--append siege=full --seconds 3000"; smaller ones by
+ * default, because emulated machines are slow.
  */
 static bool in_full(void)
 {
@@ -159,12 +160,15 @@ static bool in_full(void)
 
 /* ---- attackers ---- */
 
-/* What all of an attack together has reached. */
+/* The result of all processes of an attack. */
 struct report {
 	unsigned int served, refused, granted;
 };
 
-/* A child of another user, which reports and then keeps what it has until it is killed. */
+/*
+ * A child of another user, which reports and then keeps its connections and leases
+ * until it is killed.
+ */
 static pid_t attack(uid_t uid, void (*fn)(struct report *), struct report *report)
 {
 	int pipes[2];
@@ -224,7 +228,7 @@ static void live_as_other(void)
 	broker_acquire(broker_connect(), "edu/array", 0);
 }
 
-/* ---- answers that nobody reads ---- */
+/* ---- unread answers ---- */
 
 static void leave_answers(struct report *report)
 {
@@ -259,17 +263,17 @@ START_TEST(unread_answers_are_limited)
 	honest_wait(honest, 5);
 	grown = memory() - before;
 	ck_assert_msg(grown < 1 << 20, "%u connections left %ld kB", report.served, grown >> 10);
-	/* As many as the limit lets in. */
+	/* As many as the limit allows. */
 	ck_assert_uint_ge(report.served, 16);
 	ck_assert_uint_ge(report.refused, 400);
 	end_attack(pid);
-	/* All that it had is free. */
+	/* Everything that it had is free. */
 	broker_as_user(ATTACKER, ATTACKER, live_as_other);
 	end();
 }
 END_TEST
 
-/* ---- slices that nobody receives ---- */
+/* ---- slices that are not received ---- */
 
 static void leave_slices(struct report *report)
 {
@@ -289,7 +293,7 @@ static void leave_slices(struct report *report)
 	}
 }
 
-/* Fds in flight count against the broker's user, which may have few of them. */
+/* Fds in flight count against the limit of the broker's user, which is low. */
 START_TEST(unread_slices_are_limited)
 {
 	struct report report = { 0 };
@@ -297,7 +301,7 @@ START_TEST(unread_slices_are_limited)
 
 	begin(usual, 128);
 	pid = attack(ATTACKER, leave_slices, &report);
-	/* It is refused nothing, neither meanwhile nor now. */
+	/* None of its requests is refused, neither during the attack nor now. */
 	honest_wait(honest, 20);
 	ck_assert_uint_ge(report.served, 10);
 	end_attack(pid);
@@ -353,7 +357,7 @@ START_TEST(device_that_hangs_holds_up_nobody)
 	vdb_client_close(client);
 	importer_wait_notified(importer, 1);
 	beside = honest_measure(honest, 40);
-	/* Other guests beside this one may take the processor for longer than that. */
+	/* Other guests on the host can take the processor for longer than that. */
 	for (int i = 0; i < 10 && beside >= 2 * alone; i++)
 		beside = honest_measure(honest, 40);
 	ck_assert_msg(beside < 2 * alone, "a round takes %.1f ms, not %.1f ms",
@@ -362,7 +366,7 @@ START_TEST(device_that_hangs_holds_up_nobody)
 	wait_phase(admin, VDB_DEVICE_CLOSING);
 	ck_assert_int_eq(broker_acquire_error(admin, "nvme/page", 0, 0, 0), ENODEV);
 	honest_wait(honest, 10);
-	/* When it is over it can be lent again. */
+	/* Afterwards the slice can be granted again. */
 	ck_assert_works(importer_unmap(importer));
 	wait_phase(admin, VDB_DEVICE_OPEN);
 	broker_acquire(admin, "nvme/page", 0);
@@ -376,7 +380,7 @@ END_TEST
 static void connect_as_subordinates(struct report *report)
 {
 	for (uid_t uid = 200000; uid < 200020; uid++) {
-		/* The file system's as well, so that this process can go back. */
+		/* The file system's ids as well, so that this process can restore its own. */
 		if (setresuid(uid, uid, 0))
 			_exit(97);
 		try_connect(report);
@@ -416,7 +420,7 @@ static void fill(struct report *report)
 		try_connect(report);
 }
 
-/* Ten places are nobody's: two users have nine of them, and the honest client one. */
+/* Ten places are not kept: two users have nine of them, and the honest client one. */
 START_TEST(idle_connections_are_evicted)
 {
 	struct report first = { 0 }, second = { 0 };
@@ -432,7 +436,7 @@ START_TEST(idle_connections_are_evicted)
 	admin = broker_connect();
 	ck_assert_works(vdb_client_status(admin, &status));
 	ck_assert_uint_eq(status.clients.pool_used, status.clients.pool);
-	/* Each of them needs a place of somebody else. */
+	/* Each of them needs the place of another user. */
 	for (int i = 0; i < 3; i++)
 		broker_as_user(LATECOMER + i, LATECOMER, live_as_other);
 	honest_wait(honest, 5);
@@ -460,7 +464,7 @@ static double processor_time(void)
 	return time.tv_sec + time.tv_nsec / 1e9;
 }
 
-/* More may connect than the broker has fds for. */
+/* The limit of connections is above the number of the broker's fds. */
 START_TEST(connections_do_not_take_all_fds)
 {
 	struct report report = { 0 };
@@ -472,7 +476,7 @@ START_TEST(connections_do_not_take_all_fds)
 	ck_assert_uint_ge(report.served, 20);
 	ck_assert_uint_ge(report.refused, 100);
 	honest_wait(honest, 5);
-	/* Nobody asks for anything: that is when it has nothing to do. */
+	/* Without requests the broker must not use the processor. */
 	honest_stop(honest);
 	busy = processor_time();
 	time = now();
@@ -495,7 +499,7 @@ static void use_often(struct report *report)
 		ck_assert_works(vdb_client_release(client, lease.id));
 		vdb_slice_free(lease.slice);
 		report->granted++;
-		/* It was never there. */
+		/* A request that the broker refuses, and logs. */
 		broker_acquire_error(client, "edu/honest", 0, 0, 0);
 	}
 }
@@ -527,7 +531,7 @@ struct figures {
 	size_t buffers;
 };
 
-/* Beside the honest client, which may have a lease at the time. */
+/* Besides the honest client, which can have a lease at that time. */
 static struct figures measure(void)
 {
 	struct vdb_client *admin = broker_connect();

@@ -40,7 +40,7 @@ static const char *sleep_missing(void)
 	return access(LEVEL, W_OK) ? "this kernel has no " LEVEL : NULL;
 }
 
-/* EBUSY: something was about to wake the system, which the kernel tells apart. */
+/* EBUSY: a wake-up event was pending, which the kernel reports with this error. */
 static void sleep_and_wake(const char *state, bool really)
 {
 	int tries = TRIES, ret;
@@ -104,10 +104,10 @@ static void check_sleep(const char *state, bool really)
 	snprintf(match, sizeof(match), "device=%s reason=sleep", dev.bdf);
 	ck_assert_uint_eq(trace_count("device_suspend", match), 1);
 	ck_assert_uint_eq(trace_count("device_resume", match), 1);
-	/* Without mapping it again; the page had been taken away. */
+	/* Without a new mapping. The page had been zapped. */
 	ck_assert_uint_eq(client_read32(client, map + NVME_VERSION), version);
 	ck_assert_uint_ge(trace_faults(dev.bdf, 0), 1);
-	/* The device has lost what was written to it: it was without power. */
+	/* The device was without power, so it has lost what was written to it. */
 	ck_assert_uint_eq(client_read32(client, map + NVME_CC), really ? 0 : CC);
 	ck_assert_int_eq(client_try_read32(client, revoked, &value), SIGBUS);
 	client_end(client);
@@ -195,8 +195,8 @@ static const char *hibernation_missing(void)
 }
 
 /*
- * The machine's firmware does not give PCI Express's extended config space back after
- * S3, whatever the driver.
+ * After S3 the machine's firmware does not restore PCI Express's extended config space,
+ * with any driver.
  */
 static const char *boot_missing(void)
 {

@@ -32,7 +32,7 @@ static void setup(void)
 	ck_assert_works(file_write(PARAMETER, "1"));
 	device_open_bdf(&pf, bdf, TOKEN);
 	ck_assert_works(sysfs_write(bdf, "sriov_numvfs", "2"));
-	ck_assert(sysfs_link(bdf, "virtfn0", vf_bdf, sizeof(vf_bdf)));
+	ck_assert(function_link(bdf, "virtfn0", vf_bdf, sizeof(vf_bdf)));
 }
 
 /* Waits until no VF is open any more: what this process holds it must close. */
@@ -61,7 +61,7 @@ START_TEST(virtual_functions_bind_the_same_driver)
 	char name[32];
 
 	ck_assert(driver_bound(vf_bdf));
-	ck_assert(sysfs_link(pf.bdf, "virtfn1", name, sizeof(name)));
+	ck_assert(function_link(pf.bdf, "virtfn1", name, sizeof(name)));
 	ck_assert(driver_bound(name));
 }
 END_TEST

@@ -1,19 +1,14 @@
 // SPDX-License-Identifier: MIT
 /*
- * Everything at once: owners of several devices, clients and importers do at random
- * what they can, for as long as the kernel command line says (lab.stress=<seconds>),
- * from a seed (lab.seed=<n>) that is printed.  Each access is checked: none may reach
- * a device through a slice whose revocation has returned.  stress/ has the parts:
+ * All operations at once: owners of several devices, clients and importers make random
+ * calls.  The kernel command line sets the time (lab.stress=<seconds>) and the seed
+ * (lab.seed=<n>), which is printed.  Each access is checked: none may reach a device through
+ * a slice whose revocation has returned. stress/ has the parts:
  *
- *	operations	what is done, counted and timed
- *	board		what all processes see
- *	checker		accesses, and what is right
- *	keeper		an owner's process; exporter, disturber and inspector are its threads
- *	borrower	a client
- *	dma		an importer
- *	sleeper		the system's sleep
- *	nursery		starts and kills processes
- *	watchdog	what does not end
+ *	operations the operations, counted and timed board what all processes share checker
+ *	accesses, and their expected results keeper an owner's process; exporter, disturber
+ *	and inspector are its threads borrower a client dma an importer sleeper the system's
+ *	sleep nursery starts and kills processes watchdog operations that hang
  */
 #define _GNU_SOURCE
 #include <stdio.h>
@@ -36,7 +31,7 @@
 #define DEFAULT_SECONDS	10
 #define PHASE_SECONDS	20
 
-/* The number behind a word of the kernel's command line, or @otherwise. */
+/* The number after a word of the kernel's command line, or @otherwise. */
 static uint64_t number_of(const char *word, uint64_t otherwise)
 {
 	char line[4096], *found;
@@ -52,7 +47,7 @@ static unsigned int seconds_to_run(void)
 	return number_of("lab.stress=", DEFAULT_SECONDS);
 }
 
-/* Whether the driver lists buffers and knows them by id. */
+/* Whether the driver lists buffers and finds them by id. */
 static bool has_ids(void)
 {
 	struct device dev;
@@ -65,7 +60,7 @@ static bool has_ids(void)
 	return !ret;
 }
 
-/* Nobody has a slice or a device any more, so that nothing keeps the module. */
+/* No process has a slice or a device any more, so the module can be unloaded. */
 static void reload(void)
 {
 	static const char *const names[] = {

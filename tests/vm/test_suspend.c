@@ -237,8 +237,8 @@ START_TEST(reset_takes_the_pages_away_before_it_starts)
 END_TEST
 
 /*
- * The kernel disables memory for the 100 ms and more of a reset: a read that
- * gets through to the bus meanwhile does not find the register's value.
+ * The kernel disables memory for the 100 ms and more of a reset. A read that reaches
+ * the bus in that time does not return the register's value.
  */
 START_TEST(readers_wait_for_resets_and_go_on)
 {

@@ -56,7 +56,7 @@ static char *map;		/* one huge page where it can be, and small ones */
 static bool huge;
 static enum memory_type type;
 
-/* Addresses of nothing, so many bytes behind a multiple of 2 MiB. */
+/* Free addresses, a number of bytes after a multiple of 2 MiB. */
 static char *reserve(size_t behind)
 {
 	char *room = mmap(NULL, LENGTH + 2 * MIB2, PROT_NONE,
@@ -329,7 +329,7 @@ static void check_gigabyte(bool one_page, bool writable)
 		ck_assert_uint_eq(entry.size, GIB);
 }
 
-/* Its pages come back as writable as they were, of whatever size. */
+/* Its pages are writable again, of any size. */
 START_TEST(clear_refs_of_a_gigabyte)
 {
 	bool one_page = map_gigabyte(true);
@@ -479,7 +479,7 @@ START_TEST(migration)
 }
 END_TEST
 
-/* Who takes references to pages gets none. */
+/* Calls that take references to pages get none. */
 START_TEST(references)
 {
 	uint32_t value[2] = { 0 };

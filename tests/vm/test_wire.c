@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* What goes over the broker's connections. */
+/* The bytes and fds on the broker's connections. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <poll.h>
@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "broker.h"
+#include "common/fds.h"
 #include "crash.h"
 #include "lender.h"
 #include "manager.h"
@@ -31,8 +32,9 @@ static unsigned int count_fds(pid_t pid)
 }
 
 /*
- * Waits until the broker has no more than so many, as long as the test may: it closes one
- * after the other, and may still be at those of a former test when they are counted.
+ * Waits until the broker has at most this number, as long as the test allows. The broker
+ * closes connections one after the other, and can still be closing those of a former
+ * test.
  */
 static void wait_fds(unsigned int nr)
 {
@@ -54,7 +56,7 @@ START_TEST(silent_connections_are_closed)
 }
 END_TEST
 
-/* Whoever only connects costs the log and the service manager next to nothing. */
+/* A client that only connects costs the log and the service manager next to nothing. */
 START_TEST(connections_alone_cost_little)
 {
 	struct vdb_client *client = broker_connect();
@@ -69,7 +71,7 @@ START_TEST(connections_alone_cost_little)
 	vdb_client_close(broker_connect());
 	broker_acquire(client, "edu/page", 0);
 	wait_fds(fds);
-	/* One has been given to it, and taken out. */
+	/* It had one, which was taken out. */
 	ck_assert_uint_le(manager_messages() - before, 5);
 	ck_assert_uint_ge(broker_count_lines("it has closed the connection"), 5);
 	ck_assert_uint_le(broker_count_lines(" disconnected: "), 10);
@@ -152,7 +154,7 @@ START_TEST(hello_comes_first)
 }
 END_TEST
 
-/* In another language, without our library: what docs/protocol.md says is enough. */
+/* In another language, without our library: docs/protocol.md is enough for that. */
 START_TEST(client_in_python)
 {
 	int status = system("python3 /lab/client.py " MANAGER_SOCKET " edu/page 0x010000ed 1>&2");
@@ -164,34 +166,20 @@ END_TEST
 START_TEST(fds_in_requests_are_not_taken)
 {
 	struct vdp_plain list = { .header = { .type = VDP_LIST_SLICES, .serial = 5 } };
-	union {
-		struct cmsghdr align;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control = { 0 };
-	struct iovec iov = { &list, sizeof(list) };
-	struct msghdr message = {
-		.msg_iov = &iov, .msg_iovlen = 1,
-		.msg_control = &control, .msg_controllen = sizeof(control),
-	};
-	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
 	int other = raw_connect_greeted(), fd, pipes[2];
 	char answer[VDP_MAX_MESSAGE];
 	unsigned int before;
 
-	/* These take fds, too. */
+	/* These need fds, too. */
 	manager_wait_status("3 of 3 devices are open");
 	before = count_fds(lender);
 	fd = raw_connect_greeted();
 	ck_assert_works(pipe(pipes));
-	header->cmsg_level = SOL_SOCKET;
-	header->cmsg_type = SCM_RIGHTS;
-	header->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(header), &pipes[1], sizeof(int));
-	ck_assert_int_eq(sendmsg(fd, &message, 0), sizeof(list));
+	ck_assert_works(fds_send(fd, &list, sizeof(list), &pipes[1], 1, 0));
 	ck_assert_int_eq(error_of(answer, recv(fd, answer, sizeof(answer), 0)), VDP_ERROR_MALFORMED);
 	check_closed(fd);
 	close(pipes[1]);
-	/* Nobody has the other end. */
+	/* No process has the other end. */
 	ck_assert_int_eq(read(pipes[0], answer, 1), 0);
 	wait_fds(before);
 	close(other);
@@ -199,8 +187,8 @@ START_TEST(fds_in_requests_are_not_taken)
 END_TEST
 
 /*
- * A client that asks and never reads: others are served, no fds are left, and when
- * it reads at last it gets every answer.  What it costs in memory is test_siege's.
+ * A client that sends requests and never reads: others are served, no fds are leaked,
+ * and when it finally reads it gets every answer. test_siege measures the memory.
  */
 START_TEST(slow_reader_holds_up_nobody)
 {
@@ -243,7 +231,7 @@ static const char one_device[] =
 	"devices: {edu: {function: @EDU@, reset: never,\n"
 	"  slices: {array: {length: 4K, count: 8, allow: everybody}}}}\n";
 
-/* The kernel may have no room for fds in flight just now: nobody loses anything. */
+/* The kernel can have no room for fds in flight for a moment. No client loses anything. */
 START_TEST(slice_that_cannot_be_sent)
 {
 	struct vdb_client *client;

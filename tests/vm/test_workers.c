@@ -116,7 +116,7 @@ static void setup(void)
 	start();
 }
 
-/* The process dies, and what it has not sent with it; devices stay in the store. */
+/* The process dies, and fds that it has not sent are closed. Devices stay in the store. */
 static void die(void)
 {
 	devices_free(devices);
@@ -181,7 +181,7 @@ static void open_it(uint32_t device)
 	do_job(EFFECT_OPEN, device, 0, 0, NULL);
 	event = expect(EVENT_OPENED, device, true);
 	ck_assert(event.fresh);
-	/* Clients may still have what they were lent before. */
+	/* Clients can still have slices from before. */
 	for (size_t i = 0; i < event.nr_buffers; i++)
 		ck_assert(event.buffers[i].revoked);
 	ck_assert_int_ge(stored[device].fd, 0);
@@ -278,7 +278,7 @@ START_TEST(lease_begins_and_ends)
 	expect(EVENT_REVOKED, MEMORY, true);
 	second = lend(MEMORY, 3, 0, 0);
 	check_registers(second.map);
-	/* Another lease keeps what its client has written. */
+	/* Another lease keeps the values that its client has written. */
 	ck_assert_uint_eq(read32(other.map + 4), 5);
 	close_it(MEMORY);
 	check_revoked(&second);
@@ -374,7 +374,7 @@ START_TEST(what_cannot_be_done_fails)
 }
 END_TEST
 
-/* The next process finds what this one has lent, and who still has it. */
+/* The next process finds the buffers of this one, and those that are still in use. */
 START_TEST(device_is_adopted)
 {
 	struct lent lent, revoked;
@@ -384,7 +384,7 @@ START_TEST(device_is_adopted)
 	revoked = lend(MEMORY, 1, 0, 0);
 	lent = lend(MEMORY, 2, 1, 0);
 	revoke_it(MEMORY, &revoked);
-	/* Exported, but nobody was sent it. */
+	/* Exported, but not sent to a client. */
 	do_job(EFFECT_EXPORT, MEMORY, 3, 0, &lent.record);
 	expect(EVENT_EXPORTED, MEMORY, true);
 	die();
@@ -434,7 +434,7 @@ START_TEST(suspension_is_seen)
 }
 END_TEST
 
-/* A process that unbinds the device when it is told to; it must not have the device open. */
+/* A process that unbinds the device on request. It must not have the device open. */
 static pid_t start_unbinding(int *go)
 {
 	int ends[2];
@@ -632,7 +632,7 @@ START_TEST(virtual_function_needs_the_token)
 	strcpy(configured[PF].vf_token, TOKEN);
 	open_it(PF);
 	ck_assert_works(sysfs_write(configured[PF].bdf, "sriov_numvfs", "1"));
-	ck_assert(sysfs_link(configured[PF].bdf, "virtfn0", bdf, sizeof(bdf)));
+	ck_assert(function_link(configured[PF].bdf, "virtfn0", bdf, sizeof(bdf)));
 	configure(VF, bdf);
 	do_job(EFFECT_OPEN, VF, 0, 0, NULL);
 	expect(EVENT_OPENED, VF, false);
@@ -660,7 +660,7 @@ static void set_nodes(gid_t group, mode_t mode)
 	for (int i = 0; i < 2; i++) {
 		const char *bdf = lab_bdf(names[i]);
 
-		ck_assert(sysfs_link(bdf, "iommu_group", number, sizeof(number)));
+		ck_assert(function_link(bdf, "iommu_group", number, sizeof(number)));
 		snprintf(path, sizeof(path), "/dev/vfio/%.32s", number);
 		ck_assert_works(chown(path, 0, group));
 		ck_assert_works(chmod(path, mode));

@@ -4,16 +4,16 @@
  *
  * All of it is reached with ioctl(device_fd, VFIO_DEVICE_FEATURE, ...) on the
  * VFIO device file descriptor (group or cdev).  As for every feature,
- * VFIO_DEVICE_FEATURE_PROBE together with the operations of interest tells
- * whether the kernel has it: 0 is yes, ENOTTY is no such feature, EINVAL is
- * that the operation (GET or SET) is not supported.
+ * VFIO_DEVICE_FEATURE_PROBE together with the operations of interest shows
+ * whether the kernel has it: 0 means yes, ENOTTY that there is no such feature,
+ * EINVAL that the operation (GET or SET) is not supported.
  *
  * Glossary: a BAR is a PCI base address register's memory, named by VFIO's
- * region index 0 to 5.  A range is an offset and a length inside a BAR.  A
- * buffer is a DMABUF over ranges of one BAR.  A slice is a buffer exported for
+ * region index 0 to 5.  A range is an offset and a length inside a BAR. A
+ * buffer is a DMABUF over ranges of one BAR. A slice is a buffer exported for
  * another process.  Suspended means that the device's memory cannot be reached
- * for a time (reset, memory disabled, D3, low power); revoked means that it
- * cannot be reached through that buffer any more, ever.
+ * for a time (reset, memory disabled, D3, low power); revoked means that it can
+ * never be reached through that buffer again.
  */
 #ifndef _UAPI_LINUX_VFIO_DMABUF_H
 #define _UAPI_LINUX_VFIO_DMABUF_H
@@ -22,8 +22,8 @@
 #include <linux/vfio.h>
 
 /*
- * Upstream's feature indices grow from 0; these stand at the far end of the
- * 16-bit space that VFIO_DEVICE_FEATURE_MASK leaves, and count down.
+ * Upstream's feature indices count up from 0. These begin at the other end of
+ * the 16-bit space of VFIO_DEVICE_FEATURE_MASK, and count down.
  */
 #define VFIO_DMABUF_FEATURE_REVOKE	0xffff
 #define VFIO_DMABUF_FEATURE_MEMATTR	0xfffe
@@ -31,6 +31,7 @@
 #define VFIO_DMABUF_FEATURE_EVENTS	0xfffc
 #define VFIO_DMABUF_FEATURE_LIST	0xfffb
 #define VFIO_DMABUF_FEATURE_INFO	0xfffa
+#define VFIO_DMABUF_FEATURE_EXPORT	0xfff9
 
 #ifndef VFIO_DEVICE_FEATURE_DMA_BUF
 /*
@@ -58,9 +59,9 @@ struct vfio_device_feature_dma_buf {
  *
  * Takes upstream's struct vfio_device_feature_dma_buf and returns a file
  * descriptor.  The fd can be passed to any process and mmap()ed there with
- * MAP_SHARED; that process needs no other right to the device.  Byte 0 of the
+ * MAP_SHARED; that process needs no other access to the device.  Byte 0 of the
  * fd is the first byte of the first range, and the ranges follow each other
- * without gaps.  They may stand in any order, repeat, and overlap.
+ * without gaps.  They can be in any order, repeat, and overlap.
  *
  * @region_index: the BAR, 0 to 5.
  * @open_flags: O_RDONLY or O_RDWR, and O_CLOEXEC.  A buffer exported O_RDONLY
@@ -72,22 +73,22 @@ struct vfio_device_feature_dma_buf {
  *	end of the BAR.  The end of a BAR smaller than a page is the end of
  *	its page, where VFIO reserves that page for the BAR.
  *
- * The buffer does not keep the device open.  It is revoked when the last
- * device fd is closed (a BAR mapping made through the device fd counts as
- * one), or with VFIO_DMABUF_FEATURE_REVOKE.  While the device is suspended,
- * an access through a mapping waits or gets SIGBUS, exactly as through a
- * mapping of the device fd; it works again afterwards, without mapping anew.
- * After revocation an access gets SIGBUS and mmap() fails with ENODEV.
+ * The buffer does not keep the device open.  It is revoked when the last device
+ * fd is closed (a BAR mapping made through the device fd counts as one), or
+ * with VFIO_DMABUF_FEATURE_REVOKE. While the device is suspended, an access
+ * through a mapping waits or gets SIGBUS, exactly as through a mapping of the
+ * device fd; it works again afterwards, without a new mapping.  After
+ * revocation an access gets SIGBUS and mmap() fails with ENODEV.
  *
- * Pages that hold the MSI-X table or PBA may be exported, as they may be
- * mapped through the device fd: who maps them can change the device's
- * interrupt messages, which the IOMMU's interrupt remapping confines.  Leave
- * them out of slices for clients that are not trusted with that.
+ * Pages of the MSI-X table or PBA can be exported, because they can be mapped
+ * through the device fd.  A client that maps them can change the device's
+ * interrupt messages; only the IOMMU's interrupt remapping limits them.  Do not
+ * export them to clients that are not trusted with that.
  *
  * Return: the new fd, owned by the caller, or -1 with errno:
  *	EINVAL	   flags not 0; open_flags other than stated; nr_ranges 0; argsz
  *		   too small for nr_ranges; a range that is empty, unaligned or
- *		   ends behind the BAR
+ *		   ends after the BAR
  *	E2BIG	   nr_ranges above VFIO_DMABUF_MAX_RANGES
  *	EOVERFLOW  a range's offset plus length, or the sum of all lengths,
  *		   overflows; or the buffer, counted from the first range's
@@ -96,14 +97,64 @@ struct vfio_device_feature_dma_buf {
  *	EFAULT, ENOMEM, EMFILE  as usual
  */
 
-/* Most ranges that one buffer may have. */
+/* Maximum number of ranges of one buffer. */
 #define VFIO_DMABUF_MAX_RANGES		65536
 
 /*
- * The offset of the first range in its BAR plus the length of the buffer may
- * not exceed this many bytes.
+ * Maximum, in bytes, of the first range's offset in its BAR plus the length of
+ * the buffer.
  */
 #define VFIO_DMABUF_MAX_END		(6ULL << 40)
+
+/*
+ * Of a feature's flags: fail with EAGAIN instead of waiting for anything that a client,
+ * an importer or the device can hold up.  An owner that must not wait, such as an event
+ * loop, tries so and has a thread call again without the flag.
+ *
+ * Nothing is promised about when a call without the flag would be done, nor that one
+ * with the flag ever succeeds: clients can see to it that it does not.
+ *
+ * As every system call, these may wait for memory.  As every creation and every last
+ * close of any DMABUF, an export takes a lock of the kernel's list of DMABUFs, which is
+ * held for as long as it takes to change the list.
+ */
+#define VFIO_DMABUF_NONBLOCK	(1 << 0)
+
+/**
+ * VFIO_DMABUF_FEATURE_EXPORT - export a slice, and all that belongs to it (GET)
+ *
+ * One call for what otherwise takes VFIO_DEVICE_FEATURE_DMA_BUF, and then
+ * VFIO_DMABUF_FEATURE_MEMATTR, _EVENTS and _INFO.  It is not subject to the device's
+ * setting core_export.
+ *
+ * @region_index: the BAR, 0 to 5.
+ * @open_flags: O_RDONLY or O_RDWR, and O_CLOEXEC, which holds for both fds.
+ * @flags: VFIO_DMABUF_NONBLOCK; VFIO_DMABUF_EXPORT_EVENTS: with an event fd, which is
+ *	O_NONBLOCK.
+ * @memattr: VFIO_DMABUF_MEMATTR_*.
+ * @range: offset and length in bytes.
+ * @dmabuf_fd: out: the slice.
+ * @events_fd: out: its event fd, or -1.
+ * @id: out: the buffer's id.
+ *
+ * Return: 0, or -1 with errno, and there is no new fd:
+ *	EAGAIN	   VFIO_DMABUF_NONBLOCK, and nothing has been exported of this BAR before
+ *	EINVAL	   unknown flags, open_flags or memattr; a range that is empty, unaligned
+ *		   or ends behind the BAR
+ *	EOPNOTSUPP this machine has no such attribute (x86 without PAT)
+ *	EOVERFLOW, ENODEV, EFAULT, ENOMEM, EMFILE  as for VFIO_DEVICE_FEATURE_DMA_BUF
+ */
+struct vfio_dmabuf_feature_export {
+	__u32	region_index;
+	__u32	open_flags;
+	__u32	flags;
+#define VFIO_DMABUF_EXPORT_EVENTS	(1 << 1)
+	__u32	memattr;
+	struct vfio_region_dma_range range;
+	__s32	dmabuf_fd;
+	__s32	events_fd;
+	__aligned_u64 id;
+};
 
 /*
  * How a feature below names a buffer: by a file descriptor of it, or by its id.
@@ -122,13 +173,14 @@ struct vfio_device_feature_dma_buf {
  *	EINVAL	   dmabuf_fd is not a DMABUF of this driver; id is not 0 although
  *		   dmabuf_fd is given; dmabuf_fd is negative but not -1
  *	ENODEV	   dmabuf_fd is a DMABUF of another device
- *	ENOENT	   no buffer of this device has that id (any more)
+ *	ENOENT	   this device has no buffer with that id, or no longer has it
  */
 
 /**
- * VFIO_DMABUF_FEATURE_REVOKE - take a buffer back for good (SET)
+ * VFIO_DMABUF_FEATURE_REVOKE - end all access through a buffer, for good (SET)
  *
  * @dmabuf_fd, @id: the buffer.
+ * @flags: 0 or VFIO_DMABUF_NONBLOCK.
  *
  * When the call returns 0, no mapping of the buffer in any process reaches
  * the device, and no importer does.  This includes mappings that a process got
@@ -145,14 +197,20 @@ struct vfio_device_feature_dma_buf {
  * Return: 0, or -1 with errno:
  *	EBADFD	   a call has returned 0 for this buffer before, or the device had
  *		   been closed; nothing reaches the device through it
- *	EINVAL	   reserved is not 0
+ *	EINVAL	   flags has other bits
+ *	EAGAIN	   VFIO_DMABUF_NONBLOCK, and there is somebody to wait for, or much to do:
+ *		   a lock that clients can hold is held; the buffer has importers, is
+ *		   mapped by a process with MMU notifiers, or in more than a few places or
+ *		   pages; many others map the same bytes.  The buffer may be revoked by
+ *		   then, but nothing that is promised above holds.  Call again without
+ *		   the flag
  *	EINTR	   a signal came before all importers had unmapped
  *	EBADF, EINVAL, ENODEV, ENOENT  see above
  *	EFAULT	   as usual
  */
 struct vfio_dmabuf_feature_revoke {
 	__s32	dmabuf_fd;
-	__u32	reserved;	/* 0 */
+	__u32	flags;
 	__aligned_u64 id;
 };
 
@@ -166,7 +224,8 @@ struct vfio_dmabuf_feature_revoke {
  * @region_index: the BAR, 0 to 5.
  * @nr_ranges: ranges that do not continue one another.
  * @flags: VFIO_DMABUF_BUFFER_*.
- * @memattr: VFIO_DMABUF_MEMATTR_*.
+ * @memattr: VFIO_DMABUF_MEMATTR_*, which the page table entries of all its
+ *	mappings have.
  * @state: VFIO_DMABUF_STATE_*, as the event files tell it.
  * @mappings: VMAs of the buffer, in all processes.
  * @importers: devices that are attached to the buffer.
@@ -202,7 +261,7 @@ struct vfio_dmabuf_buffer {
  * Buffers come in the order of their ids.  To list all, call again with the
  * last id as @after until @nr comes back as 0.  A buffer that exists from the
  * first call to the last one is listed once; one that is exported or released
- * meanwhile may be listed or not.  Each element is consistent in itself.
+ * meanwhile is listed or not.  Each element is consistent in itself.
  *
  * Return: 0, or -1 with errno:
  *	EINVAL	   nr is 0; size is not that of a known struct
@@ -248,16 +307,16 @@ struct vfio_dmabuf_feature_info {
  * @dmabuf_fd: a DMABUF exported from this device; it stays open.
  * @memattr: VFIO_DMABUF_MEMATTR_NC, the default: uncached, every access goes to
  *	the device as it is written in the program.  VFIO_DMABUF_MEMATTR_WC:
- *	write-combining; the CPU may gather stores and reorder them until a
- *	store fence, and may read ahead.  On x86 these are UC- and WC entries,
- *	whatever type the kernel's own mapping of the BAR has.
+ *	write-combining; the CPU can gather stores and reorder them until a
+ *	store fence, and can read ahead.  On x86 these are UC- and WC entries,
+ *	regardless of the type the kernel's own mapping of the BAR has.
  *
- * Holds for mappings made from then on, in all processes.  Buffers of the same
- * pages may have different attributes, and be mapped at the same time.
+ * Applies to later mappings, in all processes.  Buffers of the same pages can have
+ * different attributes, and be mapped at the same time.
  *
  * Return: 0, or -1 with errno:
  *	EBUSY	   the buffer is mapped somewhere; unmap it first
- *	EINVAL	   memattr is none of the two; dmabuf_fd is not a DMABUF of this
+ *	EINVAL	   memattr is neither of the two; dmabuf_fd is not a DMABUF of this
  *		   driver
  *	EOPNOTSUPP this machine has no such attribute (x86 without PAT)
  *	ENODEV	   the buffer is revoked, or one of another device
@@ -274,36 +333,35 @@ struct vfio_dmabuf_feature_memattr {
 /**
  * VFIO_DMABUF_FEATURE_CORE_EXPORT - VFIO_DEVICE_FEATURE_DMA_BUF of vfio-pci-core (GET)
  *
- * Data, result and errors are upstream's.  The DMABUF cannot be mapped by a
- * CPU nor revoked by the feature above, but iommufd imports it, which tells
- * its own kernel's DMABUFs by their exporter.  For a program that knows of
- * this driver; for one that does not, the device's setting core_export makes
- * VFIO_DEVICE_FEATURE_DMA_BUF mean this.
+ * Data, result and errors are upstream's.  The DMABUF cannot be mapped by CPUs, nor
+ * revoked by the feature above. iommufd imports it, because it recognizes such DMABUFs
+ * by their exporter.  This is for programs that know this driver.  For others, the
+ * device's setting core_export makes VFIO_DEVICE_FEATURE_DMA_BUF mean this.
  *
- * ENOTTY or EOPNOTSUPP: this kernel's vfio-pci-core exports none (before
- * 6.19, or without CONFIG_VFIO_PCI_DMABUF).
+ * ENOTTY or EOPNOTSUPP: this kernel's vfio-pci-core exports no DMABUFs (before 6.19,
+ * or without CONFIG_VFIO_PCI_DMABUF).
  */
 
 /**
  * VFIO_DMABUF_FEATURE_EVENTS - an fd that reports suspension and revocation (GET)
  *
- * @dmabuf_fd, @id: the buffer.  With -1 and 0: the device as a whole, which is
- *	suspended and resumed, and whose state is revoked once it is closed.
+ * @dmabuf_fd, @id: the buffer.  With -1 and 0: the device as a whole.  Its state
+ *	is revoked after it is closed.
  * @open_flags: O_CLOEXEC and O_NONBLOCK, or neither.
  *
- * Returns a file descriptor that can be passed to any process; it gives no
- * access to the device.  read() returns one struct vfio_dmabuf_event, however
- * large the caller's memory is: what the buffer is now.  The first read() never
- * waits.  After that, read() waits, and poll() reports nothing, until something
- * has changed since the last read() of that open file.  Processes that share the
- * fd share what was read; make one for each that wants to be notified.  After
- * revocation poll() reports POLLHUP and, when that has been read, read() returns
- * 0, the end of file.
+ * Returns a file descriptor that can be passed to any process; it gives no access
+ * to the device. read() returns one struct vfio_dmabuf_event, also if there is
+ * room for more: the present state.  The first read() never waits.  After that,
+ * read() waits, and poll() reports nothing, until something has changed since the
+ * last read() of that open file.  Processes that share the fd share what was
+ * read, so make one for each process that wants to be notified.  After revocation
+ * poll() reports POLLHUP and, when that has been read, read() returns 0, the end
+ * of file.
  *
  * A change is reported when it is complete: suspended and revoked mean that no
- * mapping and no importer reaches the device any more.  The fd keeps a little of
- * the kernel's memory, but neither the DMABUF nor the device.  A buffer that
- * nobody has an fd or a mapping of any more is reported as revoked.
+ * mapping and no importer reaches the device any more.  The fd keeps neither the
+ * DMABUF nor the device alive.  If no process has an fd or a mapping of a buffer
+ * any more, the fd reports it as revoked.
  *
  * Return: the new fd, owned by the caller, or -1 with errno:
  *	EINVAL	   open_flags has other bits
@@ -324,8 +382,8 @@ struct vfio_dmabuf_feature_events {
  *
  * @state: VFIO_DMABUF_STATE_*.
  * @reserved: 0.
- * @changes: grows with every suspension, resumption and revocation, so that
- *	a reset that has come and gone between two reads can be seen.
+ * @changes: grows with every suspension, resumption and revocation, so that a
+ *	reset between two reads is visible.
  */
 struct vfio_dmabuf_event {
 	__u32	state;

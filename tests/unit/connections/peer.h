@@ -18,7 +18,7 @@ int peer_ask(int fd, char type);
 int peer_read(int fd, unsigned int *nr_fds);
 /* Asks and reads the answer; the test fails if that is not of the same type. */
 void peer_call(int fd, char type);
-/* Sends it over and over, until nobody takes it out any more; how often. */
+/* Sends it repeatedly, until the server no longer reads. Returns how often. */
 unsigned int peer_send_and_not_read(int fd, const void *packet, size_t size);
 
 #endif

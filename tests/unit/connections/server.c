@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "identity.h"
 #include "listener.h"
 #include "peer_owner.h"
@@ -74,7 +75,7 @@ static void on_connect(const struct event *event)
 	add_client(event->client, event->owner);
 	if (!refused)
 		return;
-	/* What is refused is not an open connection for the broker's core either. */
+	/* A refused connection does not count as open for the broker's core either. */
 	stats->refused++;
 	connections_drop(connections, event->client, "too many");
 }
@@ -240,13 +241,10 @@ static void adopt(int fd)
 
 static int until(uint64_t time)
 {
-	struct timespec t;
-	uint64_t now;
+	uint64_t now = clock_now();
 
 	if (time == UINT64_MAX)
 		return -1;
-	clock_gettime(CLOCK_BOOTTIME, &t);
-	now = t.tv_sec * 1000000ULL + t.tv_nsec / 1000;
 	return time <= now ? 0 : (time - now + 999) / 1000;
 }
 

@@ -32,7 +32,7 @@ struct server_options {
 	int adopt;		/* a socket of a former process, or -1 */
 };
 
-/* What has happened, as the test may read at any time. */
+/* Counters that the test can read at any time. */
 struct server_stats {
 	uint32_t turns;		/* of its loop */
 	uint32_t connected, dropped, gone;
@@ -42,7 +42,7 @@ struct server_stats {
 	uint32_t open[256];	/* connections, by owner */
 	uint32_t most_open[256];
 	uint32_t lines;		/* logged */
-	uint32_t suppressed;	/* lines that said so */
+	uint32_t suppressed;	/* lines that reported that */
 };
 
 struct server {
@@ -51,7 +51,7 @@ struct server {
 	volatile struct server_stats *stats;
 };
 
-#define ADOPTED	77	/* the id of what is adopted */
+#define ADOPTED	77	/* the id of the adopted connection */
 
 struct server_options server_options(void);
 struct server server_start(const struct server_options *options);

@@ -31,7 +31,7 @@ static struct slice make(int variant, int device, int i)
 	slice.max_seconds = i == 0 ? 20 : variant == 2 ? 5 : 0;
 	if (variant == 3 && i == 0)
 		slice.offset = 1;
-	/* Each has something to be done, or what it leaves is never cleaned up. */
+	/* Each has on-release actions. Otherwise what a lease leaves is never cleaned up. */
 	slice.actions.nr = device != 1;
 	slice.actions.reset = device == 1 ? RESET_EACH_TIME : RESET_WHEN_IDLE;
 	return slice;

@@ -160,7 +160,7 @@ static void check_record(struct world *world, const struct lease_record *record)
 		return;
 	if (record->phase != LEASE_ENDED)
 		check_allowed(world, record, client);
-	/* Those that do not read are told nothing. */
+	/* Clients that do not read are sent nothing. */
 	if (client->reads && record->phase == LEASE_GRANTED && !client_holds(client, record->id))
 		violation(world, "a lease that its client does not know", record->id, client->id);
 	if (client->reads && record->phase == LEASE_ENDED && !asker)
@@ -193,7 +193,10 @@ static void check_devices(struct world *world)
 	}
 }
 
-/* What each owner uses is what there is of it, and nobody else's places go with it. */
+/*
+ * Each owner's use is the number of its connections and leases, and takes no places
+ * that are kept for others.
+ */
 static void check_accounts(struct world *world)
 {
 	const struct accounts *accounts = core_accounts(world->core);
@@ -222,6 +225,36 @@ static void check_accounts(struct world *world)
 				  accounts->pool_used[r]);
 }
 
+/* 0: long ago. */
+static uint64_t time_of_grant(const struct world *world, uint64_t lease)
+{
+	for (int i = 0; i < 2 * RECORDS_MAX; i++)
+		if (world->granted[i].lease == lease)
+			return world->granted[i].time;
+	return 0;
+}
+
+/* What it was told is what there is. */
+static void check_watcher(struct world *world, const struct sim_client *client)
+{
+	for (int i = 0; i < client->nr_seen; i++) {
+		const struct lease_record *record = find_record(world, client->seen[i]);
+
+		if (!record || record->phase != LEASE_GRANTED)
+			violation(world, "a watcher was not told of an end", client->id, client->seen[i]);
+	}
+	for (int i = 0; i < world->nr_leases; i++) {
+		const struct lease_record *record = &world->leases[i];
+		const struct sim_client *holder = client_by_id(world, record->client);
+
+		if (record->phase != LEASE_GRANTED || !holder ||
+		    (client->owner && client->owner != holder->owner))
+			continue;
+		if (time_of_grant(world, record->id) > client->watches_since && !client_has_seen(client, record->id))
+			violation(world, "a watcher was not told of a grant", client->id, record->id);
+	}
+}
+
 void check_calm(struct world *world)
 {
 	check_accounts(world);
@@ -232,5 +265,9 @@ void check_calm(struct world *world)
 	for (int i = 0; i < CLIENTS_MAX; i++)
 		if (world->clients[i].id && world->clients[i].reads && !world->clients[i].dropped)
 			check_client(world, &world->clients[i]);
+	for (int i = 0; i < CLIENTS_MAX; i++)
+		if (world->clients[i].id && world->clients[i].watches && world->clients[i].reads &&
+		    !world->clients[i].dropped)
+			check_watcher(world, &world->clients[i]);
 	check_buffers(world);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Clients, and what they are told: is it true? */
+/* Clients, which check that what they are sent is true. */
 #include <string.h>
 
 #include "world.h"
@@ -95,7 +95,7 @@ void client_close(struct world *world, struct sim_client *client)
 	struct event gone = { .type = EVENT_GONE, .client = client->id };
 	bool known = client->known;
 
-	/* Fds and mappings may go on without the connection. */
+	/* Fds and mappings can outlive the connection. */
 	if (chance(world, 2))
 		forget_buffers(world, client);
 	client->id = 0;
@@ -171,11 +171,38 @@ static void close_something(struct world *world, struct sim_client *client)
 	buffer->with_client = false;
 }
 
+static void watch(struct world *world, struct sim_client *client)
+{
+	if (chance(world, client->watches ? 50 : 4))
+		request(world, client, (struct event){ .type = EVENT_WATCH });
+}
+
+/* Root's leases of others, for a time that may be too long. */
+static void renew_of_others(struct world *world, struct sim_client *client)
+{
+	struct sim_client *other = &world->clients[random_below(world, CLIENTS_MAX)];
+	struct held *held = &other->held[random_below(world, HELD_MAX)];
+
+	if (other == client || !other->id || !held->lease)
+		return;
+	if (request(world, client, (struct event){
+			.type = EVENT_RENEW, .lease = held->lease, .seconds = random_below(world, 12) }) &&
+	    !client->owner)
+		/* It is not told of its new time. */
+		held->renewed = true;
+}
+
 void client_act(struct world *world, struct sim_client *client)
 {
 	if (!client->greeted)
 		return;
-	switch (random_below(world, 12)) {
+	switch (random_below(world, 14)) {
+	case 12:
+		watch(world, client);
+		break;
+	case 13:
+		renew_of_others(world, client);
+		break;
 	case 0: case 1: case 2: case 3:
 		request(world, client, (struct event){
 			.type = EVENT_ACQUIRE,
@@ -224,6 +251,10 @@ static void read_reply(struct world *world, struct sim_client *client,
 		return;
 	if (outstanding->type == EVENT_HELLO)
 		client->greeted = client->told_hello = true;
+	if (outstanding->type == EVENT_WATCH) {
+		client->watches = true;
+		client->watches_since = message->time;
+	}
 	if (outstanding->type == EVENT_ACQUIRE && message->effect.answer == ANSWER_WAITING) {
 		if (outstanding->answered && outstanding->lease != message->effect.lease)
 			violation(world, "one request waits twice", outstanding->lease,
@@ -249,7 +280,7 @@ static void read_reply(struct world *world, struct sim_client *client,
 	outstanding->serial = 0;
 }
 
-/* What it has and does not want goes back as soon as there is room to ask for it. */
+/* It releases unwanted leases as soon as there is room for the request. */
 void client_release_unwanted(struct world *world, struct sim_client *client)
 {
 	for (int i = 0; i < HELD_MAX; i++) {
@@ -293,7 +324,7 @@ static void read_grant(struct world *world, struct sim_client *client,
 	world->grants++;
 }
 
-/* It has asked for another time, and does not know what came of that. */
+/* It has asked for another time, and does not know the result. */
 static bool is_renewing(const struct sim_client *client, uint64_t lease)
 {
 	for (int i = 0; i < OUTSTANDING_MAX; i++)
@@ -308,7 +339,7 @@ static void check_reason(struct world *world, const struct sim_client *client,
 {
 	bool reloaded = held->reloads != world->reloads;
 
-	/* It does not know what has been before it heard of the lease. */
+	/* It does not know the states before the first message about the lease. */
 	if (held->unwanted)
 		return;
 	switch (record->end) {
@@ -317,7 +348,7 @@ static void check_reason(struct world *world, const struct sim_client *client,
 			return;
 		break;
 	case END_EXPIRED:
-		if (reloaded || is_renewing(client, record->id) ||
+		if (reloaded || held->renewed || is_renewing(client, record->id) ||
 		    (held->expires && held->expires <= world->now))
 			return;
 		break;
@@ -398,7 +429,7 @@ static void read_state(struct world *world, struct sim_client *client,
 
 	if (held)
 		return;
-	/* The grant of a process that died did not come: it is given back. */
+	/* The grant of a process that died did not come: the client releases the lease. */
 	if (outstanding && outstanding->type == EVENT_ACQUIRE)
 		outstanding->serial = 0;
 	held = find_held(client, 0);
@@ -412,6 +443,53 @@ static void read_state(struct world *world, struct sim_client *client,
 	};
 }
 
+static int find_seen(const struct sim_client *client, uint64_t lease)
+{
+	int i = 0;
+
+	while (i < client->nr_seen && client->seen[i] != lease)
+		i++;
+	return i;
+}
+
+bool client_has_seen(const struct sim_client *client, uint64_t lease)
+{
+	return find_seen(client, lease) < client->nr_seen;
+}
+
+/* It is told of its owner's leases, and root of all. */
+static void read_news(struct world *world, struct sim_client *client, const struct news *news)
+{
+	bool sees = !client->owner || news->whom == FOR_ALL || news->type == NEWS_MISSED ||
+		    (news->whom == FOR_OWNER && news->owner == client->owner);
+	int at = find_seen(client, news->lease);
+
+	world->news++;
+	if (!sees)
+		violation(world, "a watcher is told of others", client->id, news->lease);
+	switch (news->type) {
+	case NEWS_GRANTED:
+		if (at < client->nr_seen)
+			violation(world, "a watcher is told of a grant twice", client->id, news->lease);
+		if (client->nr_seen == RECORDS_MAX)
+			violation(world, "a watcher sees leases without end", client->id, 0);
+		client->seen[client->nr_seen++] = news->lease;
+		break;
+	case NEWS_ENDED:
+		if (at < client->nr_seen)
+			client->seen[at] = client->seen[--client->nr_seen];
+		break;
+	case NEWS_RESTARTED:
+	case NEWS_MISSED:
+		world->missed += news->missed;
+		client->nr_seen = 0;
+		client->watches_since = news->time;
+		break;
+	default:
+		break;
+	}
+}
+
 bool client_read(struct world *world, struct sim_client *client)
 {
 	struct sim_message message;
@@ -422,6 +500,8 @@ bool client_read(struct world *world, struct sim_client *client)
 	memmove(client->inbox, client->inbox + 1, --client->nr_inbox * sizeof(message));
 	if (message.kind == MSG_REPLY)
 		read_reply(world, client, &message);
+	else if (message.effect.message == MESSAGE_NEWS)
+		read_news(world, client, &message.news);
 	else if (message.effect.message == MESSAGE_GRANT)
 		read_grant(world, client, &message.record);
 	else if (message.effect.message == MESSAGE_END)

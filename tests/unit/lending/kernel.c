@@ -246,7 +246,7 @@ bool kernel_work(struct world *world, struct sim_device *device)
 	return true;
 }
 
-/* Nobody wants what does not reach the device, if no lease needs it any more. */
+/* Clients drop buffers that no longer reach the device. */
 void kernel_forget_revoked(struct world *world)
 {
 	for (int i = 0; i < BUFFERS_MAX; i++) {
@@ -257,7 +257,7 @@ void kernel_forget_revoked(struct world *world)
 	}
 }
 
-/* Somebody else who may do so revokes a buffer. */
+/* Another process with the device fd revokes a buffer. */
 static void revoke_one(struct world *world)
 {
 	struct buffer *buffer = &world->buffers[random_below(world, BUFFERS_MAX)];

@@ -15,11 +15,15 @@ static void collect(void *data, const struct effect *effect)
 	job->effect = *effect;
 	if (effect->saved_lease)
 		job->record = *effect->saved_lease;
+	if (effect->news)
+		job->news = *effect->news;
+	if (effect->saved_client)
+		job->watch = effect->saved_client->watch;
 	if (effect->bdf)
 		strcpy(job->bdf, effect->bdf);
 }
 
-/* What the core points to may be gone, or changed, when it is carried out. */
+/* The core's data can be freed or changed before the effect is carried out. */
 static void collect_all(void *data, const struct effect *effect)
 {
 	struct world *world = data;
@@ -72,14 +76,17 @@ static void forget_lease(struct world *world, uint64_t id)
 		}
 }
 
-static void save_client(struct world *world, uint64_t id)
+static void save_client(struct world *world, uint64_t id, uint64_t watch)
 {
 	for (int i = 0; i < world->nr_saved_clients; i++)
-		if (world->saved_clients[i].id == id)
+		if (world->saved_clients[i].id == id) {
+			world->saved_clients[i].watch = watch;
 			return;
+		}
 	if (world->nr_saved_clients == CLIENTS_MAX * 2)
 		violation(world, "records of clients without end", 0, 0);
-	world->saved_clients[world->nr_saved_clients++] = (struct client_record){ .id = id };
+	world->saved_clients[world->nr_saved_clients++] = (struct client_record){
+		.id = id, .watch = watch };
 }
 
 static void forget_client(struct world *world, uint64_t id)
@@ -122,7 +129,7 @@ static uint32_t places_kept(const struct world *world, uint64_t owner, enum reso
 	return 0;
 }
 
-/* Nobody takes the places that are kept for an owner. */
+/* No other owner takes the places that are kept for one. */
 static void check_lease_limit(struct world *world, const struct sim_client *client)
 {
 	uint32_t of_owner = 0, of_client = 0;
@@ -131,7 +138,7 @@ static void check_lease_limit(struct world *world, const struct sim_client *clie
 		const struct sim_client *other = client_by_id(world, world->leases[i].client);
 
 		of_client += other == client;
-		/* Who has closed may still have leases that end. */
+		/* A client that has disconnected can still have leases that are ending. */
 		of_owner += !other || other->owner == client->owner;
 	}
 	if (of_client < 4 && of_owner < places_kept(world, client->owner, LEASES))
@@ -201,7 +208,7 @@ static void send(struct world *world, const struct job *job)
 	client->sent = false;
 	client->pending = (struct sim_message){
 		.kind = MSG_SEND, .effect = job->effect, .record = job->record,
-		.time = world->now
+		.news = job->news, .time = world->now
 	};
 	if (client->nr_inbox < 2)
 		put_into_inbox(world, client);
@@ -294,7 +301,7 @@ static void carry_out(struct world *world, const struct job *job)
 		world->start = job->effect.start;
 		break;
 	case EFFECT_SAVE_CLIENT:
-		save_client(world, job->effect.client);
+		save_client(world, job->effect.client, job->watch);
 		break;
 	case EFFECT_SAVE_LEASE:
 		world->waits += job->record.phase == LEASE_WAITING;
@@ -341,6 +348,12 @@ static void carry_out(struct world *world, const struct job *job)
 		world->timer = job->effect.time;
 		break;
 	case EFFECT_LOG:
+		if (job->effect.log == LOG_GRANTED) {
+			int i = world->nr_granted++ % (2 * RECORDS_MAX);
+
+			world->granted[i].lease = job->effect.lease;
+			world->granted[i].time = world->now;
+		}
 		break;
 	}
 }
@@ -367,7 +380,7 @@ void process_handle(struct world *world, struct event *event)
 	carry_all_out(world);
 }
 
-/* There is no limit to how long closing takes. */
+/* Closing has no time limit. */
 static bool is_limited(const struct job *job)
 {
 	return job->effect.type != EFFECT_CLOSE;
@@ -407,7 +420,7 @@ bool process_ring(struct world *world)
 	for (int i = 0; i < DEVICES; i++)
 		world->devices[i].troubles += is_late(world, &world->devices[i]);
 	process_handle(world, &event);
-	/* Without a catalogue nobody says how long it may take. */
+	/* Without a catalogue there is no time limit. */
 	if (!world->crashed && !world->was_broken)
 		check_lateness(world);
 	return true;
@@ -493,10 +506,11 @@ static size_t restore_clients(struct world *world, struct restored_client *clien
 
 	for (int i = 0; i < CLIENTS_MAX; i++) {
 		struct sim_client *client = &world->clients[i];
-		bool saved = false;
+		const struct client_record *saved = NULL;
 
 		for (int j = 0; j < world->nr_saved_clients; j++)
-			saved |= world->saved_clients[j].id == client->id;
+			if (world->saved_clients[j].id == client->id)
+				saved = &world->saved_clients[j];
 		if (!client->id)
 			continue;
 		if (!saved) {
@@ -509,14 +523,14 @@ static size_t restore_clients(struct world *world, struct restored_client *clien
 		}
 		client->known = true;
 		clients[nr++] = (struct restored_client){
-			.record = { .id = client->id }, .owner = client->owner,
+			.record = *saved, .owner = client->owner,
 			.who = &client->who
 		};
 	}
 	return nr;
 }
 
-/* One that the store has and the state has not was lent to nobody knows whom. */
+/* A device that is in the store but not in the state can have any leases. */
 static size_t restore_devices(struct world *world, struct restored_device *devices)
 {
 	size_t nr = 0;

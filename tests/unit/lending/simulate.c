@@ -176,7 +176,7 @@ static void step(struct world *world)
 	}
 }
 
-/* Whatever can be done without anybody wanting anything new; false if there is nothing. */
+/* Does anything that can happen without a new request; false if there is nothing. */
 static bool go_on(struct world *world)
 {
 	bool done = process_ring(world);
@@ -240,7 +240,7 @@ static void calm(struct world *world)
 	world->calm = false;
 }
 
-/* In the end everybody goes, and nothing is left. */
+/* In the end all clients disconnect, and nothing is left. */
 static void leave(struct world *world)
 {
 	calm(world);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the core's world consists of in the simulation: devices and their buffers
- * in a kernel, clients, and a broker's process that can die and leave its state.
- * Whatever contradicts what the broker promises is a violation, which ends the run.
+ * What the core's world consists of in the simulation: devices and their buffers in a
+ * kernel, clients, and a broker's process that can die and leave its state. Everything
+ * that contradicts the broker's promises is a violation, which ends the run.
  */
 #ifndef LENDING_WORLD_H
 #define LENDING_WORLD_H
@@ -10,6 +10,7 @@
 #include <setjmp.h>
 
 #include "core.h"
+#include "news.h"
 
 #define DEVICES		3
 #define OWNERS		5
@@ -33,13 +34,15 @@ struct buffer {
 	bool in_broker;			/* the process has the fd */
 	bool with_client;		/* it was sent, and the client has fd or mapping, or may */
 	bool sent;
-	bool dirty;			/* it was sent, and what it left is not cleaned up */
+	bool dirty;			/* it was sent, and the on-release actions have not run */
 };
 
 /* What a worker does, one after the other. */
 struct job {
 	struct effect effect;
 	struct lease_record record;
+	struct news news;
+	uint64_t watch;			/* of a client's record */
 	char bdf[16];
 	uint64_t since;
 };
@@ -49,7 +52,7 @@ struct sim_device {
 	bool present, open, stored, prepared;
 	int incarnation;
 	bool hung, failing;
-	uint64_t troubles;		/* whatever may cost a lease */
+	uint64_t troubles;		/* events that can end a lease */
 	uint32_t number;		/* of the process that runs */
 	struct job jobs[QUEUE_MAX];
 	int nr_jobs;
@@ -63,6 +66,7 @@ struct sim_message {
 	enum { MSG_REPLY, MSG_SEND } kind;
 	struct effect effect;
 	struct lease_record record;
+	struct news news;
 	uint64_t time;
 };
 
@@ -81,7 +85,7 @@ struct held {
 	uint64_t expires;
 	uint64_t reloads, troubles;
 	uint64_t refused;		/* serial of a release that was answered with "no such lease" */
-	bool asked, unwanted, closed;
+	bool asked, unwanted, closed, renewed;
 };
 
 struct sim_client {
@@ -95,12 +99,16 @@ struct sim_client {
 	uint64_t serial;
 	struct outstanding outstanding[OUTSTANDING_MAX];
 	struct held held[HELD_MAX];
+	bool watches;
+	uint64_t watches_since;		/* of what is granted later it is told */
+	uint64_t seen[RECORDS_MAX];	/* leases that it has been told of, and whose end not */
+	int nr_seen;
 	struct event requests[8];
 	int nr_requests;
 	struct sim_message inbox[8];
 	int nr_inbox;
 	bool sending;			/* the connection has a message that waits for room, or */
-	bool sent, sent_ok;		/* the core does not know yet that it has gone out */
+	bool sent, sent_ok;		/* the core does not know yet that it was sent */
 	struct sim_message pending;
 };
 
@@ -139,12 +147,15 @@ struct world {
 	struct device_record saved_devices[DEVICES];
 	int nr_saved_devices;
 
-	uint64_t crashes, grants, ends, waits, swapped;
+	/* When the last leases were granted. */
+	struct { uint64_t lease, time; } granted[2 * RECORDS_MAX];
+	uint64_t nr_granted;
+	uint64_t crashes, grants, ends, waits, swapped, news, missed;
 };
 
 _Noreturn void violation(struct world *world, const char *what, uint64_t a, uint64_t b);
 
-/* random.c */
+/* simulate.c */
 uint64_t random_below(struct world *world, uint64_t n);
 static inline bool chance(struct world *world, uint64_t n)
 {
@@ -164,7 +175,7 @@ void kernel_close(struct world *world, struct sim_device *device);
 bool kernel_work(struct world *world, struct sim_device *device);
 /* As the process dies: the first job may have been done. */
 void kernel_crash(struct world *world);
-/* A grant goes out: nobody else may reach, or have left something in, its bytes. */
+/* A grant is sent: no other client may reach its bytes, or have left values there. */
 void kernel_forget_revoked(struct world *world);
 void kernel_check_grant(struct world *world, const struct lease_record *record);
 
@@ -176,6 +187,8 @@ void client_act(struct world *world, struct sim_client *client);
 void client_release_unwanted(struct world *world, struct sim_client *client);
 bool client_read(struct world *world, struct sim_client *client);
 void client_lost(struct world *world, struct sim_client *client);
+/* Whether a watcher was told of its grant, and not of its end. */
+bool client_has_seen(const struct sim_client *client, uint64_t lease);
 uint64_t troubles_of(const struct world *world, int device);
 
 /* process.c */

@@ -8,13 +8,13 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "common/clock.h"
+#include "common/fds.h"
 #include "core/client.h"
 #include "core/core.h"
 #include "core/device.h"
-#include "internal.h"
 #include "protocol/decode.h"
 #include "protocol/encode.h"
 #include "protocol/list.h"
@@ -47,14 +47,6 @@ static struct {
 	size_t first, end;
 } shell;
 
-static uint64_t now(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_BOOTTIME, &time);
-	return time.tv_sec * 1000000ULL + time.tv_nsec / 1000;
-}
-
 static void later(struct event event)
 {
 	shell.events[shell.end++ % MAX_EVENTS] = event;
@@ -75,7 +67,7 @@ static void transmit(const struct packet *packet, uint64_t client)
 	int fds[] = { shell.file, shell.file };
 
 	if (connection)
-		vdb_send_fds(connection->fd, packet->bytes, packet->size, fds, packet->nr_fds);
+		fds_send(connection->fd, packet->body.bytes, packet->size, fds, packet->nr_fds, 0);
 }
 
 static void on_effect(void *unused, const struct effect *effect)
@@ -129,11 +121,11 @@ static void on_effect(void *unused, const struct effect *effect)
 
 static void handle(const struct event *event)
 {
-	core_handle(shell.core, now(), event);
+	core_handle(shell.core, clock_now(), event);
 	while (shell.first != shell.end) {
 		struct event next = shell.events[shell.first++ % MAX_EVENTS];
 
-		core_handle(shell.core, now(), &next);
+		core_handle(shell.core, clock_now(), &next);
 	}
 }
 
@@ -163,7 +155,7 @@ static bool is_greeted(uint64_t id)
 static void answer_list(const struct request *request)
 {
 	struct view view = {
-		.core = shell.core, .catalogue = shell.catalogue, .now = now(), .problem = shell.problem,
+		.core = shell.core, .catalogue = shell.catalogue, .now = clock_now(), .problem = shell.problem,
 	};
 	struct packet packet;
 	struct list list;
@@ -217,7 +209,7 @@ static void read_one(struct connection *connection)
 
 static int time_left(void)
 {
-	uint64_t time = now();
+	uint64_t time = clock_now();
 
 	if (!shell.time)
 		return -1;
@@ -283,11 +275,11 @@ void shell_start(const char *path, const struct catalogue *catalogue, const char
 	ck_assert_works(listen(shell.listening, 8));
 	shell.core = core_new(catalogue, on_effect, NULL);
 	ck_assert_ptr_nonnull(shell.core);
-	ck_assert_works(core_restore(shell.core, now(), &(struct restored){ 0 }));
+	ck_assert_works(core_restore(shell.core, clock_now(), &(struct restored){ 0 }));
 	while (shell.first != shell.end) {
 		struct event next = shell.events[shell.first++ % MAX_EVENTS];
 
-		core_handle(shell.core, now(), &next);
+		core_handle(shell.core, clock_now(), &next);
 	}
 	ck_assert_int_eq(pthread_create(&shell.thread, NULL, run, NULL), 0);
 }

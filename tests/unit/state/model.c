@@ -39,7 +39,7 @@ void chance_start(void)
 	chance_seed(seed);
 }
 
-/* Small ones and great ones alike. */
+/* Small and great numbers with the same probability. */
 static uint64_t any_number(void)
 {
 	return chance_number() >> chance_below(64);
@@ -115,6 +115,7 @@ struct client_record random_client(uint64_t id)
 
 	memset(&client, 0, sizeof(client));
 	client.id = id;
+	client.watch = any_number();
 	any_name(client.name, sizeof(client.name), 0);
 	return client;
 }

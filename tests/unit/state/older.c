@@ -42,7 +42,7 @@ static int change(struct state *state, struct saved *saved)
 		for (size_t j = 1; j < saved->nr_leases; j++) {
 			struct lease_record *lease = &saved->leases[j];
 
-			/* It cannot know them. */
+			/* It does not know them. */
 			if (lease->max_seconds || lease->actions.reset ||
 			    lease->actions.writes[0].value)
 				return 1;

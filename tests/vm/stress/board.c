@@ -152,7 +152,7 @@ void suspension_end(unsigned int device)
 uint32_t suspension_mark(unsigned int device)
 {
 	const struct stress_device *dev = &board->devices[device];
-	/* In this order: if both are the same, none was under way. */
+	/* In this order: if both are equal, there was none in progress. */
 	uint32_t ended = dev->ended, begun = dev->begun;
 
 	return begun == ended ? begun : SUSPENDED;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What all processes of the stress see: the devices, the slots that slices are made
- * of, what the workers are at, the counts, and the first failure.
+ * The shared data of all processes of the stress: the devices, the slots that slices
+ * are made of, the workers' present operations, the counts, and the first failure.
  *
- * A slot is a part of a BAR.  It is exported over and over; each export is a
- * generation of it, and has a number.  At most one generation can be accessed at a
- * time: the next is exported only after the one before is revoked.
+ * A slot is a part of a BAR. It is exported repeatedly.  Each export is a generation of
+ * it, and has a number.  At most one generation can be accessed at a time: the next is
+ * exported only after the one before is revoked.
  */
 #ifndef STRESS_BOARD_H
 #define STRESS_BOARD_H
@@ -26,7 +26,7 @@
 #define NR_STRESS_DEVICES	5
 #define NR_SLOTS		17
 
-/* Workers: clients, importers, three threads for each device, what puts to sleep. */
+/* Workers: clients, importers, three threads for each device, and the sleeper. */
 #define WORKER_CLIENT		0
 #define WORKER_IMPORTER		(WORKER_CLIENT + NR_CLIENTS)
 #define WORKER_DEVICE		(WORKER_IMPORTER + NR_IMPORTERS)
@@ -34,7 +34,7 @@
 #define WORKER_SLEEPER		(WORKER_DEVICE + THREADS_OF_DEVICE * NR_STRESS_DEVICES)
 #define NR_WORKERS		(WORKER_SLEEPER + 1)
 
-/* What a device can be put through. */
+/* The disturbances of a device. */
 #define DOES_MEMORY	(1 << 0)
 #define DOES_D3		(1 << 1)
 #define DOES_LOW_POWER	(1 << 2)
@@ -59,7 +59,7 @@ struct slot {
 	unsigned int device;
 	uint64_t offset;	/* in the BAR */
 	uint32_t pages;
-	bool importers;		/* are lent to, too */
+	bool importers;		/* get slices, too */
 	/* Memory shows the slot's stamp; a register at @at always reads as @expected. */
 	bool memory;
 	uint32_t at, expected;
@@ -67,7 +67,7 @@ struct slot {
 	/* Generations; each of these only grows. */
 	_Atomic uint32_t exported;	/* the newest */
 	_Atomic uint32_t ending;	/* a revocation of it may have begun */
-	_Atomic uint32_t contested;	/* somebody but its exporter may revoke it, too */
+	_Atomic uint32_t contested;	/* another thread than its exporter can revoke it, too */
 	_Atomic uint32_t dead;		/* a revocation of it has returned */
 	_Atomic uint32_t stamping;	/* some pages may have its stamp, others not yet */
 	_Atomic uint64_t accessed;	/* when the newest was last reached by a client */
@@ -84,7 +84,7 @@ struct loan {
 struct worker {
 	_Atomic pid_t pid, tid;
 	_Atomic int op;
-	_Atomic uint64_t since;	/* ns; 0 when it does nothing that can hang */
+	_Atomic uint64_t since;	/* ns; 0 if its operation cannot hang */
 };
 
 enum failure {
@@ -99,7 +99,7 @@ enum failure {
 
 struct board {
 	uint64_t seed;
-	bool ids;	/* the driver lists buffers and knows them by id */
+	bool ids;	/* the driver lists buffers and finds them by id */
 	bool importers;
 	bool still;		/* the machine's memory map must not change */
 	_Atomic bool stop;
@@ -121,12 +121,12 @@ struct board {
 extern struct board *board;
 
 void board_create(uint64_t seed);
-/* For a new driver: all generations are gone. */
+/* For a new driver: all generations have ended. */
 void board_forget_slices(void);
 
 uint64_t board_now(void);	/* ns */
 
-/* Ends the run; the first failure's words are kept. */
+/* Ends the run. The text of the first failure is kept. */
 void board_fail(enum failure kind, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 const char *failure_name(enum failure kind);
@@ -135,10 +135,10 @@ const char *failure_name(enum failure kind);
 void generation_reach(_Atomic uint32_t *generation, uint32_t to);
 
 /*
- * The kernel sets bridges up again when it rescans the bus: for a moment all that is
- * behind them reads as 0 or all ones, and loses writes, of whatever driver.  If that
- * meets a bus reset, the devices there even lose their BARs, until VFIO restores them
- * ("reset recovery"): hence @bus.
+ * When the kernel rescans the bus it configures bridges again.  For a moment all
+ * devices below them read as 0 or all ones, and lose writes, with any driver.  If a bus
+ * reset happens at that time, these devices even lose their BARs, until VFIO restores
+ * them ("reset recovery").  So there is @bus.
  */
 void rescan_begin(void);
 void rescan_end(void);
@@ -148,7 +148,7 @@ bool rescan_lately(void);
 /* A device is suspended, or may be, between these. */
 void suspension_begin(unsigned int device);
 void suspension_end(unsigned int device);
-/* For suspension_none(), before what it is to judge. */
+/* For suspension_none(), before the access that it judges. */
 uint32_t suspension_mark(unsigned int device);
 /* Whether no suspension has touched the device since the mark was made. */
 bool suspension_none(unsigned int device, uint32_t mark);

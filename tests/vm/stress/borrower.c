@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* A client: what it does with its mappings, and with itself. */
+/* A client: what it does with its mappings and its processes. */
 #define _GNU_SOURCE
 #include "borrower.h"
 
@@ -38,7 +38,7 @@ struct borrower {
 	int children;
 };
 
-/* What must not fail, or only for one reason that is there. */
+/* Calls that must not fail, or only for one reason that exists. */
 static bool check_errno(const struct held *h, const char *what, bool fine)
 {
 	int error = errno;
@@ -108,7 +108,7 @@ static void receive(struct borrower *b, int ms)
 	*h = (struct held){ .used = true, .loan = loan, .fd = fd };
 }
 
-/* Where a mapping of that offset can have huge pages. */
+/* An address where a mapping of that offset can have huge pages. */
 static void *aligned_place(size_t length, size_t offset)
 {
 	char *room, *place;
@@ -135,7 +135,7 @@ static void map(struct borrower *b)
 		return;
 	pages = h->loan.size / PAGE;
 	first = random_chance(&b->random, 50) ? random_below(&b->random, pages) : 0;
-	/* What is not memory has something to read in its first page. */
+	/* A BAR that is not memory has a readable register in its first page. */
 	if (!board->slots[h->loan.slot].memory)
 		first = 0;
 	pages -= first;
@@ -181,7 +181,7 @@ static void touch_once(struct random *random, const struct held *h)
 static void touch(struct random *random, const struct held *h, unsigned int times)
 {
 	while (times-- && !board->stop) {
-		/* Once revoked, some more tries are enough. */
+		/* After a revocation, some more tries are enough. */
 		if (generation_dead(&h->loan) && times > 3)
 			times = 3;
 		touch_once(random, h);
@@ -344,7 +344,7 @@ static void close_some(struct borrower *b)
 		h->used = false;
 }
 
-/* It has all mappings of its parent, and may outlive it. */
+/* It has all mappings of its parent, and can outlive it. */
 static void child(struct borrower *b)
 {
 	static char *const argv[] = { "true", NULL };
@@ -355,7 +355,7 @@ static void child(struct borrower *b)
 		h = choose(b, true);
 		if (h)
 			touch(&b->random, h, 10);
-		/* They fork as well, now and then. */
+		/* They fork as well, sometimes. */
 		if (random_chance(&b->random, 1) && !fork())
 			rounds /= 2;
 	}

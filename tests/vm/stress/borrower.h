@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A client: it maps the slices that come, reads and writes through them all the time,
- * and does with its mappings and itself what an unprivileged process can do.
+ * A client: it maps the slices that it receives, reads and writes through them
+ * continuously, and makes all calls on its mappings and its processes that an
+ * unprivileged process can make.
  */
 #ifndef STRESS_BORROWER_H
 #define STRESS_BORROWER_H

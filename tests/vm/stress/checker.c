@@ -17,7 +17,7 @@ static void on_signal(int number)
 		accessing = 0;
 		siglongjmp(back, number);
 	}
-	/* Not one of the accesses: die of it. */
+	/* Not a signal of the accesses: it ends the process. */
 	signal(number, SIG_DFL);
 }
 
@@ -101,7 +101,7 @@ bool generation_ending(const struct loan *loan)
 	return board->slots[loan->slot].ending >= loan->generation;
 }
 
-/* What is known before an access. */
+/* The state of the board before an access. */
 struct before {
 	bool dead;
 	uint32_t suspensions;

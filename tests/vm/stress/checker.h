@@ -2,12 +2,12 @@
 /*
  * Accesses through a slice, each of them checked.
  *
- * What makes an access stale: it began after a revocation of its generation had
- * returned.  Two things show it.  Before each access its process looks whether the
- * owner has said so on the board.  And in memory every page carries a stamp, of slot
- * and generation; when a revocation has returned, and not before, the owner puts the
- * next generation's stamp there.  So one who reads a newer stamp than that of his
- * generation was late, and an older stamp than the newest was written too late.
+ * An access is stale if it begins after a revocation of its generation has returned.
+ * Two checks detect that.  Before each access the process reads from the board whether
+ * the revocation has returned.  And every page of memory has a stamp, of slot and
+ * generation.  After a revocation has returned, and not before, the owner writes the
+ * next generation's stamp.  So a read of a newer stamp than that of its generation is
+ * stale, and so was the write of an older stamp than the newest.
  */
 #ifndef STRESS_CHECKER_H
 #define STRESS_CHECKER_H
@@ -26,7 +26,7 @@ int checker_poke(void *address, uint32_t value);
 
 uint32_t stamp_of(uint32_t slot, uint32_t generation);
 
-/* What a read has brought, by a reader of this generation; @who for the failure. */
+/* Checks the result of a read by a reader of this generation; @who is for the message. */
 bool check_value(uint32_t slot, uint32_t generation, uint32_t value, const char *who);
 
 /*
@@ -36,9 +36,9 @@ bool check_value(uint32_t slot, uint32_t generation, uint32_t value, const char 
 bool checked_read(const struct loan *loan, const void *address);
 bool checked_write(const struct loan *loan, void *address);
 
-/* Whether the generation had been revoked; to be asked before what must fail then. */
+/* Whether the generation was revoked. Call it before the call that must then fail. */
 bool generation_dead(const struct loan *loan);
-/* Whether ENODEV is right for it now. */
+/* Whether ENODEV is correct for it now. */
 bool generation_ending(const struct loan *loan);
 
 #endif

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The owner's thread that takes the device away from everybody, for a time. */
+/* The owner's thread that suspends the device. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <linux/pci_regs.h>
@@ -67,7 +67,7 @@ static void low_power(struct kept *kept, struct random *random)
 static void reset(struct kept *kept, struct random *random)
 {
 	(void)random;
-	/* EAGAIN: the kernel is at the device, for a system sleep. */
+	/* EAGAIN: the kernel uses the device, for a system sleep. */
 	keeper_check(kept, "VFIO_DEVICE_RESET", !device_reset(&kept->dev) || errno == EAGAIN, errno);
 }
 
@@ -191,7 +191,10 @@ static void reopen(struct kept *kept, struct random *random)
 	pthread_rwlock_unlock(&keeper->open);
 }
 
-/* Those that are open alone, so that their last close resets no bus, nor themselves. */
+/*
+ * Only devices that are open alone, so that their last close resets neither a bus nor
+ * the device.
+ */
 #define RESTS	(DOES_RESET | DOES_HOT)
 
 void disturber_step(struct kept *kept, struct random *random)

@@ -104,7 +104,7 @@ static off_t somewhere(struct engine *e)
 
 static void refused(const struct engine *e, const char *what)
 {
-	/* Not mapped, or not any more. */
+	/* Not mapped, or no longer mapped. */
 	if (errno != ENXIO)
 		failed(e, what);
 	operation_count(OP_DMA_REFUSED, 1);
@@ -142,7 +142,7 @@ static void dma_read(struct engine *e)
 	check_value(e->loan.slot, e->loan.generation, value, "an importer");
 }
 
-/* Without waiting for it: it is over before a revocation returns. */
+/* Without waiting for it: it ends before a revocation returns. */
 static void start(struct engine *e)
 {
 	struct importer_start request = {

@@ -13,7 +13,7 @@
 #include "mailbox.h"
 #include "slice.h"
 
-/* A client that shares its processor has not been reading for some ms. */
+/* A client on the same processor has not read for some ms. */
 #define IN_USE_NS	5000000
 
 static uint64_t page_at(const struct slot *slot, uint32_t page)
@@ -32,7 +32,7 @@ static bool check_page(struct kept *kept, unsigned int nr, uint32_t page)
 		return false;
 	if (value == stamp_of(nr, lent->stamped))
 		return true;
-	/* Whether it is the read that went wrong, or a write before. */
+	/* Whether the read was wrong, or an earlier write. */
 	snprintf(who, sizeof(who), "the owner, %s, at page %u, which then reads %#x,",
 		 suspension_none(kept->index, mark) ? "not suspended" : "suspended meanwhile",
 		 page, checker_peek(kept->bar + at, &again) ? 0x5160b5 : again);
@@ -40,8 +40,8 @@ static bool check_page(struct kept *kept, unsigned int nr, uint32_t page)
 }
 
 /*
- * All pages have the stamp of the newest generation, which is revoked: whoever
- * wrote another one there was late.  Then they get the next one's.
+ * All pages must have the stamp of the newest generation, which is revoked: another
+ * stamp was written too late.  Then they get the next one.
  */
 static bool stamp(struct kept *kept, unsigned int nr)
 {
@@ -171,7 +171,7 @@ static void pass(unsigned int nr, struct lent *lent, struct random *random, int 
 		operation_cancel();
 }
 
-/* It must say revoked from when the revocation has returned. */
+/* It must report revoked after the revocation has returned. */
 static void check_events(struct kept *kept, struct lent *lent)
 {
 	struct pollfd p = { .fd = lent->events, .events = POLLIN };
@@ -181,7 +181,7 @@ static void check_events(struct kept *kept, struct lent *lent)
 	if (lent->events < 0)
 		return;
 	operation_begin(OP_EVENTS);
-	/* A driver that tells in a work item may be behind; the watchdog looks on. */
+	/* A driver that reports in a work item can be late. The watchdog limits that. */
 	for (;;) {
 		n = read(lent->events, &event, sizeof(event));
 		if (n == sizeof(event) && event.state == VFIO_DMABUF_STATE_REVOKED)
@@ -199,7 +199,7 @@ static void check_events(struct kept *kept, struct lent *lent)
 	lent->events = -1;
 }
 
-/* After a revocation, by whomever. */
+/* After a revocation by any thread. */
 static void end(struct kept *kept, unsigned int nr, struct random *random)
 {
 	struct lent *lent = &kept->keeper->lent[nr];
@@ -231,7 +231,7 @@ static void revoke_slot(struct kept *kept, unsigned int nr, struct random *rando
 	struct slot *slot = &board->slots[nr];
 	bool by_id = lent->fd < 0 || (lent->id && random_chance(random, 50));
 	struct vfio_dmabuf_feature_revoke request = { .dmabuf_fd = lent->fd };
-	/* By one that closes the device. */
+	/* By the thread that closes the device. */
 	bool ending = slot->ending >= lent->generation;
 	uint64_t now;
 	long ret;
@@ -279,7 +279,7 @@ static void slot_step(struct kept *kept, unsigned int nr, struct random *random,
 	else if (lot < 65)
 		pass(nr, lent, random, sender);
 	else if (lot < 70 && lent->id && lent->fd >= 0) {
-		/* The inspector must not take a slice for held that is not. */
+		/* The inspector must not treat a released slice as held. */
 		fd = lent->fd;
 		lent->fd = -1;
 		operation_begin(OP_DROP_FD);

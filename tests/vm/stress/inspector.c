@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The owner's thread that lists buffers, maps the BAR, and revokes by id what it finds. */
+/* The owner's thread that lists buffers, maps the BAR, and revokes by id. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +13,7 @@
 
 #define AT_ONCE	4
 
-/* A slice that is there, and stays unless @ending of its slot says otherwise. */
+/* A slice that exists, and is kept unless @ending of its slot is set. */
 struct seen {
 	unsigned int slot;
 	uint32_t generation;
@@ -38,10 +38,10 @@ static bool look(struct kept *kept, struct random *random, struct seen *seen)
 	return seen->id && board->slots[seen->slot].ending < seen->generation;
 }
 
-/* Whether it may be revoked, or released because nobody has it any more. */
+/* Whether it can be revoked, or released because no process has it any more. */
 static bool ending(const struct kept *kept, const struct seen *seen)
 {
-	/* In this order: an open fd is of this generation then. */
+	/* In this order, so that an open fd is of this generation. */
 	bool held = kept->keeper->lent[seen->slot].fd >= 0;
 
 	return !held || board->slots[seen->slot].ending >= seen->generation;
@@ -62,7 +62,7 @@ static void check_listed(struct kept *kept, const struct seen *seen,
 			   seen->slot, kept->board->name);
 }
 
-/* All buffers; one that is there all the time is among them, with growing ids. */
+/* All buffers, with growing ids. One that exists all the time must be among them. */
 static void list(struct kept *kept, struct random *random)
 {
 	struct vfio_dmabuf_buffer buffers[AT_ONCE];
@@ -94,7 +94,7 @@ static void list(struct kept *kept, struct random *random)
 		}
 	} while (request.nr && !board->stop);
 	operation_end();
-	/* One that nobody has any more need not be there. */
+	/* A buffer that no process has may be missing. */
 	if (known && !found && !ending(kept, &seen) && !board->stop)
 		board_fail(FAILED_OTHER, "slot %u of %s, id %llu, is not listed", seen.slot,
 			   kept->board->name, (unsigned long long)seen.id);
@@ -133,7 +133,7 @@ static void events_by_id(struct kept *kept, struct random *random)
 	close(fd);
 }
 
-/* While the exporter goes on with it. */
+/* While the exporter continues to use it. */
 static void revoke_other(struct kept *kept, struct random *random)
 {
 	struct vfio_dmabuf_feature_revoke request = { .dmabuf_fd = -1 };

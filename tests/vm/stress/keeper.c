@@ -52,7 +52,7 @@ void keeper_close(struct keeper *keeper)
 	}
 }
 
-/* Whether to try again after a signal. */
+/* Whether to repeat the call after a signal. */
 static bool wait_for_access(struct kept *kept, uint32_t mark, int number)
 {
 	if (number != SIGBUS || suspension_none(kept->index, mark))
@@ -160,7 +160,7 @@ static void init(struct keeper *keeper, unsigned int owner)
 		keeper->lent[i].fd = -1;
 		keeper->lent[i].events = -1;
 		keeper->lent[i].generation = board->slots[i].exported;
-		/* The end of a phase may have come in the middle of it. */
+		/* The phase can have ended in the middle of it. */
 		if (board->slots[i].stamping <= board->slots[i].exported)
 			keeper->lent[i].stamped = board->slots[i].exported;
 	}
@@ -178,7 +178,7 @@ void keeper_run(unsigned int owner, uint64_t seed)
 	struct thread *t = threads, *end;
 	int i, role;
 
-	/* Clients take what processor time there is. */
+	/* Clients use all processor time. */
 	setpriority(PRIO_PROCESS, 0, -2);
 	checker_catch_signals();
 	init(&keeper, owner);
@@ -197,7 +197,7 @@ void keeper_run(unsigned int owner, uint64_t seed)
 			board_fail(FAILED_OTHER, "no thread for %s", t->kept->board->name);
 	for (t = threads; t < end; t++)
 		pthread_join(t->thread, NULL);
-	/* Some clients are still in the middle of something. */
+	/* Some clients are still in an operation. */
 	keeper_mark(&keeper, false);
 	keeper_close(&keeper);
 	_exit(0);

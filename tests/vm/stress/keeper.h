@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * An owner: the process that keeps the devices of one group open.  For each of them
- * it has three threads: one lends slices and revokes them (exporter.c), one takes the
- * device through suspensions and closes it (disturber.c), one looks around
- * (inspector.c).
+ * An owner: the process that keeps the devices of one group open.  For each of them it
+ * has three threads: one exports slices and revokes them (exporter.c), one suspends the
+ * device and closes it (disturber.c), one lists buffers (inspector.c).
  */
 #ifndef STRESS_KEEPER_H
 #define STRESS_KEEPER_H
@@ -54,7 +53,7 @@ void exporter_step(struct kept *kept, struct random *random, int sender);
 void disturber_step(struct kept *kept, struct random *random);
 void inspector_step(struct kept *kept, struct random *random);
 
-/* What the exporter has of a device that has been closed and opened: revoked. */
+/* Updates the exporter's slices of a device that was closed and opened: they are revoked. */
 void exporter_reopened(struct kept *kept);
 
 void keeper_open(struct keeper *keeper);
@@ -69,9 +68,9 @@ void keeper_close(struct keeper *keeper);
 bool keeper_peek(struct kept *kept, uint64_t at, uint32_t *value);
 bool keeper_poke(struct kept *kept, uint64_t at, uint32_t value);
 
-/* A feature of the device; 0 or what it returns, or -1 with errno. */
+/* A feature of the device. 0 or its result, or -1 with errno. */
 long keeper_feature(const struct kept *kept, uint32_t flags, void *data, uint32_t size);
-/* Unless the owner's @what was right, or failed with @error. */
+/* Reports a failure, unless @what succeeded or failed with @error. */
 void keeper_check(const struct kept *kept, const char *what, bool fine, int error);
 
 /* The process; until the end of the run. */

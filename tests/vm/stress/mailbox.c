@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Slices on their way to clients and importers. */
+/* Passing slices to clients and importers. */
 #define _GNU_SOURCE
 #include "mailbox.h"
 
@@ -16,7 +16,7 @@ static socklen_t name_of(unsigned int worker, struct sockaddr_un *address)
 {
 	memset(address, 0, sizeof(*address));
 	address->sun_family = AF_UNIX;
-	/* An abstract name: it goes with its socket. */
+	/* An abstract name: it ends with its socket. */
 	snprintf(address->sun_path + 1, sizeof(address->sun_path) - 1,
 		 "vfio-dmabuf-stress-%u", worker);
 	return offsetof(struct sockaddr_un, sun_path) + 1 + strlen(address->sun_path + 1);
@@ -28,7 +28,7 @@ int mailbox_open(unsigned int worker)
 	socklen_t length = name_of(worker, &address);
 	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0), ret;
 
-	/* A child of a killed predecessor may have its socket still. */
+	/* A child of a killed predecessor can still have its socket. */
 	while ((ret = bind(fd, (struct sockaddr *)&address, length)) &&
 	       errno == EADDRINUSE && !board->stop)
 		usleep(1000);

@@ -12,10 +12,10 @@
 
 /* Of the worker with that number; the fd. */
 int mailbox_open(unsigned int worker);
-/* Whether something has come; waits up to @ms for it. */
+/* Whether there is a message; waits up to @ms for it. */
 bool mailbox_receive(int mailbox, struct loan *loan, int *fd, int ms);
 
-/* What passes slices on: one for each thread. */
+/* The sending socket: one for each thread. */
 int mailbox_sender(void);
 /* False if that worker is dead, or has its mailbox full. */
 bool mailbox_send(int sender, unsigned int worker, const struct loan *loan, int fd);

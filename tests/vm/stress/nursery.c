@@ -25,7 +25,7 @@ enum kind { CLIENT, IMPORTER, OWNER, SLEEPER };
 
 struct process {
 	enum kind kind;
-	unsigned int nr;	/* among its kind */
+	unsigned int nr;	/* among those of its type */
 	pid_t pid;		/* 0: none */
 	uint64_t killed;	/* when, or 0 */
 };
@@ -110,7 +110,7 @@ static struct process *find(pid_t pid)
 	return NULL;
 }
 
-/* What has died.  Clients and importers have successors, until the end. */
+/* Processes that have died. Clients and importers are replaced, until the end. */
 static bool reap(struct random *random)
 {
 	struct process *p;
@@ -166,7 +166,7 @@ static void look_at_killed(void)
 	}
 }
 
-/* Children of clients, that the kernel has given to this process, come along. */
+/* Children of clients are among them: the kernel makes this process their parent. */
 static void show_children(void)
 {
 	char text[8192], *rest = text, *word;

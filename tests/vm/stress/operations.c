@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The operations of the mix: their names, and what counts and times them. */
+/* The operations of the mix: their names, counts and times. */
 #define _GNU_SOURCE
 #include "operations.h"
 

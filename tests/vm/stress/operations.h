@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The operations of the mix: their names and numbers, and what counts and times them. */
+/* The operations of the mix: their names, numbers, counts and times. */
 #ifndef STRESS_OPERATIONS_H
 #define STRESS_OPERATIONS_H
 
@@ -67,18 +67,18 @@ enum operation {
 
 const char *operation_name(enum operation op);
 
-/* Counts one, or many, that are not worth timing. */
+/* Counts one, or many, that are not timed. */
 void operation_count(enum operation op, unsigned int nr);
 
 /* The calling thread is this worker of the board: its operations are timed. */
 void operation_worker(unsigned int worker);
-/* It is no worker: a child of one. */
+/* It is not a worker, but a child of one. */
 void operation_worker_none(void);
 
-/* From the one to the other the watchdog looks at the clock. */
+/* Between the two the watchdog measures the time. */
 void operation_begin(enum operation op);
 void operation_end(void);
-/* The same, but it does not count. */
+/* The same, but it is not counted. */
 void operation_cancel(void);
 
 #endif

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Puts the system to sleep, as far as the kernel's own test of it goes. */
+/* Puts the system to sleep, with the kernel's test mode. */
 #define _GNU_SOURCE
 #include "sleeper.h"
 
@@ -50,7 +50,7 @@ void sleeper_run(uint64_t seed)
 	operation_worker(WORKER_SLEEPER);
 	file_write(DELAY, "0");
 	while (!board->stop) {
-		/* Each takes a second or two, in which nobody else does anything. */
+		/* Each takes a second or two, in which no other process runs. */
 		usleep(1000000 + random_below(&random, 10000000));
 		if (!board->stop)
 			nap(random_chance(&random, 50) ? "freezer" : "devices");

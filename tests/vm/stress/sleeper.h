@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Puts the system to sleep, as far as the kernel's own test of it goes: it freezes the
- * processes, or suspends the devices as well, and comes back.
+ * Puts the system to sleep, with the kernel's test mode: it freezes the processes, or
+ * suspends the devices as well, and resumes.
  */
 #ifndef STRESS_SLEEPER_H
 #define STRESS_SLEEPER_H

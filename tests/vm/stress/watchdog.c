@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Finds operations that do not end, and says where they are. */
+/* Finds operations that do not end, and prints where they are. */
 #define _GNU_SOURCE
 #include "watchdog.h"
 

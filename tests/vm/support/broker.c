@@ -44,7 +44,7 @@ void broker_configure(const char *text)
 	ck_assert_int_eq(fclose(file), 0);
 }
 
-/* Its log is a file of the test's; what was in it stays, as over a restart. */
+/* Its log is a file of the test. What is in the file stays, as over a restart. */
 static pid_t start(char *const argv[])
 {
 	int status, saved = dup(2), log = open(BROKER_LOG, O_WRONLY | O_CREAT | O_APPEND, 0666);

@@ -24,14 +24,14 @@ void broker_configure(const char *text);
 pid_t broker_start(void);
 /* The same under strace with these options, "-e inject=..." for instance. */
 pid_t broker_start_traced(const char *options);
-/* Starts it though it should refuse; what it logged is in BROKER_LOG. */
+/* Starts it, and fails the test if it starts. BROKER_LOG has its log. */
 void broker_start_fails(void);
 /*
- * Ends it with a signal and waits for that.  The test fails if it does not end as
- * it should, or a sanitizer has had something to say.
+ * Ends it with a signal and waits for that.  The test fails if it does not end
+ * properly, or if a sanitizer has reported something.
  */
 void broker_stop(pid_t pid, int number);
-/* What broker_stop() does of a broker that has ended by itself. */
+/* The checks of broker_stop(), for a broker that has ended by itself. */
 void broker_check_sanitizers(void);
 /* Whether its log has this text. */
 bool broker_logged(const char *text);
@@ -53,7 +53,7 @@ struct vdb_client *broker_connect(void);
 void broker_wait_open(struct vdb_client *client);
 /* A slice, waited for if others have it; the test fails if it is not granted. */
 struct vdb_lease broker_acquire(struct vdb_client *client, const char *name, uint32_t index);
-/* The errno with which it is refused; the test fails if it is lent. */
+/* The errno with which the request is refused; the test fails if it is granted. */
 int broker_acquire_error(struct vdb_client *client, const char *name, uint32_t index,
 			 unsigned int flags, uint32_t seconds);
 /*
@@ -65,7 +65,7 @@ void broker_as_user(uid_t uid, gid_t gid, void (*fn)(void));
 void broker_expect(struct vdb_client *client, uint64_t lease, enum vdb_state state,
 		   enum vdb_end end);
 
-/* A connection without the library: the test says what goes over it. */
+/* A connection without the library: the test composes the messages. */
 int raw_connect(void);
 int raw_connect_greeted(void);
 /* Sends, and returns the size of the next message in @answer, 0 at the end. */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* A device's buffers, as the kernel lists them, and what is done to one by its id. */
+/* A device's buffers, as the kernel lists them, and calls that name one by its id. */
 #define _GNU_SOURCE
 #include "buffers.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A device's buffers, as the kernel lists them to a holder of the device fd, and
- * what is done to one by its id.  Each call is one ioctl: 0 (or what is stated),
- * or -1 with errno.
+ * A device's buffers, as the kernel lists them to a holder of the device fd, and calls
+ * that name one by its id.  Each call is one ioctl: 0 (or what is stated), or -1 with
+ * errno.
  */
 #ifndef TESTS_BUFFERS_H
 #define TESTS_BUFFERS_H

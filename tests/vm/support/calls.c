@@ -22,6 +22,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/vfio_nodes.h"
 #include "device.h"
 #include "importer.h"
 #include "memory.h"
@@ -68,20 +69,14 @@ static const char *wrong;
 /* One call's bytes after the first. */
 static const uint8_t *args;
 
-/* What is left of a mapping keeps the device open, and its group busy. */
+/* Parts of a mapping that are left keep the device open, and its group busy. */
 static bool is_busy(const char *bdf)
 {
-	char link[128], target[256], path[64];
-	ssize_t n;
+	struct vfio_nodes nodes;
 	int fd;
 
-	snprintf(link, sizeof(link), "/sys/bus/pci/devices/%s/iommu_group", bdf);
-	n = readlink(link, target, sizeof(target) - 1);
-	if (n < 0)
-		return false;
-	target[n] = '\0';
-	snprintf(path, sizeof(path), "/dev/vfio/%.16s", strrchr(target, '/') + 1);
-	fd = open(path, O_RDWR | O_CLOEXEC);
+	vfio_nodes_find(bdf, &nodes);
+	fd = open(nodes.group, O_RDWR | O_CLOEXEC);
 	if (fd >= 0)
 		close(fd);
 	return fd < 0 && errno == EBUSY;
@@ -239,7 +234,7 @@ static int map_flags_of(uint8_t byte)
 	return (byte & 0x40 ? MAP_PRIVATE : byte & 0x80 ? MAP_SHARED_VALIDATE : MAP_SHARED) | extra[byte >> 3 & 7];
 }
 
-/* What has been there is there no longer: nothing is known of those addresses. */
+/* Former mappings no longer exist, so forget what was known of these addresses. */
 static void forget_mappings(const char *at, size_t length)
 {
 	for (size_t i = 0; i < MOST; i++)
@@ -467,6 +462,7 @@ static void call_revoke(void)
 	struct slice *s = slice_at(args[1]);
 	struct vfio_dmabuf_feature_revoke request = {
 		.dmabuf_fd = args[2] & 1 ? -1 : fd_of(args[2], s),
+		.flags = args[2] & 0x10 ? VFIO_DMABUF_NONBLOCK : 0,
 		.id = args[2] & 1 ? s->id : args[2] >> 2 & 1,
 	};
 	bool named = args[2] & 1 ? s->id : s->fd >= 0 && request.dmabuf_fd == s->fd;
@@ -659,7 +655,7 @@ static void call_raw(void)
 	static const uint32_t ours[] = {
 		VFIO_DMABUF_FEATURE_REVOKE, VFIO_DMABUF_FEATURE_MEMATTR, VFIO_DMABUF_FEATURE_CORE_EXPORT,
 		VFIO_DMABUF_FEATURE_EVENTS, VFIO_DMABUF_FEATURE_LIST, VFIO_DMABUF_FEATURE_INFO,
-		VFIO_DEVICE_FEATURE_DMA_BUF, 0xfff9,
+		VFIO_DEVICE_FEATURE_DMA_BUF, VFIO_DMABUF_FEATURE_EXPORT,
 	};
 	uint32_t index = args[1] & 0x80 ? args[1] & 0x1f : ours[args[1] & 7];
 	uint8_t data[256];
@@ -669,7 +665,7 @@ static void call_raw(void)
 		data[i] = args[4 + i % 4];
 	fd = feature(device(args[0]), index | (uint32_t)(args[2] & 7) << 16 | (args[2] & 0x80 ? 1U << 24 : 0),
 		     data, sizeof(data), args[3] & 0x80 ? args[3] & 0x7f : FEATURE_SIZE(args[3]));
-	/* Whatever it is, if it is an fd. */
+	/* Any file, if it is an fd. */
 	if (fd > 2)
 		close(fd);
 }
@@ -690,7 +686,7 @@ static void call_close(void)
 		close_fd(&importers[args[1] % MOST]);
 		break;
 	case 3:
-		/* Mappings that keep it open are no more than that. */
+		/* Mappings only keep it open. */
 		device_close(&devices[device_index(args[1])]);
 		if (args[1] & 0x80)
 			device(args[1]);

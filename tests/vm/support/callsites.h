@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 struct callsite {
-	char function[64];	/* what it is in, after inlining */
+	char function[64];	/* the function that has it, after inlining */
 	char callee[64];
 	char section[32];
 	uint64_t offset;	/* of the instruction in its section */

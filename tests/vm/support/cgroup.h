@@ -18,7 +18,7 @@ struct cgroup cgroup_new(const char *name);
 void cgroup_set(const struct cgroup *group, const char *file, const char *value);
 /* Puts a process into it. */
 void cgroup_enter(const struct cgroup *group, pid_t pid);
-/* Removes it; all its processes are gone. */
+/* Removes it. All its processes must have ended. */
 void cgroup_end(const struct cgroup *group);
 
 #endif

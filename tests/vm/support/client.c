@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Another process that does, step by step, what the test tells it. */
+/* Another process that carries out the test's commands, one by one. */
 #define _GNU_SOURCE
 #include "client.h"
 
@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/fds.h"
 #include "memory.h"
 #include "suite.h"
 
@@ -32,45 +33,17 @@ struct answer {
 	pid_t pid;
 };
 
-/* A message with at most one fd; false when the peer is gone. */
+/* A message with an fd, or -1; false when the peer is gone. */
 static bool send_with_fd(int socket, const void *data, size_t size, int fd)
 {
-	char control[CMSG_SPACE(sizeof(int))] = { 0 };
-	struct iovec iov = { .iov_base = (void *)data, .iov_len = size };
-	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
-	struct cmsghdr *cmsg;
-
-	if (fd >= 0) {
-		message.msg_control = control;
-		message.msg_controllen = sizeof(control);
-		cmsg = CMSG_FIRSTHDR(&message);
-		cmsg->cmsg_level = SOL_SOCKET;
-		cmsg->cmsg_type = SCM_RIGHTS;
-		cmsg->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(cmsg), &fd, sizeof(int));
-	}
-	return sendmsg(socket, &message, MSG_NOSIGNAL) == (ssize_t)size;
+	return !fds_send(socket, data, size, &fd, fd >= 0, 0);
 }
 
 static bool receive_with_fd(int socket, void *data, size_t size, int *fd)
 {
-	char control[CMSG_SPACE(sizeof(int))];
-	struct iovec iov = { .iov_base = data, .iov_len = size };
-	struct msghdr message = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control,
-		.msg_controllen = sizeof(control),
-	};
-	struct cmsghdr *cmsg;
+	bool lost;
 
-	*fd = -1;
-	if (recvmsg(socket, &message, MSG_CMSG_CLOEXEC) != (ssize_t)size)
-		return false;
-	cmsg = CMSG_FIRSTHDR(&message);
-	if (cmsg && cmsg->cmsg_type == SCM_RIGHTS)
-		memcpy(fd, CMSG_DATA(cmsg), sizeof(int));
-	return true;
+	return fds_receive(socket, data, size, fd, 1, 0, &lost) == (ssize_t)size && !lost;
 }
 
 /* The socket that the process serves; a forked client changes it. */
@@ -179,7 +152,7 @@ void client_end(struct client *c)
 	char byte;
 
 	shutdown(c->socket, SHUT_WR);
-	/* A grandchild is not ours to wait for: the end of its socket tells. */
+	/* We cannot wait for a grandchild, but its socket shows its end. */
 	while (recv(c->socket, &byte, sizeof(byte), 0) > 0)
 		;
 	close(c->socket);

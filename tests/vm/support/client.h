@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Another process that does, step by step, what the test tells it: by default
- * an unprivileged one that knows the device only by the slices passed to it.
+ * Another process that carries out the test's commands, one by one. By default it is
+ * unprivileged, and has nothing of the device but the slices passed to it.
  */
 #ifndef TESTS_CLIENT_H
 #define TESTS_CLIENT_H
@@ -35,7 +35,7 @@ void client_become(enum client_user user);
 struct client *client_start(enum client_user user);
 /* Makes the client fork; the child has all its mappings and fds. */
 struct client *client_fork(struct client *c);
-/* Ends it and waits until it is gone. */
+/* Ends it and waits for that. */
 void client_end(struct client *c);
 
 /*

@@ -10,9 +10,17 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "schema.h"
 #include "suite.h"
 
-char command_out[65536];
+/* The schema is a part of the program. */
+__asm__(".section .rodata\n"
+	"schema_begin: .incbin \"docs/command.schema.json\"\n"
+	"schema_end:\n"
+	".previous\n");
+extern const char schema_begin[], schema_end[];
+
+char command_out[262144];
 
 static int run(const char *command)
 {
@@ -61,8 +69,7 @@ int vfio_dmabuf(const char *format, ...)
 
 json_t *vfio_dmabuf_json(const char *format, ...)
 {
-	json_error_t error;
-	json_t *value;
+	char command[32];
 	va_list args;
 	int status;
 
@@ -70,12 +77,27 @@ json_t *vfio_dmabuf_json(const char *format, ...)
 	status = vrun("vfio-dmabuf ", format, args, "");
 	va_end(args);
 	ck_assert_msg(!status, "status %d: %s", status, command_out);
-	value = json_loads(command_out, 0, &error);
-	ck_assert_msg(value, "line %d: %s: %s", error.line, error.text, command_out);
+	snprintf(command, sizeof(command), "%.*s", (int)strcspn(format, " "), format);
+	return command_json(command, command_out);
+}
+
+json_t *command_json(const char *command, const char *text)
+{
+	static json_t *schema;
+	json_error_t error;
+	char why[512];
+	json_t *value;
+
+	if (!schema)
+		schema = json_loadb(schema_begin, schema_end - schema_begin, 0, &error);
+	ck_assert_msg(schema, "the schema: line %d: %s", error.line, error.text);
+	value = json_loads(text, 0, &error);
+	ck_assert_msg(value, "line %d: %s: %s", error.line, error.text, text);
+	ck_assert_msg(schema_check(schema, command, value, why, sizeof(why)), "%s: %s", why, text);
 	return value;
 }
 
-/* What the terminal has said, and from where on it is news. */
+/* The terminal's output, and where the part begins that was not expected yet. */
 static struct {
 	char text[65536];
 	size_t length, at;

@@ -46,12 +46,12 @@ int crash_find_answer(const char *call, const char *slice)
 	snprintf(options, sizeof(options), "-e trace=sendmsg,%s", call);
 	unlink(BROKER_LOG);
 	broker = broker_start_traced(options);
-	/* What is sent while a request waits for the device depends on the time. */
+	/* The number of messages while a request waits for the device depends on the time. */
 	broker_wait_log("is open");
 	client = broker_connect();
 	broker_acquire(client, slice, 0);
 	vdb_client_close(client);
-	/* Who looks for leaks cannot while somebody else traces. */
+	/* The leak checker does not work in a process that is traced. */
 	broker_stop(broker, SIGKILL);
 
 	snprintf(begin, sizeof(begin), "%s(", call);

@@ -22,11 +22,11 @@ pid_t crash_start(const char *call, int nth, bool *died);
  */
 int crash_find_answer(const char *call, const char *slice);
 /*
- * Waits for the test's clients, which must end well; the end of one tells the others
- * to stop.  Whether the broker has died, and was brought back, meanwhile.
+ * Waits for the test's clients, which must end without an error.  When one ends, the
+ * others stop.  Returns whether the broker has died, and was restarted, meanwhile.
  */
 bool crash_revive(pid_t *broker, const pid_t *clients, unsigned int nr, volatile bool *stop);
-/* Ends it.  All is as after a peaceful life: nobody has anything, the slice can be lent. */
+/* Ends it. No client has a lease, and the slice can be granted, as without a crash. */
 void crash_check_peace(pid_t broker, const char *slice);
 
 #endif

@@ -3,7 +3,6 @@
 #define _GNU_SOURCE
 #include "device.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/iommufd.h>
@@ -15,12 +14,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/vfio_nodes.h"
 #include "suite.h"
 #include "sysfs.h"
 
 /*
- * A test that failed leaves processes that still hold the device.  They have
- * been killed, but nothing tells when their last reference is gone.
+ * A test that failed leaves processes that still hold the device.  They were killed,
+ * but no event reports when their last reference is put.
  */
 static int open_when_free(const char *path)
 {
@@ -39,14 +39,13 @@ static int open_when_free(const char *path)
 
 void device_open_group(struct device *dev, const char *bdf)
 {
-	char number[16], path[64];
+	struct vfio_nodes nodes;
 
 	dev->bdf = bdf;
 	dev->fd = -1;
-	ck_assert_msg(sysfs_link(bdf, "iommu_group", number, sizeof(number)),
-		      "%s is in no IOMMU group", bdf);
-	snprintf(path, sizeof(path), "/dev/vfio/%s", number);
-	dev->group = open_when_free(path);
+	vfio_nodes_find(bdf, &nodes);
+	ck_assert_msg(*nodes.group, "%s is in no IOMMU group", bdf);
+	dev->group = open_when_free(nodes.group);
 
 	dev->container = open("/dev/vfio/vfio", O_RDWR | O_CLOEXEC);
 	ck_assert_works(dev->container);
@@ -114,19 +113,11 @@ const char *device_cdev_missing(void)
 
 void device_vfio_name(const char *bdf, char *name, size_t size)
 {
-	char directory[128];
-	struct dirent *entry;
-	DIR *dir;
+	struct vfio_nodes nodes;
 
-	*name = '\0';
-	snprintf(directory, sizeof(directory),
-		 "/sys/bus/pci/devices/%s/vfio-dev", bdf);
-	dir = opendir(directory);
-	ck_assert_msg(dir, "%s: %s", directory, strerror(errno));
-	while ((entry = readdir(dir)))
-		if (entry->d_name[0] != '.')
-			snprintf(name, size, "%s", entry->d_name);
-	closedir(dir);
+	vfio_nodes_find(bdf, &nodes);
+	ck_assert_msg(*nodes.device, "%s has no character device", bdf);
+	snprintf(name, size, "%s", strrchr(nodes.device, '/') + 1);
 }
 
 void device_open_cdev(struct device *dev, const char *name)
@@ -134,14 +125,13 @@ void device_open_cdev(struct device *dev, const char *name)
 	struct vfio_device_bind_iommufd bind = { .argsz = sizeof(bind) };
 	struct vfio_device_attach_iommufd_pt attach = { .argsz = sizeof(attach) };
 	struct iommu_ioas_alloc alloc = { .size = sizeof(alloc) };
-	char vfio[64], path[128];
+	struct vfio_nodes nodes;
 
 	dev->bdf = lab_bdf(name);
 	dev->group = -1;
 	driver_rebind(dev->bdf);
-	device_vfio_name(dev->bdf, vfio, sizeof(vfio));
-	snprintf(path, sizeof(path), "/dev/vfio/devices/%s", vfio);
-	dev->fd = open_when_free(path);
+	vfio_nodes_find(dev->bdf, &nodes);
+	dev->fd = open_when_free(nodes.device);
 	dev->container = open("/dev/iommu", O_RDWR | O_CLOEXEC);
 	ck_assert_works(dev->container);
 

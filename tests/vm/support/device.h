@@ -26,7 +26,7 @@ void device_open_sibling(struct device *dev, const struct device *first,
 			 const char *name);
 /* One more fd of a device, or -1 with errno. */
 int device_get_fd(const struct device *dev, const char *options);
-/* Closes what is still open of it. */
+/* Closes all fds of it that are still open. */
 void device_close(struct device *dev);
 
 /* Why the cdev cannot be used here; NULL if it can. */

@@ -4,7 +4,7 @@
 #define TESTS_EDU_H
 
 #define EDU_ID			0x00	/* reads EDU_ID_VALUE */
-#define EDU_LIVENESS		0x04	/* reads the complement of what was written */
+#define EDU_LIVENESS		0x04	/* reads as the complement of what was written */
 #define EDU_IRQ_STATUS		0x24
 #define EDU_IRQ_RAISE		0x60	/* sets bits of the status */
 #define EDU_IRQ_ACK		0x64	/* clears them */

@@ -22,7 +22,7 @@ struct hammer {
 	_Atomic uint64_t wrong;
 	_Atomic bool expecting;
 	uint32_t expected;
-	_Atomic uint64_t goal;	/* of good + sigbus; 0 if nobody waits */
+	_Atomic uint64_t goal;	/* of good + sigbus; 0 if there is no waiter */
 	int reached;		/* eventfd */
 	pid_t pid;
 };

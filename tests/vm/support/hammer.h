@@ -21,7 +21,7 @@ uint64_t hammer_good(const struct hammer *h);
 /* From now on all reads should find this value; how many of the good did not. */
 void hammer_expect(struct hammer *h, uint32_t value);
 uint64_t hammer_wrong(const struct hammer *h);
-/* Ends it, and waits until it is gone; the counts can still be read. */
+/* Ends it, and waits for that. The counts can still be read. */
 void hammer_end(struct hammer *h);
 
 #endif

@@ -55,7 +55,7 @@ static void use(struct honest *honest, struct vdb_client *client, const char *sl
 	map = vdb_slice_map(lease.slice, 0, 0, RW);
 	if (!map)
 		give_up(honest, "map: %s", strerrorname_np(errno));
-	/* The edu inverts what is written there. */
+	/* The register reads as the complement of what is written. */
 	if (vdb_try_write32(map + 4, number) || vdb_try_read32(map + 4, &value))
 		give_up(honest, "access: %s", strerrorname_np(errno));
 	if (value != ~number)
@@ -137,7 +137,7 @@ double honest_measure(struct honest *honest, unsigned int rounds)
 	unsigned int last;
 
 	ck_assert_uint_lt(rounds, LATEST);
-	/* The one that has begun is not one of them. */
+	/* The present round does not count. */
 	honest_wait(honest, rounds + 1);
 	last = honest->rounds;
 	for (unsigned int i = 0; i < rounds; i++)

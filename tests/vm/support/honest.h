@@ -10,16 +10,16 @@
 
 struct honest;
 
-/* Connects and begins; @slice is lent to nobody else, and is of an edu device. */
+/* Connects and begins. @slice belongs to an edu device, and no other client leases it. */
 struct honest *honest_start(uid_t uid, const char *slice);
-/* Returns when so many more rounds are done; the test fails if one fails. */
+/* Returns after this number of further rounds. The test fails if one fails. */
 void honest_wait(struct honest *honest, unsigned int rounds);
 /*
  * Seconds that a round of the next @rounds takes.  It is the lower quartile,
  * because other processes only make it longer.
  */
 double honest_measure(struct honest *honest, unsigned int rounds);
-/* Lets it do nothing, and go on. */
+/* Pauses it, and lets it continue. */
 void honest_stop(struct honest *honest);
 void honest_continue(struct honest *honest);
 /* Ends it after a round; the test fails if any round has failed. */

@@ -26,8 +26,8 @@ int importer_open(void);
 int importer_try_attach(int importer, int slice, const struct device *exporter,
 			uint32_t flags);
 /*
- * The same; where the importer is told to let go, it notes down what the
- * exporter's register at byte @offset of @bar reads as.
+ * The same. When the importer is notified to unmap, it records the value of the
+ * exporter's register at byte @offset of @bar.
  */
 int importer_attach_watching(int importer, int slice,
 			     const struct device *exporter, uint32_t flags,
@@ -48,7 +48,7 @@ pid_t importer_hold(int importer, bool then_map);
 /* A revocable importer that is attached; the test fails if it cannot be. */
 int importer_attach(int slice, const struct device *exporter);
 struct importer_status importer_status(int importer);
-/* Returns when it has been notified so many times; the test fails if it is not soon. */
+/* Returns after this number of notifications. The test fails if they do not come soon. */
 void importer_wait_notified(int importer, unsigned int times);
 /* The device reads or writes bytes; the test fails if it cannot. */
 void importer_read(int importer, uint64_t offset, void *data, size_t size);

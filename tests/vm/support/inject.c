@@ -56,7 +56,7 @@ static const struct failure failures[] = {
 	{ "anon_inode_create_getfile", -ENFILE, ENFILE, 0 },
 	{ "get_unused_fd_flags", -EMFILE, EMFILE, 0 },
 	{ "single_open", -ENOMEM, ENOMEM, 0 },
-	/* Nobody can do without it, and the driver must: see debugfs_create_dir(). */
+	/* A driver must not depend on its result: see debugfs_create_dir(). */
 	{ "debugfs_create_dir", -ENOMEM, 0, 0 },
 	{ "debugfs_create_file_full", -ENOMEM, 0, 0 },
 
@@ -74,7 +74,7 @@ static const struct failure failures[] = {
 	{ "__pte_alloc", 1, 0, 0 },
 	{ "__pmd_alloc", 1, 0, 0 },
 
-	/* vfio-pci-core: an errno of its own, so that it can be told */
+	/* vfio-pci-core: an errno of its own, so that it is recognized */
 	{ "_vfio_alloc_device", -ENOMEM, ENOMEM, 0 },
 	{ "vfio_pci_core_init_dev", -EIO, EIO, 0 },
 	{ "vfio_pci_core_register_device", -EIO, EIO, 0 },
@@ -131,7 +131,7 @@ static const char *const safe[] = {
 	"delayed_work_timer_fn", "init_timer_key", "__init_work", "usleep_range", "msleep",
 	"jiffies_", "dma_resv_reset_max_fences", "prepare_to_wait", "add_wait_queue",
 	"remove_wait_queue", "default_wake_function", "autoremove_wake_function",
-	/* what gives back */
+	/* functions that release */
 	"kfree", "kvfree", "fput", "dma_buf_put", "dma_buf_free_sgt", "put_device", "put_unused_fd",
 	"sg_free_table", "debugfs_remove", "pci_unregister_driver", "xa_destroy", "__xa_erase",
 	"xa_erase", "ida_free", "vfio_pci_core_close_device", "vfio_pci_core_release_dev",

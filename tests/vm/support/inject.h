@@ -8,23 +8,23 @@
 
 #include "callsites.h"
 
-/* How a function of the kernel says that it failed. */
+/* How a function of the kernel reports failure. */
 struct failure {
 	const char *callee;
-	long value;		/* what it returns then */
-	int error;		/* what that means to user space */
+	long value;		/* its return value then */
+	int error;		/* the errno of user space */
 	unsigned int flags;
 /* It returns its third argument. */
 #define FAILURE_ARG3	(1 << 0)
 /* A later call of the same operation may have left something that a failure undoes. */
 #define FAILURE_FIRST	(1 << 1)
-/* A wait or a trylock: the caller goes on or tries again, or reports a signal. */
+/* A wait or a trylock: the caller continues, tries again, or reports a signal. */
 #define FAILURE_RETRY	(1 << 2)
 };
 
 /*
- * How a callee fails; NULL if it cannot, or the site is none that runs.  The test
- * fails for a callee that is not known: say in inject.c how it fails.
+ * How a callee fails; NULL if it cannot, or if the site never runs.  The test fails for
+ * a callee that is not known: add it to inject.c.
  */
 const struct failure *failure_of(const struct callsite *site);
 /* The same, and NULL for a callee that is not known. */

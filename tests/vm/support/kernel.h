@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The running kernel: its modules, and what it was started with. */
+/* The running kernel: its modules and its command line. */
 #ifndef TESTS_KERNEL_H
 #define TESTS_KERNEL_H
 

@@ -48,7 +48,7 @@ static size_t map_length, room_length;
 static timer_t timer;
 static bool timer_runs;
 static unsigned int power_control;	/* its place in config space */
-static const char *unbound;	/* a device that is to be bound again */
+static const char *unbound;	/* a device that must be bound again */
 
 static void close_fd(int *fd)
 {
@@ -337,7 +337,7 @@ static long do_map(int fd, off_t offset, size_t length, void *at)
 
 static long run_map_bar(void)
 {
-	/* The offset is looked up before: it is no part of the operation. */
+	/* The offset is looked up before, because that is not a part of the operation. */
 	return do_map(dev.fd, (off_t)VFIO_PCI_BAR2_REGION_INDEX << 40, 4 * PAGE, NULL);
 }
 
@@ -346,7 +346,7 @@ static long run_map_slice(void)
 	return do_map(slice, 0, 4 * PAGE, NULL);
 }
 
-/* A read, as often as the driver says that it should be tried again. */
+/* A read, repeated as long as the driver asks for that. */
 static long touch(void)
 {
 	uint32_t value;
@@ -640,7 +640,7 @@ static void prepare_dma_mapped(void)
 	ck_assert_works(run_dma_map());
 }
 
-/* An importer that lets go only some time after it is told to. */
+/* An importer that unmaps some time after it is notified. */
 static void prepare_late_importer(void)
 {
 	prepare_importer();

@@ -29,10 +29,10 @@ extern const size_t nr_operations;
 /* From this one on they need importer_bind(). */
 extern const size_t first_import;
 
-/* Gives back all that prepare and run of any operation have made. */
+/* Releases everything that prepare and run of any operation have made. */
 void operation_cleanup(void);
 
-/* What there is of the driver's in this process and in the device that was prepared. */
+/* The driver's objects in this process and in the prepared device. */
 struct operation_state {
 	size_t buffers;
 	size_t fds;

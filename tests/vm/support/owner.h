@@ -19,11 +19,11 @@ void owner_open_ivshmem(void);
 /* A slice of one range, VDB_* flags. */
 struct vdb_slice *owner_export(unsigned int bar, uint64_t offset, uint64_t length,
 			       unsigned int flags);
-/* The first page of BAR 0, watched, and what there is to tell has been read. */
+/* The first page of BAR 0, watched, and with all events read. */
 struct vdb_slice *owner_export_watched(void);
 /* All of a slice, mapped. */
 void *owner_map(const struct vdb_slice *slice, int prot);
-/* Whether the slice's event fd has something to tell, and poll()'s words for it. */
+/* Whether the slice's event fd is readable, and the events of poll(). */
 bool event_readable(const struct vdb_slice *slice, int *revents);
 
 #endif

@@ -24,11 +24,11 @@ struct page_entry {
 	bool writable;
 };
 
-/* Loads the kernel module that tells; to be called by suite(). */
+/* Loads the kernel module that reads page tables; called by suite(). */
 void pagetable_init(void);
-/* The entry behind an address of this process, without touching it. */
+/* The entry of an address of this process, without an access to the address. */
 struct page_entry page_entry(const void *address);
-/* Behind an address of a client. */
+/* That of an address of a client. */
 struct page_entry client_page_entry(struct client *c, long address);
 
 #endif

@@ -9,7 +9,7 @@
 /* For fixtures that run once for a group of tests. */
 void policy_always(void);
 void policy_never(void);
-/* Back to what it was before the first of these. */
+/* Restores what it was before the first of these. */
 void policy_restore(void);
 
 #endif

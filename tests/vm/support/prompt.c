@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Calls that nobody may hold up. */
+/* Calls that must not be delayed. */
 #include "prompt.h"
 
 #include <stdlib.h>

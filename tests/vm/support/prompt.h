@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Calls that nobody may hold up. */
+/* Calls that must not be delayed. */
 #ifndef TESTS_PROMPT_H
 #define TESTS_PROMPT_H
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * What sanitizers leave alone in the guest's tests, where those are built with them:
- * signals, which are what many tests are about, and what a test has not given back
- * when it ends, with which its process ends as well.  (That the library gives back
- * what it should is for the unit tests to see.)
+ * Options of sanitizers for the guest's tests that are built with them.  They must not
+ * handle signals, which many tests are about.  They must not report what a test has not
+ * freed at its end, because its process ends as well.  (The unit tests check that the
+ * library frees what it should.)
  */
 const char *__asan_default_options(void);
 

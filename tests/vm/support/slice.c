@@ -65,7 +65,7 @@ bool slice_can_be_huge(void)
 	return kernel_is(7, 3) && !kernel_is(7, 4);
 }
 
-int slice_revoke(const struct device *dev, int fd)
+static int revoke(const struct device *dev, int fd, uint32_t flags)
 {
 	struct {
 		struct vfio_device_feature feature;
@@ -74,10 +74,20 @@ int slice_revoke(const struct device *dev, int fd)
 		.feature.argsz = sizeof(request),
 		.feature.flags = VFIO_DEVICE_FEATURE_SET |
 				 VFIO_DMABUF_FEATURE_REVOKE,
-		.revoke.dmabuf_fd = fd,
+		.revoke = { .dmabuf_fd = fd, .flags = flags },
 	};
 
 	return ioctl(dev->fd, VFIO_DEVICE_FEATURE, &request);
+}
+
+int slice_revoke(const struct device *dev, int fd)
+{
+	return revoke(dev, fd, 0);
+}
+
+int slice_revoke_now(const struct device *dev, int fd)
+{
+	return revoke(dev, fd, VFIO_DMABUF_NONBLOCK);
 }
 
 int slice_set_memattr(const struct device *dev, int fd, uint32_t memattr)

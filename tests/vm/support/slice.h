@@ -26,6 +26,8 @@ void *slice_map(int fd, size_t offset, size_t length);
 bool slice_can_be_huge(void);
 /* 0, or -1 with errno. */
 int slice_revoke(const struct device *dev, int fd);
+/* EAGAIN if somebody is to be waited for. */
+int slice_revoke_now(const struct device *dev, int fd);
 int slice_set_memattr(const struct device *dev, int fd, uint32_t memattr);
 
 #endif

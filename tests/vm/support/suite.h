@@ -19,7 +19,7 @@ TCase *add_group(Suite *s, const char *name);
  */
 void add_test_or_skip(TCase *tc, const TTest *test, const char *reason);
 
-/* Whether the call failed with just that errno; shows what it did instead. */
+/* Whether the call failed with exactly that errno; otherwise prints its result. */
 #define ck_assert_fails(call, error) do {				\
 	errno = 0;							\
 	long ck_result = (long)(call);					\

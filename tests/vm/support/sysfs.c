@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The lab's device names, and what is done to devices through sysfs. */
+/* The lab's device names, and operations on devices through sysfs. */
 #define _GNU_SOURCE
 #include "sysfs.h"
 
@@ -14,7 +14,6 @@
 #include "suite.h"
 
 #define LAB_ENV "/etc/lab.env"
-#define DEVICES "/sys/bus/pci/devices"
 
 const char *lab_find(const char *name)
 {
@@ -88,22 +87,8 @@ int sysfs_write(const char *bdf, const char *file, const char *text)
 {
 	char path[PATH_MAX];
 
-	snprintf(path, sizeof(path), DEVICES "/%s/%s", bdf, file);
+	function_path(bdf, file, path, sizeof(path));
 	return file_write(path, text);
-}
-
-bool sysfs_link(const char *bdf, const char *link, char *name, size_t size)
-{
-	char path[PATH_MAX], target[PATH_MAX];
-	ssize_t n;
-
-	snprintf(path, sizeof(path), DEVICES "/%s/%s", bdf, link);
-	n = readlink(path, target, sizeof(target) - 1);
-	if (n < 0)
-		return false;
-	target[n] = '\0';
-	snprintf(name, size, "%s", basename(target));
-	return true;
 }
 
 int driver_unbind(const char *bdf)
@@ -115,7 +100,7 @@ static bool bound_to(const char *bdf, const char *driver)
 {
 	char name[64];
 
-	return sysfs_link(bdf, "driver", name, sizeof(name)) &&
+	return function_link(bdf, "driver", name, sizeof(name)) &&
 	       !strcmp(name, driver);
 }
 
@@ -139,7 +124,7 @@ void driver_rebind(const char *bdf)
 	char path[PATH_MAX];
 
 	/* A test that failed may have left it removed. */
-	snprintf(path, sizeof(path), DEVICES "/%s", bdf);
+	function_path(bdf, "", path, sizeof(path));
 	if (access(path, F_OK))
 		ck_assert_works(file_write("/sys/bus/pci/rescan", "1"));
 	driver_bind(bdf, DRIVER);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* The lab's device names, and what is done to devices through sysfs. */
+/* The lab's device names, and operations on devices through sysfs. */
 #ifndef TESTS_SYSFS_H
 #define TESTS_SYSFS_H
 
 #include <stdbool.h>
 #include <stddef.h>
+
+#include "common/function.h"
 
 #define DRIVER "dmabuf-vfio-pci"
 
@@ -23,8 +25,6 @@ long file_read(const char *path, char *text, size_t size);
 
 /* Writes to a file of the device in sysfs; 0, or -1 with errno. */
 int sysfs_write(const char *bdf, const char *file, const char *text);
-/* Last part of a link of the device in sysfs ("driver", "iommu_group"). */
-bool sysfs_link(const char *bdf, const char *link, char *name, size_t size);
 
 int driver_unbind(const char *bdf);
 /* Gives a device to a driver, wherever it is; the test fails if it cannot. */

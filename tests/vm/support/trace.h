@@ -12,9 +12,9 @@ struct trace_event {
 	char fields[384];	/* "device=0000:00:03.0 bar=0 ..." */
 };
 
-/* Forgets what was recorded, and records from now on. */
+/* Clears the record, and records from now on. */
 void trace_start(void);
-/* What was recorded so far, oldest first; to be freed. */
+/* The record so far, oldest first; to be freed. */
 size_t trace_read(struct trace_event **events);
 /*
  * How many of the recorded events have that name and the text @match (may be

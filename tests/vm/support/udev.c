@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The kernel's events, for those who listen to udev. */
+/* Passes the kernel's events on to listeners of udev. */
 #define _GNU_SOURCE
 #include "udev.h"
 

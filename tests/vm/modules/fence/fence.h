@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* dmabuf-test-fence: sync files whose fence nobody ever signals. */
+/* dmabuf-test-fence: sync files whose fence is never signalled. */
 #ifndef DMABUF_TEST_FENCE_H
 #define DMABUF_TEST_FENCE_H
 

@@ -10,7 +10,7 @@
 
 #define FORWARD_PATH	"/dev/dmabuf-test-forward"
 
-/* The DMABUF behind the file from now on: its fd. */
+/* The fd of the DMABUF that backs the file from now on. */
 #define FORWARD_IMPORT	_IO('w', 0x70)
 
 #endif

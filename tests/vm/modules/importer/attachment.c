@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * An importer's attachment as it should be: it lets go of its mapping whenever
- * it is told to, when its engine is through.
+ * A correct importer's attachment: when it is notified, it unmaps after its engine has
+ * finished.
  */
 #include <linux/dma-buf.h>
 #include <linux/dma-resv.h>
@@ -23,7 +23,7 @@ static void wait_for_engine(struct attachment *a)
 	mutex_unlock(&a->engine->lock);
 }
 
-/* What is mapped, by an engine that is through. */
+/* The mapping, after the engine has finished. */
 static void unmap(struct attachment *a)
 {
 	dma_resv_assert_held(a->dmabuf->resv);
@@ -32,7 +32,7 @@ static void unmap(struct attachment *a)
 	a->sgt = NULL;
 }
 
-/* What the exporter's device is like now: the test knows what it should be. */
+/* The present state of the exporter's device. The test knows the expected value. */
 static void look_at_exporter(struct attachment *a)
 {
 	u16 value = 0;
@@ -47,7 +47,7 @@ static void look_at_exporter(struct attachment *a)
 	a->status.value = readl(a->value);
 }
 
-/* Without claiming it: that has been done by the one who exports it. */
+/* Without claiming it: the exporter has done that. */
 static int find_exporter(struct attachment *a,
 			 const struct importer_attach *request)
 {
@@ -70,7 +70,7 @@ static void forget_exporter(struct attachment *a)
 
 static void evict(struct attachment *a)
 {
-	/* One who is late may have unmapped by himself meanwhile. */
+	/* A late importer can have unmapped meanwhile. */
 	if (!a->sgt)
 		return;
 	a->status.evicted++;
@@ -300,7 +300,7 @@ unlock:
 	return ret;
 }
 
-/* As a client does who is not run in the middle of poll(). */
+/* Like a client that does not run in the middle of poll(). */
 void attachment_hold(struct attachment *a, struct eventfd_ctx *held, bool then_map)
 {
 	DECLARE_WAIT_QUEUE_HEAD_ONSTACK(signal);

@@ -18,7 +18,7 @@ struct attachment {
 	struct pci_dev *exporter;
 	void __iomem *value;		/* its register */
 	u32 flags;			/* of struct importer_attach */
-	struct work_struct eviction;	/* of one who is late */
+	struct work_struct eviction;	/* of a late importer */
 
 	/* Under the DMABUF's reservation: */
 	struct sg_table *sgt;		/* NULL if it is not mapped */

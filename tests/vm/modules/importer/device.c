@@ -245,7 +245,7 @@ disable:
 	return ret;
 }
 
-/* Whoever unbinds waits until tests have closed the file. */
+/* Unbinding waits until tests have closed the file. */
 static void importer_remove(struct pci_dev *pdev)
 {
 	struct importer *importer = pci_get_drvdata(pdev);

@@ -39,7 +39,7 @@ void engine_exit(struct engine *engine, struct pci_dev *pdev)
 	mutex_destroy(&engine->lock);
 }
 
-/* Wait until it is through with what it does. */
+/* Wait until it has finished. */
 int engine_wait(struct engine *engine)
 {
 	u32 command;

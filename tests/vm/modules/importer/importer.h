@@ -21,10 +21,10 @@ struct importer_attach {
 	__s32 dmabuf_fd;
 	__u32 flags;
 #define IMPORTER_NO_PEER2PEER	1	/* takes no MMIO */
-#define IMPORTER_NO_INVALIDATE	2	/* dynamic, but cannot be told to unmap */
+#define IMPORTER_NO_INVALIDATE	2	/* dynamic, but cannot be notified to unmap */
 #define IMPORTER_STATIC		4	/* of the simple kind */
-#define IMPORTER_LATE		8	/* unmaps some time after it was told to */
-#define IMPORTER_LAZY		16	/* unmaps when IMPORTER_UNMAP says so only */
+#define IMPORTER_LATE		8	/* unmaps some time after the notification */
+#define IMPORTER_LAZY		16	/* unmaps only on IMPORTER_UNMAP */
 	/* Of the exporter, for the status: */
 	__u32 exporter;			/* its bus << 8 | devfn, of domain 0 */
 	__u32 bar, offset;		/* a register of 32 bits */
@@ -39,8 +39,8 @@ struct importer_map {
 };
 
 /*
- * Starts a transfer from or to the device's own memory, without waiting for it:
- * it takes 100 ms.  What is there was left by the last pread() or pwrite().
+ * Starts a transfer from or to the device's own memory, without waiting for it: it
+ * takes 100 ms.  Its contents are those of the last pread() or pwrite().
  */
 struct importer_start {
 	__u64 offset;
@@ -61,8 +61,8 @@ struct importer_status {
 };
 
 /*
- * Takes the lock of the DMABUF's reservation, says so, and keeps the lock until a
- * signal comes.
+ * Takes the lock of the DMABUF's reservation, reports that, and keeps the lock until a
+ * signal arrives.
  */
 struct importer_hold {
 	__s32 event_fd;			/* an eventfd, which becomes readable */

@@ -28,7 +28,7 @@ struct site {
 	char module[64];	/* not empty: armed when that is loaded */
 	unsigned long offset;
 	atomic_t hits;
-	/* Changed only while nobody is expected to come by. */
+	/* Changed only while no thread is expected to run the site. */
 	unsigned long value;
 	unsigned int after, times;
 	bool arg3;

@@ -41,7 +41,7 @@ struct inject_count {
 
 /* Arms a site; returns its number, from 0 in the order of arming. */
 #define INJECT_ARM	_IOW('j', 0x70, struct inject_site)
-/* Says how it fails from now on, and counts from 0 again. */
+/* Sets how it fails from now on, and counts from 0 again. */
 #define INJECT_FAIL	_IOW('j', 0x71, struct inject_failure)
 #define INJECT_COUNT	_IOWR('j', 0x72, struct inject_count)
 /* Closing the file disarms all of its sites. */

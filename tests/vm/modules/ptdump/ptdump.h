@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* What dmabuf-test-ptdump tells: the page table entry behind an address. */
+/* The result of dmabuf-test-ptdump: the page table entry of an address. */
 #ifndef DMABUF_TEST_PTDUMP_H
 #define DMABUF_TEST_PTDUMP_H
 

@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: MIT
+"""Plain data: flags, states, and what lists consist of."""
+import enum
+from dataclasses import dataclass
+
+from . import _native
+
+
+class _OpenEnum(enum.IntEnum):
+    """An enumeration whose later versions may have more members."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> "_OpenEnum | None":
+        if not isinstance(value, int):
+            return None
+        member = int.__new__(cls, value)
+        member._name_ = f"UNKNOWN_{value}"
+        member._value_ = value
+        return member
+
+
+class Capability(enum.IntFlag):
+    """What the driver that a device is bound to offers."""
+
+    EXPORT = _native.CAP_EXPORT  #: slices that can be mapped, and revoked
+    WRITE_COMBINING = _native.CAP_WC  #: write-combining slices
+    EVENTS = _native.CAP_EVENTS  #: Device.watch_slice()
+    LIST = _native.CAP_LIST  #: Device.buffers(), and all that takes an id
+
+
+class Flag(enum.IntFlag):
+    """Properties of a slice or buffer."""
+
+    READ_ONLY = _native.FLAG_READ_ONLY  #: can never be mapped writable
+    WRITE_COMBINING = _native.FLAG_WC  #: mapped write-combining instead of uncached
+    BAR_MAPPING = _native.FLAG_BAR_MAPPING  #: not a slice: a mapping of the device fd
+
+
+class State(enum.IntEnum):
+    """What a slice or device has become."""
+
+    LIVE = _native.STATE_LIVE
+    SUSPENDED = _native.STATE_SUSPENDED  #: for a time: accesses wait or raise UnreachableError
+    REVOKED = _native.STATE_REVOKED  #: for good
+
+
+class End(_OpenEnum):
+    """Why a lease ended.  A later broker may have other reasons."""
+
+    NONE = _native.END_NONE  #: it has not
+    RELEASED = _native.END_RELEASED
+    EXPIRED = _native.END_EXPIRED
+    REVOKED = _native.END_REVOKED  #: by an administrator, or by a new configuration
+    DEVICE = _native.END_DEVICE  #: the broker has lost the device
+    CLIENT = _native.END_CLIENT  #: its client has disconnected, or no process has the slice
+    UNSENT = _native.END_UNSENT  #: the broker could not send it
+    EXPORT = _native.END_EXPORT  #: the kernel did not export it
+    BUSY = _native.END_BUSY  #: not granted: others have it
+    TIMEOUT = _native.END_TIMEOUT  #: not granted within the time to wait
+
+
+class DevicePhase(_OpenEnum):
+    """What the broker does with a device."""
+
+    ABSENT = _native.DEVICE_ABSENT  #: not open; the broker tries again
+    OPENING = _native.DEVICE_OPENING
+    SETTLING = _native.DEVICE_SETTLING  #: being prepared
+    OPEN = _native.DEVICE_OPEN
+    CLOSING = _native.DEVICE_CLOSING  #: lost; its leases end when it is closed
+
+
+class LeasePhase(_OpenEnum):
+    """How far the broker is with a lease."""
+
+    WAITING = _native.LEASE_WAITING
+    EXPORTING = _native.LEASE_EXPORTING
+    GRANTED = _native.LEASE_GRANTED
+    ENDING = _native.LEASE_ENDING  #: being revoked, then the on-release actions
+    ENDED = _native.LEASE_ENDED  #: its client has not read that yet
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A BAR of a device."""
+
+    size: int  #: bytes; 0: there is no such BAR
+    memory: bool  #: false: I/O ports
+    mappable: bool  #: slices of it can be exported
+    prefetchable: bool  #: write-combining has no side effects
+    is_64bit: bool
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """What the kernel knows of a slice, or of a mapping of the device fd."""
+
+    id: int
+    inode: int  #: as in fstat() and /proc/<pid>/maps
+    offset: int  #: of its byte 0 in the BAR
+    length: int
+    bar: int
+    flags: Flag
+    state: State
+    nr_ranges: int  #: ranges that continue each other are one
+    mappings: int  #: in all processes
+    importers: int  #: devices that are attached to it
+    dma_maps: int  #: mappings for DMA that they have
+
+
+@dataclass(frozen=True)
+class SliceInfo:
+    """A slice that the broker lends."""
+
+    name: str  #: "device/slice"
+    bdf: str
+    bar: int
+    flags: Flag
+    exclusive: bool
+    offset: int  #: of the first of an array
+    length: int  #: of each
+    count: int  #: 1: not an array
+    free: int  #: the number of these that could be granted now
+    waiting: int  #: requests that wait for it
+    max_seconds: int  #: 0: no limit
+    device: DevicePhase
+
+
+@dataclass(frozen=True)
+class LeaseInfo:
+    """A lease that the broker knows."""
+
+    id: int
+    name: str  #: of the slice
+    bdf: str
+    client: str  #: the name that it gave itself
+    bar: int
+    flags: Flag
+    offset: int
+    length: int
+    index: int  #: of one that waits: as asked for
+    seconds: int  #: left, also to wait; 0: no limit
+    pid: int
+    uid: int
+    gid: int
+    state: State  #: REVOKED: it has ended
+    phase: LeasePhase
+    end: End  #: also of one that is ending
+
+
+@dataclass(frozen=True)
+class DeviceInfo:
+    """A device of the broker."""
+
+    name: str  #: "" if the configuration has it no more
+    bdf: str
+    phase: DevicePhase
+    suspended: bool
+    leases: int  #: that have a slice of it
+    waiting: int  #: requests that wait for one
+    reason: str  #: why it is not open; "" if it is, or not known
+
+
+@dataclass(frozen=True)
+class Share:
+    """What an owner uses of something that can run out."""
+
+    used: int
+    kept: int  #: places that nobody else can take
+    limit: int
+
+
+@dataclass(frozen=True)
+class AccountInfo:
+    """What a user has at the broker; all user ids of a login share one account."""
+
+    owner: int
+    clients: Share
+    leases: Share
+
+
+@dataclass(frozen=True)
+class Total:
+    """What all owners use.  Only per_owner is known if this client is not an administrator."""
+
+    used: int
+    limit: int
+    pool_used: int  #: places that are not kept for anybody
+    pool: int
+    per_owner: int  #: limit of an owner without kept places
+
+
+@dataclass(frozen=True)
+class Status:
+    """How the broker is."""
+
+    lends: bool  #: false: the configuration has errors, nothing new is granted
+    admin: bool  #: this client is an administrator, and all below is known
+    leases_per_client: int
+    clients: Total
+    leases: Total
+    devices: int
+    devices_open: int
+    problem: str  #: of the configuration; "" if none

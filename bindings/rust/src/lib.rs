@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+//! Share parts of a PCI device's BARs between processes: safe bindings of
+//! libvfio-dmabuf, on top of the driver dmabuf-vfio-pci.
+//!
+//! An owner holds a [`Device`]: it exports [`Slice`]s of BARs, passes them on, lists them
+//! and revokes them.  A client holds slices and nothing else of the device: it gets them
+//! from an owner ([`Slice::receive`]) or as a [`Lease`] from the broker ([`Client`]), maps
+//! them ([`Slice::map`]) and talks to registers through the [`Mapping`].
+//!
+//! A slice can be revoked at any time.  An access then returns
+//! [`AccessError::Unreachable`]: it never raises SIGBUS, as long as the guard's handler is
+//! the process's ([`guard`]).
+//!
+//! # What is safe about it
+//! All objects own their fds and mappings.  Nothing can be used after it was closed or
+//! unmapped.  There are no references to device memory.  What a device does by DMA when
+//! its registers are written is bounded by the IOMMU: only memory that the program has
+//! mapped for DMA can be reached.  The code that maps it is responsible for it.
+
+#[macro_use]
+mod bits;
+mod client;
+mod device;
+mod error;
+#[doc(hidden)]
+pub mod ffi;
+pub mod guard;
+mod lists;
+mod mapping;
+mod slice;
+
+pub use client::{Acquire, Client, End, Event, Lease, LeaseId, RequestId};
+pub use device::{Bar, Buffer, BufferId, Capabilities, Device, Events, Range};
+pub use error::{AccessError, Error, ErrorKind, Result};
+pub use lists::{
+    AccountInfo, DeviceInfo, DevicePhase, LeaseInfo, LeasePhase, Share, SliceInfo, Status, Total,
+};
+pub use mapping::{flush_write_combining, Access, Mapping, Register, RegisterValue};
+pub use slice::{Flags, Place, Slice, State};
+
+/// The version of the C library that the program runs with: major, minor, patch.
+pub fn library_version() -> (u32, u32, u32) {
+    // SAFETY: it takes nothing.
+    let version = unsafe { ffi::vdb_version() };
+    (version >> 16, (version >> 8) & 0xff, version & 0xff)
+}
+
+/// What the documentation says about threads.
+const _: () = {
+    const fn threads<T: Send + Sync>() {}
+    threads::<Client>();
+    threads::<Device>();
+    threads::<Events>();
+    threads::<Lease>();
+    threads::<Mapping>();
+    threads::<Register<'_, u32>>();
+    threads::<Slice>();
+    threads::<Error>();
+};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

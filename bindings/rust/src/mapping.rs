@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: MIT
+//! A mapped slice, and access to its registers.
+
+use std::fmt;
+use std::io;
+use std::marker::PhantomData;
+use std::mem::{align_of, size_of};
+use std::ptr::NonNull;
+
+use libc::{c_int, c_void};
+
+use crate::error::AccessError;
+use crate::ffi;
+
+/// What a mapping is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Access {
+    /// Reading only.
+    Read,
+    /// Reading and writing; not for slices that are read-only.
+    ReadWrite,
+}
+
+impl Access {
+    pub(crate) fn prot(self) -> c_int {
+        match self {
+            Self::Read => libc::PROT_READ,
+            Self::ReadWrite => libc::PROT_READ | libc::PROT_WRITE,
+        }
+    }
+}
+
+mod sealed {
+    use super::*;
+
+    pub trait Width: Copy {
+        /// # Safety
+        /// `address` is aligned and within a mapping of a slice.
+        unsafe fn try_read(address: *const c_void, value: *mut Self) -> c_int;
+        /// # Safety
+        /// The same, and the mapping is writable.
+        unsafe fn try_write(address: *mut c_void, value: Self) -> c_int;
+    }
+
+    macro_rules! width {
+        ($($type:ty, $read:ident, $write:ident;)*) => {$(
+            impl Width for $type {
+                #[inline]
+                unsafe fn try_read(address: *const c_void, value: *mut Self) -> c_int {
+                    // SAFETY: the caller has promised that.
+                    unsafe { ffi::$read(address, value) }
+                }
+
+                #[inline]
+                unsafe fn try_write(address: *mut c_void, value: Self) -> c_int {
+                    // SAFETY: the caller has promised that.
+                    unsafe { ffi::$write(address, value) }
+                }
+            }
+
+            impl super::RegisterValue for $type {}
+        )*};
+    }
+
+    width! {
+        u8, vdb_try_read8, vdb_try_write8;
+        u16, vdb_try_read16, vdb_try_write16;
+        u32, vdb_try_read32, vdb_try_write32;
+        u64, vdb_try_read64, vdb_try_write64;
+    }
+}
+
+/// The widths of registers: `u8`, `u16`, `u32` and `u64`.  Values are in the CPU's byte
+/// order; PCI's is little endian.
+pub trait RegisterValue: sealed::Width {}
+
+/// A slice or a part of it, mapped into this process until the mapping is dropped.
+///
+/// The registers are not memory of Rust's: there is no `&[u8]` of them, as the device
+/// changes them at any time and reading one can have side effects.  Each access is one
+/// volatile access of its width, made by the library.  It waits while the device is
+/// reset, and fails with [`AccessError::Unreachable`] once the slice is revoked.
+///
+/// The accesses of one thread to a mapping that is not write-combining reach the device
+/// in the order of the program.  What the thread wrote to ordinary memory before
+/// [`write`](Self::write) is visible to the device's DMA before the register is written,
+/// and what the device wrote by DMA before it answered is visible after
+/// [`read`](Self::read).
+///
+/// ```no_run
+/// # fn show(slice: vfio_dmabuf::Slice) -> Result<(), Box<dyn std::error::Error>> {
+/// use vfio_dmabuf::{Access, AccessError};
+///
+/// let mapping = slice.map(Access::ReadWrite)?;
+/// mapping.write_u32(0x14, 0x0046_0000)?;
+/// match mapping.read_u32(0x08) {
+///     Ok(version) => println!("version {version:08x}"),
+///     Err(AccessError::Unreachable) => println!("the owner has revoked the slice"),
+///     Err(error) => return Err(error.into()),
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
+/// A register cannot be used after the mapping is dropped:
+///
+/// ```compile_fail,E0505
+/// # fn read(mapping: vfio_dmabuf::Mapping) -> Result<u32, vfio_dmabuf::AccessError> {
+/// let version = mapping.register::<u32>(0x08)?;
+/// drop(mapping);
+/// version.read()
+/// # }
+/// ```
+///
+/// # Threads
+/// A mapping is [`Send`] and [`Sync`].  What it points to is the device's, and is never
+/// reached through a reference.  An access is a single instruction in the library, which
+/// for the compiler is a call of a foreign function; two at the same time are ordered by
+/// the device, as those of two CPUs are.  Registers that must be accessed one after the
+/// other (an index and its data) need a lock of the program's.
+pub struct Mapping {
+    address: NonNull<c_void>,
+    length: usize,
+    access: Access,
+}
+
+// SAFETY: munmap() can be called in any thread, and the rest is as for Sync.
+unsafe impl Send for Mapping {}
+// SAFETY: see "Threads" above: shared use makes only accesses that are single
+// instructions, to memory of which no Rust reference exists.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    /// # Safety
+    /// `address` comes from `vdb_slice_map()` with that length and access, is unmapped by
+    /// nobody else, and `length` is greater than 0.
+    pub(crate) unsafe fn new(address: NonNull<c_void>, length: usize, access: Access) -> Self {
+        Self { address, length, access }
+    }
+
+    /// Its length in bytes, whole pages.
+    #[allow(clippy::len_without_is_empty)]
+    pub fn len(&self) -> usize {
+        self.length
+    }
+
+    /// What it was mapped for.
+    pub fn access(&self) -> Access {
+        self.access
+    }
+
+    /// Its address, for VMMs that give it to the kernel (KVM's memory slots, say).
+    ///
+    /// Do not read or write through it: an access that is not the library's raises SIGBUS
+    /// once the slice is revoked.
+    pub fn as_ptr(&self) -> *mut u8 {
+        self.address.as_ptr().cast()
+    }
+
+    /// Checks that a register lies within the mapping, for accesses that need not be
+    /// checked again.
+    ///
+    /// # Errors
+    /// [`AccessError::OutOfBounds`], [`AccessError::Misaligned`]
+    pub fn register<T: RegisterValue>(
+        &self,
+        offset: usize,
+    ) -> Result<Register<'_, T>, AccessError> {
+        let size = size_of::<T>();
+        if offset > self.length || size > self.length - offset {
+            return Err(AccessError::OutOfBounds);
+        }
+        // The mapping begins at a page.
+        if offset % size != 0 {
+            return Err(AccessError::Misaligned);
+        }
+        debug_assert!(align_of::<T>() <= size);
+        // SAFETY: it is within the mapping.
+        let address = unsafe { self.address.byte_add(offset) };
+        Ok(Register { address, access: self.access, mapping: PhantomData })
+    }
+
+    /// Reads the register at an offset in bytes.
+    ///
+    /// # Errors
+    /// Any [`AccessError`]
+    #[inline]
+    pub fn read<T: RegisterValue>(&self, offset: usize) -> Result<T, AccessError> {
+        self.register::<T>(offset)?.read()
+    }
+
+    /// Writes the register at an offset in bytes.
+    ///
+    /// # Errors
+    /// Any [`AccessError`]
+    #[inline]
+    pub fn write<T: RegisterValue>(&self, offset: usize, value: T) -> Result<(), AccessError> {
+        self.register::<T>(offset)?.write(value)
+    }
+}
+
+macro_rules! named_accesses {
+    ($($type:ty, $read:ident, $write:ident;)*) => {
+        /// The same by the names that device drivers in Rust are used to.
+        impl Mapping {$(
+            #[doc = concat!("[`read`](Self::read) of a `", stringify!($type), "`")]
+            /// # Errors
+            /// Any [`AccessError`]
+            #[inline]
+            pub fn $read(&self, offset: usize) -> Result<$type, AccessError> {
+                self.read(offset)
+            }
+
+            #[doc = concat!("[`write`](Self::write) of a `", stringify!($type), "`")]
+            /// # Errors
+            /// Any [`AccessError`]
+            #[inline]
+            pub fn $write(&self, offset: usize, value: $type) -> Result<(), AccessError> {
+                self.write(offset, value)
+            }
+        )*}
+    };
+}
+
+named_accesses! {
+    u8, read_u8, write_u8;
+    u16, read_u16, write_u16;
+    u32, read_u32, write_u32;
+    u64, read_u64, write_u64;
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: nothing else unmaps it, and registers borrow it, so none is left.  It
+        // is what vdb_slice_unmap() does, without the slice.
+        unsafe { libc::munmap(self.address.as_ptr(), self.length) };
+    }
+}
+
+impl fmt::Debug for Mapping {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mapping")
+            .field("address", &self.address)
+            .field("length", &self.length)
+            .field("access", &self.access)
+            .finish()
+    }
+}
+
+/// A register of a [`Mapping`], whose place has been checked.
+pub struct Register<'mapping, T: RegisterValue> {
+    address: NonNull<c_void>,
+    access: Access,
+    mapping: PhantomData<(&'mapping Mapping, T)>,
+}
+
+// SAFETY: it does what a shared reference to the mapping does.
+unsafe impl<T: RegisterValue> Send for Register<'_, T> {}
+// SAFETY: likewise.
+unsafe impl<T: RegisterValue> Sync for Register<'_, T> {}
+
+impl<T: RegisterValue> Clone for Register<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T: RegisterValue> Copy for Register<'_, T> {}
+
+impl<T: RegisterValue> fmt::Debug for Register<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Register").field("address", &self.address).finish()
+    }
+}
+
+#[cold]
+fn failure() -> AccessError {
+    match io::Error::last_os_error().raw_os_error() {
+        Some(libc::EOPNOTSUPP) => AccessError::Unsupported,
+        _ => AccessError::Unreachable,
+    }
+}
+
+impl<T: RegisterValue> Register<'_, T> {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// [`AccessError::Unreachable`], [`AccessError::Unsupported`]
+    #[inline]
+    pub fn read(&self) -> Result<T, AccessError> {
+        let mut value = std::mem::MaybeUninit::<T>::uninit();
+        // SAFETY: the address was checked, and the mapping is borrowed.
+        if unsafe { T::try_read(self.address.as_ptr(), value.as_mut_ptr()) } != 0 {
+            return Err(failure());
+        }
+        // SAFETY: it is filled in if the call succeeds.
+        Ok(unsafe { value.assume_init() })
+    }
+
+    /// Writes it.
+    ///
+    /// # Errors
+    /// [`AccessError::ReadOnly`], [`AccessError::Unreachable`],
+    /// [`AccessError::Unsupported`]
+    #[inline]
+    pub fn write(&self, value: T) -> Result<(), AccessError> {
+        if self.access == Access::Read {
+            return Err(AccessError::ReadOnly);
+        }
+        // SAFETY: the address was checked, the mapping is borrowed and writable.
+        if unsafe { T::try_write(self.address.as_ptr(), value) } != 0 {
+            return Err(failure());
+        }
+        Ok(())
+    }
+}
+
+/// Flushes the CPU's write-combining buffers.
+///
+/// Writes to a slice with [`Flags::WRITE_COMBINING`](crate::Flags::WRITE_COMBINING) reach
+/// the device in any order and at any time.  Those that this thread made before this call
+/// leave the CPU before anything that follows.
+#[inline]
+pub fn flush_write_combining() {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: it has no operands, and is part of the x86-64 baseline.
+    unsafe {
+        std::arch::asm!("sfence", options(nostack, preserves_flags));
+    }
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: it has no operands, and is part of every Armv8-A.
+    unsafe {
+        std::arch::asm!("dsb st", options(nostack, preserves_flags));
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    std::sync::atomic::fence(std::sync::atomic::Ordering::SeqCst);
+}

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT */
+/* The broker: whether it answers, and whether it lends what it is to lend. */
+#ifndef CMD_DOCTOR_BROKER_H
+#define CMD_DOCTOR_BROKER_H
+
+#include "findings.h"
+
+/* @path: of its socket. */
+void check_broker(const char *path, struct findings *findings);
+
+#endif

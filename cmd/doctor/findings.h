@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/* What the doctor finds, and prints. */
+#ifndef CMD_DOCTOR_FINDINGS_H
+#define CMD_DOCTOR_FINDINGS_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+enum verdict {
+	GOOD,
+	WARNING,
+	MISSING,	/* the exit status says so */
+};
+
+struct finding {
+	const char *check;	/* its id, which is the same in every version */
+	enum verdict verdict;
+	char function[16];	/* that it is about; "": none */
+	char text[512];		/* what is so */
+	char advice[512];	/* what to do; "": nothing */
+};
+
+struct findings {
+	struct finding *list;
+	size_t nr;
+};
+
+__attribute__((format(printf, 4, 5)))
+void found(struct findings *findings, const char *check, enum verdict verdict, const char *format, ...);
+/* What to do about the last one. */
+__attribute__((format(printf, 2, 3)))
+void advise(struct findings *findings, const char *format, ...);
+/* The last one is about this function. */
+void concerns(struct findings *findings, const char *bdf);
+
+bool findings_any(const struct findings *findings, enum verdict verdict);
+void findings_print(const struct findings *findings);
+json_t *findings_json(const struct findings *findings);
+void findings_free(struct findings *findings);
+
+#endif

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+/* A slice of memory: a memfd that no holder of it can shrink or grow. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <linux/memfd.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "common/fds.h"
+#include "dma.h"
+#include "memfd.h"
+
+/* As the kernel has it since Linux 6.3; the C library's headers may be older. */
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL	8U
+#endif
+
+#define SIZE_SEALS	(F_SEAL_SHRINK | F_SEAL_GROW)
+
+int vdb_memfd_create(uint64_t length, unsigned int flags)
+{
+	unsigned int how = MFD_CLOEXEC | MFD_ALLOW_SEALING |
+			   (flags & VDB_FLAG_HUGE ? MFD_HUGETLB | MFD_HUGE_2MB : 0);
+	int fd = memfd_create("vfio-dmabuf", how | MFD_NOEXEC_SEAL);
+
+	if (fd < 0 && errno == EINVAL)
+		fd = memfd_create("vfio-dmabuf", how);
+	if (fd < 0)
+		return -1;
+	if (!ftruncate(fd, (off_t)length) && !fcntl(fd, F_ADD_SEALS, SIZE_SEALS))
+		return fd;
+	fd_close(fd);
+	return -1;
+}
+
+/* After it was mapped for the device: that needs a writable mapping. */
+int vdb_memfd_seal(int fd, unsigned int flags)
+{
+	return fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL |
+		     (flags & VDB_FLAG_READ_ONLY ? F_SEAL_FUTURE_WRITE : 0));
+}
+
+void *vdb_dma_map_file_here(const struct vdb_dma_source *source)
+{
+	void *address = mmap(NULL, source->length, PROT_READ | PROT_WRITE, MAP_SHARED, source->fd, 0);
+
+	return address == MAP_FAILED ? NULL : address;
+}
+
+/* Whether it is sealed as @flags say, for good. */
+static bool is_sealed(int fd, unsigned int flags)
+{
+	int seals = fcntl(fd, F_GET_SEALS);
+	bool read_only = seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE);
+
+	return seals >= 0 && (seals & SIZE_SEALS) == SIZE_SEALS && seals & F_SEAL_SEAL &&
+	       read_only == !!(flags & VDB_FLAG_READ_ONLY);
+}
+
+struct vdb_slice *vdb_memory_from_fd(int fd, uint64_t iova, unsigned int flags)
+{
+	uint64_t page = sysconf(_SC_PAGESIZE);
+	struct vdb_slice *slice;
+	struct statfs fs;
+	struct stat st;
+
+	/* A file that is not sealed has other sizes later: no file but a memfd can be. */
+	if (fstat(fd, &st) || fstatfs(fd, &fs))
+		return NULL;
+	if (flags & ~(VDB_FLAG_READ_ONLY | VDB_FLAG_DMA_READ_ONLY) || !is_sealed(fd, flags) ||
+	    (fcntl(fd, F_GETFL) & O_ACCMODE) == O_WRONLY) {
+		errno = EINVAL;
+		return NULL;
+	}
+	/* The kernel maps huge pages as a whole only. */
+	if (fs.f_type == HUGETLBFS_MAGIC) {
+		page = st.st_blksize;
+		flags |= VDB_FLAG_HUGE;
+	}
+	if (st.st_size <= 0 || st.st_size % page || iova % (uint64_t)sysconf(_SC_PAGESIZE) ||
+	    iova + ((uint64_t)st.st_size - 1) < iova) {
+		errno = EINVAL;
+		return NULL;
+	}
+	slice = calloc(1, sizeof(*slice));
+	if (!slice)
+		return NULL;
+	slice->kind = VDB_KIND_MEMORY;
+	slice->fd = fd;
+	slice->event_fd = -1;
+	slice->flags = flags;
+	slice->iova = iova;
+	slice->length = st.st_size;
+	slice->page = page;
+	return slice;
+}

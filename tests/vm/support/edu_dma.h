@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+/* The edu device as owner of DMA: it copies between its buffer and memory at an IOVA. */
+#ifndef TESTS_EDU_DMA_H
+#define TESTS_EDU_DMA_H
+
+#include <stdint.h>
+#include <vfio-dmabuf.h>
+
+/* The registers of an edu that is open, mapped; it may do DMA from then on. */
+void *edu_start(const struct vdb_device *device);
+/* Copies, at most a page, and waits until the device says that it is done. */
+void edu_to_memory(void *registers, uint64_t iova, uint32_t length);
+void edu_from_memory(void *registers, uint64_t iova, uint32_t length);
+
+#endif
