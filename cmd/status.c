@@ -104,7 +104,7 @@ static json_t *json_report(struct report *report)
 
 	json_object_update(leases, report->leases);
 	json_object_set_new(leases, "per_connection", json_integer(status->leases_per_client));
-	return json_pack("{s:b,s:b,s:o,s:o,s:o,s:O?,s:O}", "grants", status->lends, "admin", status->admin,
+	return json_pack("{s:b,s:b,s:o,s:o,s:o,s:O?,s:O}", "grants", status->grants, "admin", status->admin,
 			 "problem", json_text(status->problem), "connections", json_total(report, &status->clients),
 			 "leases", leases, "devices", report->devices, "accounts", report->accounts);
 }
@@ -118,11 +118,11 @@ static json_int_t number_of(json_t *object, const char *key)
 
 static void print_broker(const struct vdb_status *status)
 {
-	const char *what = status->lends ? "it grants leases" : "it grants nothing new";
+	const char *what = status->grants ? "it grants leases" : "it grants nothing new";
 
 	if (*status->problem)
 		printf("broker: %s, but the configuration is rejected: %s\n", what, status->problem);
-	else if (status->lends)
+	else if (status->grants)
 		printf("broker: %s\n", what);
 	else
 		printf("broker: %s: the configuration has mistakes; see journalctl -u vfio-dmabufd\n", what);
@@ -228,7 +228,7 @@ int cmd_status(int argc, char **argv)
 		print_json(json_report(&report));
 	else
 		print_report(&report);
-	if (!ret && (!report.status.lends || *report.status.problem || report.device_missing))
+	if (!ret && (!report.status.grants || *report.status.problem || report.device_missing))
 		ret = STATUS_FAILED;
 	vdb_client_close(client);
 	json_decref(report.devices);

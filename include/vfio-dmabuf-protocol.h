@@ -259,7 +259,7 @@ struct vdp_total {
 	uint32_t reserved;
 };
 
-#define VDP_STATUS_LENDS	(1u << 0)	/* the broker has a configuration */
+#define VDP_STATUS_GRANTS	(1u << 0)	/* the broker has a configuration */
 #define VDP_STATUS_ADMIN	(1u << 1)	/* the figures of all owners are filled in */
 
 struct vdp_status_answer {

@@ -1224,7 +1224,7 @@ struct vdb_total {
 };
 
 struct vdb_status {
-	bool lends;		/* false: the configuration has errors, nothing new is granted */
+	bool grants;		/* false: the configuration has errors, nothing new is granted */
 	bool admin;		/* this client is an administrator, and all below is known */
 	uint32_t leases_per_client;	/* limit */
 	struct vdb_total clients;

@@ -255,7 +255,7 @@ int vdb_client_status_sized(struct vdb_client *client, struct vdb_status *status
 	if (!IS_TEXT(m.body.status.problem))
 		return client_break_off(client, EPROTO, "the broker's status has a text without an end");
 	found = (struct vdb_status){
-		.lends = m.body.status.flags & VDP_STATUS_LENDS,
+		.grants = m.body.status.flags & VDP_STATUS_GRANTS,
 		.admin = m.body.status.flags & VDP_STATUS_ADMIN,
 		.leases_per_client = m.body.status.leases_per_client,
 		.clients = total_of(&m.body.status.clients),

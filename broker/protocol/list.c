@@ -268,7 +268,7 @@ static void make_status(struct packet *packet, const struct list *list, const st
 	const struct device *device;
 
 	begin(packet, list, VDP_ANSWER, sizeof(*status));
-	status->flags = (view->catalogue ? VDP_STATUS_LENDS : 0) | (admin ? VDP_STATUS_ADMIN : 0);
+	status->flags = (view->catalogue ? VDP_STATUS_GRANTS : 0) | (admin ? VDP_STATUS_ADMIN : 0);
 	status->leases_per_client = view->catalogue ? view->catalogue->leases_per_client : 0;
 	status->clients = total_of(accounts, view->catalogue, CLIENTS, admin);
 	status->leases = total_of(accounts, view->catalogue, LEASES, admin);

@@ -220,8 +220,8 @@ char *metrics_text(const struct metrics_view *view, size_t *size)
 
 	if (!out)
 		return NULL;
-	family(out, "lends", "gauge", "Whether the broker has a configuration; without one it grants nothing new.");
-	plain(out, "lends", core_catalogue(view->core) != NULL);
+	family(out, "grants", "gauge", "Whether the broker has a configuration; without one it grants nothing new.");
+	plain(out, "grants", core_catalogue(view->core) != NULL);
 	family(out, "configuration_rejected", "gauge", "Whether the configuration had mistakes when it was last read.");
 	plain(out, "configuration_rejected", view->rejected);
 	write_states(out, view);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The broker: whether it answers, and whether it lends what it is to lend. */
+/* The broker: whether it answers, and whether it grants leases of the slices that it has. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,7 +11,7 @@
 #include "output.h"
 #include "target.h"
 
-struct lending {
+struct granting {
 	struct findings *findings;
 	bool all;		/* devices are open */
 	char last[16];		/* device that something was said about */
@@ -20,49 +20,49 @@ struct lending {
 /* What an administrator is told of devices. */
 static bool on_device(const struct vdb_device_info *info, void *data)
 {
-	struct lending *lending = data;
+	struct granting *granting = data;
 	bool bad = *info->reason || info->phase == VDB_DEVICE_ABSENT || info->phase == VDB_DEVICE_CLOSING;
 
 	if (!*info->name || info->phase == VDB_DEVICE_OPEN)
 		return true;
-	lending->all = false;
+	granting->all = false;
 	/* One that is being opened for the first time is open soon, or absent, with a reason. */
-	found(lending->findings, "device", bad ? MISSING : WARNING, "%s: %s is %s%s%s, and its slices are not lent",
+	found(granting->findings, "device", bad ? MISSING : WARNING, "%s: %s is %s%s%s, and its slices are not granted",
 	      info->name, info->bdf, device_phase_name(info->phase), *info->reason ? ": " : "", info->reason);
-	advise(lending->findings, "see journalctl -u vfio-dmabufd");
+	advise(granting->findings, "see journalctl -u vfio-dmabufd");
 	return true;
 }
 
 /* What everybody is told of the devices whose slices he may have; those of one come together. */
 static bool on_slice(const struct vdb_slice_info *info, void *data)
 {
-	struct lending *lending = data;
+	struct granting *granting = data;
 
-	if (info->device == VDB_DEVICE_OPEN || !strcmp(info->bdf, lending->last))
+	if (info->device == VDB_DEVICE_OPEN || !strcmp(info->bdf, granting->last))
 		return true;
-	snprintf(lending->last, sizeof(lending->last), "%s", info->bdf);
-	lending->all = false;
-	found(lending->findings, "device", WARNING, "%s is %s, and its slices are not lent", info->bdf,
+	snprintf(granting->last, sizeof(granting->last), "%s", info->bdf);
+	granting->all = false;
+	found(granting->findings, "device", WARNING, "%s is %s, and its slices are not granted", info->bdf,
 	      device_phase_name(info->device));
-	advise(lending->findings, "ask an administrator of the broker");
+	advise(granting->findings, "ask an administrator of the broker");
 	return true;
 }
 
-static void check_lending(struct vdb_client *client, struct findings *findings)
+static void check_granting(struct vdb_client *client, struct findings *findings)
 {
-	struct lending lending = { .findings = findings, .all = true };
+	struct granting granting = { .findings = findings, .all = true };
 	struct vdb_status status;
 
 	if (vdb_client_status(client, &status) ||
-	    (status.admin ? vdb_client_devices(client, on_device, &lending) :
-			    vdb_client_slices(client, on_slice, &lending))) {
+	    (status.admin ? vdb_client_devices(client, on_device, &granting) :
+			    vdb_client_slices(client, on_slice, &granting))) {
 		found(findings, "broker", MISSING, "it does not say how it is: %s",
 		      vdb_client_error(client)[0] ? vdb_client_error(client) : strerror(errno));
 		advise(findings, "see journalctl -u vfio-dmabufd");
-	} else if (*status.problem || !status.lends) {
+	} else if (*status.problem || !status.grants) {
 		found(findings, "broker", MISSING, "its configuration is rejected%s%s", *status.problem ? ": " : "", status.problem);
 		advise(findings, "run vfio-dmabufd --check, mend it, and run vfio-dmabuf reload");
-	} else if (lending.all) {
+	} else if (granting.all) {
 		found(findings, "device", GOOD, status.admin ? "all devices of the broker's configuration are open" :
 		      "all devices of which you may have slices are open");
 	}
@@ -81,7 +81,7 @@ void check_broker(const char *path, struct findings *findings)
 	client = vdb_client_connect(path, BROKER_MS, error);
 	if (client) {
 		found(findings, "broker", GOOD, "it answers at %s", path);
-		check_lending(client, findings);
+		check_granting(client, findings);
 	} else {
 		found(findings, "broker", MISSING, "%s: %s", path, error);
 		advise(findings, "%s", broker_advice(errno));

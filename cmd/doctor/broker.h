@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The broker: whether it answers, and whether it lends what it is to lend. */
+/* The broker: whether it answers, and whether it grants leases of the slices that it has. */
 #ifndef CMD_DOCTOR_BROKER_H
 #define CMD_DOCTOR_BROKER_H
 

@@ -49,7 +49,7 @@ static bool check_access(const struct function *function, struct findings *findi
 		advise(findings, "modprobe vfio_iommu_type1, and see whether udev runs");
 	} else {
 		found(findings, "access", WARNING, "you may not open %s", missing);
-		advise(findings, "have root chown it to you (a rule for udev lasts), or let the broker lend slices");
+		advise(findings, "have root chown it to you (a rule for udev lasts), or let the broker grant slices");
 	}
 	concerns(findings, function->bdf);
 	return false;

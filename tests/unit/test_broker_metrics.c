@@ -186,8 +186,8 @@ START_TEST(text_of_nothing)
 {
 	start(NULL);
 	make(true);
-	ck_assert_int_eq(strncmp(text, "# TYPE vfio_dmabuf_lends gauge\n", 31), 0);
-	has("vfio_dmabuf_lends 0");
+	ck_assert_int_eq(strncmp(text, "# TYPE vfio_dmabuf_grants gauge\n", 32), 0);
+	has("vfio_dmabuf_grants 0");
 	has("vfio_dmabuf_configuration_rejected 1");
 	has("vfio_dmabuf_leases_granted_total 0");
 	check_format();
@@ -200,7 +200,7 @@ START_TEST(text_of_what_is_lent)
 	start_busy();
 	make(false);
 	check_format();
-	has("vfio_dmabuf_lends 1");
+	has("vfio_dmabuf_grants 1");
 	has("vfio_dmabuf_configuration_rejected 0");
 	has("vfio_dmabuf_device_state{device=\"nic\",function=\"0000:01:00.0\",state=\"open\"} 1");
 	has("vfio_dmabuf_device_state{device=\"nic\",function=\"0000:01:00.0\",state=\"absent\"} 0");

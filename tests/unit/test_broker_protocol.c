@@ -418,7 +418,7 @@ START_TEST(without_a_configuration)
 
 	refused(client, "edu/page", 0, 0, EIO, "configuration has errors");
 	ck_assert_works(vdb_client_status(client, &status));
-	ck_assert(!status.lends && status.admin);
+	ck_assert(!status.grants && status.admin);
 	ck_assert_str_eq(status.problem, "conf:3:1: what");
 	vdb_client_close(client);
 }
@@ -919,7 +919,7 @@ START_TEST(lists_and_status)
 	ck_assert_int_eq(seen.nr, 3);
 
 	ck_assert_works(vdb_client_status(admin, &status));
-	ck_assert(status.lends && status.admin);
+	ck_assert(status.grants && status.admin);
 	ck_assert_uint_eq(status.leases_per_client, 4);
 	ck_assert_uint_eq(status.clients.used, 3);
 	ck_assert_uint_eq(status.clients.limit, 20);
@@ -933,7 +933,7 @@ START_TEST(lists_and_status)
 	ck_assert_str_eq(status.problem, "");
 	/* Nothing of others. */
 	ck_assert_works(vdb_client_status(client, &status));
-	ck_assert(status.lends && !status.admin);
+	ck_assert(status.grants && !status.admin);
 	ck_assert_uint_eq(status.leases.per_owner, 9);
 	ck_assert(!status.clients.used && !status.clients.limit && !status.devices);
 	vdb_slice_free(page.slice);

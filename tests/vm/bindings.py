@@ -387,7 +387,7 @@ async def tasks(path: str) -> None:
         ticking = asyncio.create_task(tick())
         waiting = asyncio.create_task(second.acquire("edu/page", wait=LIMIT))
         slices, leases, status = await asyncio.gather(first.slices(), second.leases(), first.status())
-        ok({"edu/page"} <= {slice.name for slice in slices} and status.lends, "lists come at the same time")
+        ok({"edu/page"} <= {slice.name for slice in slices} and status.grants, "lists come at the same time")
         ok(not waiting.done(), "the second client waits")
         await lease.release()
         ok(lease.end == End.RELEASED and await lease.wait_end() == End.RELEASED, "the first one releases it")

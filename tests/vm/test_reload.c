@@ -299,7 +299,7 @@ START_TEST(rejected_reload_says_so)
 	ck_assert(broker_logged("/tmp/broker.yaml:2:"));
 	manager_wait_status("The last reload was rejected: /tmp/broker.yaml:2:");
 	ck_assert_ptr_nonnull(strstr(status_of(client).problem, "/tmp/broker.yaml:2:"));
-	ck_assert(status_of(client).lends);
+	ck_assert(status_of(client).grants);
 	/* The former configuration is still in force. */
 	ck_assert_int_eq(vdb_slice_state(lease.slice, NULL), VDB_STATE_LIVE);
 	broker_acquire(client, "mem/b", 0);
@@ -332,7 +332,7 @@ START_TEST(broken_start_serves_what_there_is)
 		broker_stop(broker, numbers[_i]);
 		broker = broker_start();
 		manager_wait_status("Nothing new is granted: /tmp/broker.yaml:");
-		ck_assert(!status_of(client).lends);
+		ck_assert(!status_of(client).grants);
 		ck_assert_ptr_nonnull(strstr(status_of(client).problem, "/tmp/broker.yaml:"));
 		ck_assert_int_eq(broker_acquire_error(broker_connect(), "mem/b", 0, 0, 0), EIO);
 	}
@@ -367,7 +367,7 @@ START_TEST(broken_first_start_waits_for_a_reload)
 	client = broker_connect();
 	ck_assert_int_eq(broker_acquire_error(client, "mem/a", 0, 0, 0), EIO);
 	broker_reload(broker, false);
-	ck_assert(!status_of(client).lends);
+	ck_assert(!status_of(client).grants);
 	reload_with("length: 4K");
 	broker_acquire(client, "mem/a", 0);
 }

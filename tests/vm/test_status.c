@@ -167,7 +167,7 @@ START_TEST(device_that_is_missing)
 	ck_assert_int_eq(vfio_dmabuf("doctor " S), 1);
 	check_says("missing  device   gone: " GONE " is ");
 	check_says("it cannot be opened: it does not exist or is not bound");
-	check_says(GONE ", and its slices are not lent");
+	check_says(GONE ", and its slices are not granted");
 	check_says_not("all devices");
 	/* Other users do not see why. */
 	ck_assert_int_eq(shell(AS_CLIENT "doctor " S), 0);
@@ -274,7 +274,7 @@ static void check_answer(const char *what)
 	metrics[size] = '\0';
 	close(fd);
 	ck_assert_int_eq(strncmp(metrics, "HTTP/1.0 200 OK\r\n", 17), 0);
-	ck_assert_ptr_nonnull(strstr(metrics, "\r\n\r\n# TYPE vfio_dmabuf_lends gauge\n"));
+	ck_assert_ptr_nonnull(strstr(metrics, "\r\n\r\n# TYPE vfio_dmabuf_grants gauge\n"));
 	ck_assert_str_eq(metrics + size - 6, "# EOF\n");
 	ck_assert_msg(strstr(metrics, what), "\"%s\" is not in: %s", what, metrics);
 }
@@ -305,7 +305,7 @@ START_TEST(metrics_go_where_the_configuration_says)
 	check_answer("vfio_dmabuf_leases_ended_total{reason=\"released\"} 1\n");
 	broker_acquire(client, "edu/array", 0);
 	check_answer(line);
-	wait_for(FILE_PATH "2", "vfio_dmabuf_lends 1\n");
+	wait_for(FILE_PATH "2", "vfio_dmabuf_grants 1\n");
 
 	broker_stop(broker, SIGTERM);
 	ck_assert_int_eq(access(SOCKET_PATH, F_OK), -1);

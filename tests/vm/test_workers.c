@@ -197,16 +197,16 @@ static void close_it(uint32_t device)
 }
 
 /* A client that has a lease. */
-struct lent {
+struct granted {
 	struct lease_record record;
 	int fds[2];
 	char *map;
 };
 
-static struct lent lend(uint32_t device, uint64_t lease, uint32_t index, uint32_t flags)
+static struct granted grant(uint32_t device, uint64_t lease, uint32_t index, uint32_t flags)
 {
 	const struct slice *slice = &slices[device];
-	struct lent lent = { .record = {
+	struct granted granted = { .record = {
 		.id = lease,
 		.bar = slice->bar,
 		.flags = flags,
@@ -216,40 +216,40 @@ static struct lent lend(uint32_t device, uint64_t lease, uint32_t index, uint32_
 	} };
 	struct event event;
 
-	strcpy(lent.record.slice, slice->name);
-	do_job(EFFECT_EXPORT, device, lease, 0, &lent.record);
+	strcpy(granted.record.slice, slice->name);
+	do_job(EFFECT_EXPORT, device, lease, 0, &granted.record);
 	event = expect(EVENT_EXPORTED, device, true);
 	ck_assert_uint_eq(event.lease, lease);
-	lent.record.buffer = event.buffer;
+	granted.record.buffer = event.buffer;
 	ck_assert_uint_ne(event.buffer, 0);
-	ck_assert(devices_take_fds(devices, lease, lent.fds));
-	lent.map = mmap(NULL, slice->length, flags & SLICE_READ_ONLY ? PROT_READ : RW, MAP_SHARED,
-			lent.fds[0], 0);
-	ck_assert_ptr_ne(lent.map, MAP_FAILED);
-	ck_assert_int_eq(vdb_event_read(lent.fds[1], NULL), VDB_STATE_LIVE);
-	return lent;
+	ck_assert(devices_take_fds(devices, lease, granted.fds));
+	granted.map = mmap(NULL, slice->length, flags & SLICE_READ_ONLY ? PROT_READ : RW, MAP_SHARED,
+			granted.fds[0], 0);
+	ck_assert_ptr_ne(granted.map, MAP_FAILED);
+	ck_assert_int_eq(vdb_event_read(granted.fds[1], NULL), VDB_STATE_LIVE);
+	return granted;
 }
 
-static void check_revoked(const struct lent *lent)
+static void check_revoked(const struct granted *granted)
 {
 	uint32_t value;
 
-	ck_assert_int_eq(try_read32(lent->map, &value), SIGBUS);
-	ck_assert_int_eq(vdb_event_read(lent->fds[1], NULL), VDB_STATE_REVOKED);
+	ck_assert_int_eq(try_read32(granted->map, &value), SIGBUS);
+	ck_assert_int_eq(vdb_event_read(granted->fds[1], NULL), VDB_STATE_REVOKED);
 }
 
-static void revoke_it(uint32_t device, const struct lent *lent)
+static void revoke_it(uint32_t device, const struct granted *granted)
 {
-	do_job(EFFECT_REVOKE, device, lent->record.id, lent->record.buffer, NULL);
-	ck_assert_uint_eq(expect(EVENT_REVOKED, device, true).lease, lent->record.id);
-	check_revoked(lent);
+	do_job(EFFECT_REVOKE, device, granted->record.id, granted->record.buffer, NULL);
+	ck_assert_uint_eq(expect(EVENT_REVOKED, device, true).lease, granted->record.id);
+	check_revoked(granted);
 }
 
-static void end_lease(uint32_t device, const struct lent *lent)
+static void end_lease(uint32_t device, const struct granted *granted)
 {
-	revoke_it(device, lent);
-	do_job(EFFECT_ACT, device, lent->record.id, 0, &lent->record);
-	ck_assert_uint_eq(expect(EVENT_ACTED, device, true).lease, lent->record.id);
+	revoke_it(device, granted);
+	do_job(EFFECT_ACT, device, granted->record.id, 0, &granted->record);
+	ck_assert_uint_eq(expect(EVENT_ACTED, device, true).lease, granted->record.id);
 }
 
 static void check_registers(const char *page)
@@ -262,11 +262,11 @@ static void check_registers(const char *page)
 
 START_TEST(lease_begins_and_ends)
 {
-	struct lent first, second, other;
+	struct granted first, second, other;
 
 	open_it(MEMORY);
-	first = lend(MEMORY, 1, 0, 0);
-	other = lend(MEMORY, 2, 1, 0);
+	first = grant(MEMORY, 1, 0, 0);
+	other = grant(MEMORY, 2, 1, 0);
 	/* Prepared: every one of the array. */
 	check_registers(first.map);
 	check_registers(other.map);
@@ -276,7 +276,7 @@ START_TEST(lease_begins_and_ends)
 	/* The same again is not a failure. */
 	do_job(EFFECT_REVOKE, MEMORY, 1, first.record.buffer, NULL);
 	expect(EVENT_REVOKED, MEMORY, true);
-	second = lend(MEMORY, 3, 0, 0);
+	second = grant(MEMORY, 3, 0, 0);
 	check_registers(second.map);
 	/* Another lease keeps the values that its client has written. */
 	ck_assert_uint_eq(read32(other.map + 4), 5);
@@ -291,13 +291,13 @@ START_TEST(flags_are_the_leases)
 {
 	struct vdb_device *device;
 	struct vdb_buffer buffer;
-	struct lent lent;
+	struct granted granted;
 
 	open_it(MEMORY);
-	lent = lend(MEMORY, 1, 1, SLICE_READ_ONLY | SLICE_WC | SLICE_EXCLUSIVE);
-	ck_assert_ptr_eq(mmap(NULL, PAGE, RW, MAP_SHARED, lent.fds[0], 0), MAP_FAILED);
+	granted = grant(MEMORY, 1, 1, SLICE_READ_ONLY | SLICE_WC | SLICE_EXCLUSIVE);
+	ck_assert_ptr_eq(mmap(NULL, PAGE, RW, MAP_SHARED, granted.fds[0], 0), MAP_FAILED);
 	device = vdb_device_from_fd(stored[MEMORY].fd);
-	ck_assert_works(vdb_device_buffer(device, lent.record.buffer, &buffer));
+	ck_assert_works(vdb_device_buffer(device, granted.record.buffer, &buffer));
 	ck_assert_uint_eq(buffer.flags, VDB_FLAG_READ_ONLY | VDB_FLAG_WC);
 	ck_assert_uint_eq(buffer.offset, 2 * PAGE);
 	ck_assert_uint_eq(buffer.length, PAGE);
@@ -308,17 +308,17 @@ END_TEST
 /* The registers of ivshmem are 256 bytes. */
 START_TEST(bar_may_be_smaller_than_a_page)
 {
-	struct lent lent;
+	struct granted granted;
 
 	slices[MEMORY] = (struct slice){
 		.name = "memory/registers", .bar = 0, .count = 1, .length = PAGE,
 		.actions = { .nr = 1, .writes = { { 0, 0x12, 32 } } },
 	};
 	open_it(MEMORY);
-	lent = lend(MEMORY, 1, 0, 0);
-	ck_assert_uint_eq(read32(lent.map), 0x12);
-	write32(lent.map, 0);
-	end_lease(MEMORY, &lent);
+	granted = grant(MEMORY, 1, 0, 0);
+	ck_assert_uint_eq(read32(granted.map), 0x12);
+	write32(granted.map, 0);
+	end_lease(MEMORY, &granted);
 	slices[MEMORY].actions.writes[0].offset = 256;
 	do_job(EFFECT_PREPARE, MEMORY, 0, 0, NULL);
 	expect(EVENT_PREPARED, MEMORY, false);
@@ -328,14 +328,14 @@ END_TEST
 
 START_TEST(device_is_reset)
 {
-	struct lent lent, other;
+	struct granted granted, other;
 
 	open_it(NVME);
-	lent = lend(NVME, 1, 0, 0);
-	other = lend(NVME, 2, 0, 0);
-	write32(lent.map + NVME_CC, 0x460000);
+	granted = grant(NVME, 1, 0, 0);
+	other = grant(NVME, 2, 0, 0);
+	write32(granted.map + NVME_CC, 0x460000);
 	ck_assert_uint_eq(read32(other.map + NVME_CC), 0x460000);
-	end_lease(NVME, &lent);
+	end_lease(NVME, &granted);
 	ck_assert_uint_eq(read32(other.map + NVME_CC), 0);
 }
 END_TEST
@@ -377,18 +377,18 @@ END_TEST
 /* The next process finds the buffers of this one, and those that are still in use. */
 START_TEST(device_is_adopted)
 {
-	struct lent lent, revoked;
+	struct granted granted, revoked;
 	struct event event;
 
 	open_it(MEMORY);
-	revoked = lend(MEMORY, 1, 0, 0);
-	lent = lend(MEMORY, 2, 1, 0);
+	revoked = grant(MEMORY, 1, 0, 0);
+	granted = grant(MEMORY, 2, 1, 0);
 	revoke_it(MEMORY, &revoked);
 	/* Exported, but not sent to a client. */
-	do_job(EFFECT_EXPORT, MEMORY, 3, 0, &lent.record);
+	do_job(EFFECT_EXPORT, MEMORY, 3, 0, &granted.record);
 	expect(EVENT_EXPORTED, MEMORY, true);
 	die();
-	write32(lent.map, 5);
+	write32(granted.map, 5);
 
 	start();
 	ck_assert_works(devices_adopt(devices, configured[MEMORY].bdf, stored[MEMORY].fd));
@@ -398,10 +398,10 @@ START_TEST(device_is_adopted)
 	ck_assert_uint_eq(event.nr_buffers, 2);
 	ck_assert_uint_eq(event.buffers[0].id, revoked.record.buffer);
 	ck_assert(event.buffers[0].revoked);
-	ck_assert_uint_eq(event.buffers[1].id, lent.record.buffer);
+	ck_assert_uint_eq(event.buffers[1].id, granted.record.buffer);
 	ck_assert(!event.buffers[1].revoked);
-	ck_assert_uint_eq(read32(lent.map), 5);
-	revoke_it(MEMORY, &lent);
+	ck_assert_uint_eq(read32(granted.map), 5);
+	revoke_it(MEMORY, &granted);
 	do_job(EFFECT_REVOKE, MEMORY, 0, 12345, NULL);
 	expect(EVENT_REVOKED, MEMORY, true);
 }
@@ -452,22 +452,22 @@ static pid_t start_unbinding(int *go)
 
 START_TEST(device_is_given_back_and_comes_back)
 {
-	struct lent lent;
+	struct granted granted;
 	int status, go;
 	pid_t pid;
 
 	udev_start();
 	pid = start_unbinding(&go);
 	open_it(EDU);
-	lent = lend(EDU, 1, 0, 0);
-	ck_assert_uint_eq(read32(lent.map + EDU_ID), EDU_ID_VALUE);
+	granted = grant(EDU, 1, 0, 0);
+	ck_assert_uint_eq(read32(granted.map + EDU_ID), EDU_ID_VALUE);
 	ck_assert_int_eq(write(go, "x", 1), 1);
 	expect(EVENT_UNPLUG, EDU, false);
 	/* It waits for us. */
 	ck_assert_int_eq(waitpid(pid, &status, WNOHANG), 0);
-	ck_assert_uint_eq(read32(lent.map + EDU_ID), EDU_ID_VALUE);
+	ck_assert_uint_eq(read32(granted.map + EDU_ID), EDU_ID_VALUE);
 	close_it(EDU);
-	check_revoked(&lent);
+	check_revoked(&granted);
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
 	ck_assert_int_eq(status, 0);
 	do_job(EFFECT_OPEN, EDU, 0, 0, NULL);
@@ -484,9 +484,9 @@ static void cycles_of_another(void)
 {
 	open_it(NVME);
 	for (uint64_t id = 10; id < 13; id++) {
-		struct lent lent = lend(NVME, id, 0, 0);
+		struct granted granted = grant(NVME, id, 0, 0);
 
-		end_lease(NVME, &lent);
+		end_lease(NVME, &granted);
 	}
 	close_it(NVME);
 }
@@ -522,33 +522,33 @@ START_TEST(hung_open_holds_nobody_up)
 END_TEST
 
 /* An importer that does not unmap: the kernel waits for it. */
-static int import(const struct lent *lent)
+static int import(const struct granted *granted)
 {
 	struct device dev = config_space(MEMORY);
 	int importer = importer_open();
 
-	ck_assert_works(importer_try_attach(importer, lent->fds[0], &dev, IMPORTER_LAZY));
+	ck_assert_works(importer_try_attach(importer, granted->fds[0], &dev, IMPORTER_LAZY));
 	ck_assert_works(importer_map(importer, IMPORTER_BOTH));
 	return importer;
 }
 
 START_TEST(hung_revoke_holds_nobody_up)
 {
-	struct lent lent;
+	struct granted granted;
 	int importer;
 
 	open_it(MEMORY);
-	lent = lend(MEMORY, 1, 0, 0);
-	importer = import(&lent);
-	do_job(EFFECT_REVOKE, MEMORY, 1, lent.record.buffer, NULL);
-	do_job(EFFECT_ACT, MEMORY, 1, 0, &lent.record);
+	granted = grant(MEMORY, 1, 0, 0);
+	importer = import(&granted);
+	do_job(EFFECT_REVOKE, MEMORY, 1, granted.record.buffer, NULL);
+	do_job(EFFECT_ACT, MEMORY, 1, 0, &granted.record);
 	cycles_of_another();
 	ck_assert_str_eq(status_of(MEMORY).doing, "revoke");
 	ck_assert_uint_eq(status_of(MEMORY).waiting, 1);
 	ck_assert_works(importer_unmap(importer));
 	expect(EVENT_REVOKED, MEMORY, true);
 	expect(EVENT_ACTED, MEMORY, true);
-	check_revoked(&lent);
+	check_revoked(&granted);
 }
 END_TEST
 
@@ -574,14 +574,14 @@ static void begin_to_revoke(uint64_t buffer)
 START_TEST(revoked_means_that_importers_are_gone)
 {
 	struct event event;
-	struct lent lent;
+	struct granted granted;
 	int importer;
 
 	open_it(MEMORY);
-	lent = lend(MEMORY, 1, 0, 0);
-	importer = import(&lent);
+	granted = grant(MEMORY, 1, 0, 0);
+	importer = import(&granted);
 	die();
-	begin_to_revoke(lent.record.buffer);
+	begin_to_revoke(granted.record.buffer);
 	start();
 	ck_assert_works(devices_adopt(devices, configured[MEMORY].bdf, stored[MEMORY].fd));
 	do_job(EFFECT_OPEN, MEMORY, 0, 0, NULL);
@@ -589,7 +589,7 @@ START_TEST(revoked_means_that_importers_are_gone)
 	ck_assert_uint_eq(event.nr_buffers, 1);
 	ck_assert(!event.buffers[0].revoked);
 	ck_assert_works(importer_unmap(importer));
-	revoke_it(MEMORY, &lent);
+	revoke_it(MEMORY, &granted);
 }
 END_TEST
 
@@ -627,7 +627,7 @@ static void teardown_sriov(void)
 START_TEST(virtual_function_needs_the_token)
 {
 	char bdf[32];
-	struct lent lent;
+	struct granted granted;
 
 	strcpy(configured[PF].vf_token, TOKEN);
 	open_it(PF);
@@ -644,8 +644,8 @@ START_TEST(virtual_function_needs_the_token)
 	strcpy(configured[VF].vf_token, TOKEN);
 	open_it(VF);
 	check_cdev(VF);
-	lent = lend(VF, 1, 0, 0);
-	end_lease(VF, &lent);
+	granted = grant(VF, 1, 0, 0);
+	end_lease(VF, &granted);
 	close_it(VF);
 	close_it(PF);
 }
@@ -684,16 +684,16 @@ static void take_nodes_back(void)
 
 START_TEST(no_root_is_needed)
 {
-	struct lent lent;
+	struct granted granted;
 
 	set_nodes(1000, 0660);
 	client_become(CLIENT_NOBODY);
 	ck_assert_int_eq(geteuid(), 1000);
 	open_it(MEMORY);
 	check_cdev(MEMORY);
-	lent = lend(MEMORY, 1, 0, 0);
-	write32(lent.map, 1);
-	end_lease(MEMORY, &lent);
+	granted = grant(MEMORY, 1, 0, 0);
+	write32(granted.map, 1);
+	end_lease(MEMORY, &granted);
 	close_it(MEMORY);
 	cycles_of_another();
 	do_job(EFFECT_OPEN, EDU, 0, 0, NULL);

@@ -221,7 +221,7 @@ static PyObject *client_status(PyObject *self, PyObject *unused)
 	client_leave(self, client, &words);
 	if (ret)
 		return client_raise(self, "status", error, &words);
-	return Py_BuildValue("NNINNIIN", PyBool_FromLong(status.lends), PyBool_FromLong(status.admin),
+	return Py_BuildValue("NNINNIIN", PyBool_FromLong(status.grants), PyBool_FromLong(status.admin),
 			     status.leases_per_client, total_tuple(&status.clients),
 			     total_tuple(&status.leases), status.devices, status.devices_open,
 			     text_of(status.problem));

@@ -109,7 +109,7 @@ class Buffer:
 
 @dataclass(frozen=True)
 class SliceInfo:
-    """A slice that the broker lends."""
+    """A slice, or an array of slices, that the broker grants to clients."""
 
     name: str  #: "device/slice"
     bdf: str
@@ -193,7 +193,7 @@ class Total:
 class Status:
     """How the broker is."""
 
-    lends: bool  #: false: the configuration has errors, nothing new is granted
+    grants: bool  #: false: the configuration has errors, nothing new is granted
     admin: bool  #: this client is an administrator, and all below is known
     leases_per_client: int
     clients: Total

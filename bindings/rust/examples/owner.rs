@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! An owner: lends the first page of BAR 0 to one client, until Enter is pressed.
+//! An owner: gives the first page of BAR 0 to one client, until Enter is pressed.
 //!
 //! ```text
 //! owner BDF SOCKET
@@ -15,7 +15,7 @@ use vfio_dmabuf::{Device, Flags};
 
 const PAGE: u64 = 0x1000;
 
-fn lend(bdf: &str, socket: &str) -> Result<(), Box<dyn Error>> {
+fn serve(bdf: &str, socket: &str) -> Result<(), Box<dyn Error>> {
     let device = Device::open(bdf)?;
     let bar = device.bar(0)?.filter(|bar| bar.mappable).ok_or("BAR 0 cannot be mapped")?;
     println!("owner: {bdf} has {} KiB in BAR 0", bar.size / 1024);
@@ -40,5 +40,5 @@ fn main() -> Result<(), Box<dyn Error>> {
     let [bdf, socket] = arguments.as_slice() else {
         return Err("usage: owner BDF SOCKET".into());
     };
-    lend(bdf, socket)
+    serve(bdf, socket)
 }

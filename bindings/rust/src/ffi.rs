@@ -195,7 +195,7 @@ pub struct vdb_total {
 
 #[repr(C)]
 pub struct vdb_status {
-    pub lends: bool,
+    pub grants: bool,
     pub admin: bool,
     pub leases_per_client: u32,
     pub clients: vdb_total,

@@ -225,7 +225,7 @@ impl Total {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
     /// False: the configuration has errors, and nothing new is granted.
-    pub lends: bool,
+    pub grants: bool,
     /// This client is an administrator, and all below is known.
     pub admin: bool,
     /// The limit of a connection.
@@ -401,7 +401,7 @@ impl Client {
         };
         self.check("asking for the broker's status", got)?;
         Ok(Status {
-            lends: raw.lends,
+            grants: raw.grants,
             admin: raw.admin,
             leases_per_client: raw.leases_per_client,
             clients: Total::of(&raw.clients),

@@ -221,7 +221,7 @@ static void check_accounts(struct world *world)
 	}
 	for (int r = 0; r < NR_RESOURCES; r++)
 		if (pooled[r] != accounts->pool_used[r])
-			violation(world, "the pool is not what it has lent", pooled[r],
+			violation(world, "the places of the pool are not those in use", pooled[r],
 				  accounts->pool_used[r]);
 }
 

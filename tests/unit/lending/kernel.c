@@ -146,7 +146,7 @@ static void prepare(struct world *world, struct sim_device *device)
 		if (!buffer->id || &world->devices[buffer->device] != device)
 			continue;
 		if (buffer->sent && buffer_is_live(world, buffer))
-			violation(world, "a device is prepared while it is lent", buffer->lease, 0);
+			violation(world, "a device is prepared while it is leased", buffer->lease, 0);
 		buffer->dirty = false;
 	}
 }
@@ -210,7 +210,7 @@ static bool do_job(struct world *world, struct sim_device *device, const struct 
 	case EFFECT_EXPORT:
 		event->type = EVENT_EXPORTED;
 		if (!fails && !device->prepared)
-			violation(world, "a device is lent before it was prepared", job->record.id, 0);
+			violation(world, "a device is leased before it was prepared", job->record.id, 0);
 		if (!fails)
 			export(world, device, job, event);
 		break;

@@ -209,7 +209,7 @@ pub fn describes_itself() {
     assert_eq!((root.clients.used, root.leases.used, root.leases.kept), (1, 1, 4));
 
     let status = client.status().unwrap();
-    assert!(status.lends && status.admin && status.problem.is_empty());
+    assert!(status.grants && status.admin && status.problem.is_empty());
     assert_eq!((status.devices, status.leases_per_client), (3, 4));
     assert_eq!((status.clients.limit, status.leases.used), (13, 1));
     client.reload().unwrap();

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The broker as a lender of three devices with slices of all kinds and low limits,
+ * The broker with three devices, slices of all kinds and low limits,
  * for the test programs that ask for them.
  */
 #ifndef TESTS_LENDER_H
