@@ -163,7 +163,8 @@ static const struct section metrics_section = { .title = "metrics", SECTION(metr
 static const struct setting all_settings[] = {
 	{ "admins", KIND_RULE, OF(written, settings.catalogue.admins), .section = &rule_section,
 	  .shared = true,
-	  .doc = "Who can see all leases and revoke them. Root always can." },
+	  .doc = "Who can see all leases and devices, renew and revoke leases, and reload the configuration. "
+	 "Root always can." },
 	{ "limits", KIND_SECTION, OF(written, settings), .section = &limit_section, .shared = true,
 	  .doc = "What clients can use." },
 	{ "kept", KIND_NAMED, OF(written, kept), .section = &kept_section, .shared = true,

@@ -245,7 +245,7 @@ START_TEST(sizes_of_messages)
 	ck_assert_uint_eq(size.least, 16);
 	/* Neither a request, nor an answer to one. */
 	ck_assert(!message_size(0, &size));
-	ck_assert(!message_size(VDP_RELOAD + 1, &size));
+	ck_assert(!message_size(VDP_WATCH + 1, &size));
 	ck_assert(!message_size(VDP_RELEASE | VDP_ANSWER, &size));
 	ck_assert(!message_size(VDP_STATUS | VDP_ITEM, &size));
 	ck_assert(!message_size(VDP_GRANT | VDP_HELLO << 16, &size));

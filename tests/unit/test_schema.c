@@ -90,7 +90,7 @@ static const struct {
 	{ "watch", "{" WHEN "\"event\":\"missed\",\"missed\":3}", "{" WHEN "\"event\":\"missed\"}" },
 	{ "watch", "{" WHEN "\"event\":\"device-lost\",\"device\":null,\"bdf\":\"0000:01:00.0\",\"reason\":\"x\"}",
 	  "{" WHEN "\"event\":\"device-lost\",\"device\":\"nic\",\"bdf\":\"01:00.0\",\"reason\":\"x\"}" },
-	{ "holder", "{\"kind\":\"mapping\",\"offset\":0,\"length\":1,\"process\":\"x\",\"pid\":1,\"read_only\":true}",
+	{ "holder", "{\"kind\":\"mapping\",\"offset\":0,\"length\":1,\"process\":\"x\",\"pid\":1,\"memory_type\":null,\"read_only\":true}",
 	  "{\"holder\":\"mapped by x, pid 1, read-only\",\"offset\":0,\"length\":1}" },
 	{ "reload", "{\"reloaded\":true}", "{\"reloaded\":\"yes\"}" },
 };

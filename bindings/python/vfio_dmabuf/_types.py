@@ -34,6 +34,8 @@ class Flag(enum.IntFlag):
     READ_ONLY = _native.FLAG_READ_ONLY  #: can never be mapped writable
     WRITE_COMBINING = _native.FLAG_WC  #: mapped write-combining instead of uncached
     BAR_MAPPING = _native.FLAG_BAR_MAPPING  #: not a slice: a mapping of the device fd
+    HUGE = _native.FLAG_HUGE  #: memory of huge pages
+    DMA_READ_ONLY = _native.FLAG_DMA_READ_ONLY  #: memory that the device cannot write to
 
 
 class State(enum.IntEnum):
