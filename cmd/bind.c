@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* vfio-dmabuf bind, unbind: give functions to the driver and back. */
+/* vfio-dmabuf bind, unbind: bind functions to the driver, and return them to their own. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -91,7 +91,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	}
 }
 
-/* Others of the group that keep VFIO from using it, or none: "". */
+/* Other functions of the group that prevent VFIO from using it; "" if there are none. */
 static void blockers(const struct function *function, char *list, size_t size)
 {
 	struct function *all;
@@ -109,7 +109,7 @@ static void blockers(const struct function *function, char *list, size_t size)
 	free(all);
 }
 
-/* Adds the rest of the groups to the functions to bind. */
+/* Adds the other functions of their groups to the functions to bind. */
 static void add_groups(void)
 {
 	struct function *all, function;
@@ -131,7 +131,7 @@ static void add_groups(void)
 	free(all);
 }
 
-/* Everything that can be known before anything is changed. */
+/* Checks everything that can be checked before anything is changed. */
 static int check_bind(const char *bdf)
 {
 	struct function function;
@@ -250,7 +250,7 @@ int cmd_bind(int argc, char **argv)
 	return report();
 }
 
-/* Also if its file has a mistake. */
+/* This also works if its file has a mistake. */
 static bool is_persistent(const char *bdf)
 {
 	struct persistent binding;
@@ -259,7 +259,7 @@ static bool is_persistent(const char *bdf)
 	return !persist_read(bdf, &binding, &line) || errno != ENOENT;
 }
 
-/* The file goes last: a function that is still bound is bound at the next boot, too. */
+/* Removes the file last: a function that is still bound is then bound at the next boot, too. */
 static int unpersist(const char *bdf)
 {
 	bool exists = is_persistent(bdf);

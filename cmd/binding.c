@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Which driver a function has, and which it had. */
+/* The driver that a function has, and its former driver. */
 #include "binding.h"
 
 #include <errno.h>
@@ -12,8 +12,8 @@
 #include "sysfs.h"
 
 /*
- * Forced upon a function that is not its own, a driver can crash the kernel.  pci-stub,
- * a driver of the kernel's, touches none.
+ * A driver that is bound to a function which it was not written for can crash the
+ * kernel.  pci-stub, a driver of the kernel, does not access its functions.
  */
 bool binding_allows(const char *driver)
 {
@@ -52,7 +52,7 @@ int binding_change(const char *bdf, const char *override)
 {
 	char driver[64], path[256];
 
-	/* A lone newline clears it. */
+	/* A newline alone clears it. */
 	if (function_put(bdf, "driver_override", override[0] ? override : "\n"))
 		return -1;
 	if (function_link(bdf, "driver", driver, sizeof(driver))) {

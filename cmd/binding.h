@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which driver a function has, and which it had.
+ * The driver that a function has, and its former driver.
  *
- * driver_override says what one function is to have and leaves all others alone.  What
- * it had before is written down in /run, as it is worth nothing after a reboot.
+ * driver_override chooses the driver of one function and does not affect others.  The
+ * former driver is stored in /run, because it has no meaning after a reboot.
  */
 #ifndef CMD_BINDING_H
 #define CMD_BINDING_H
@@ -13,19 +13,19 @@
 
 #define BINDING_MEMORY	RUNSTATEDIR "/vfio-dmabuf/bind"
 
-/* Drivers that a function can be bound to which is not their own. */
+/* Whether a function that the driver was not written for can be bound to it. */
 bool binding_allows(const char *driver);
-/* Loads what is needed for a driver; -1 if that is not there. */
+/* Loads the modules that a driver needs; -1 if one is missing. */
 int binding_load(const char *driver);
 bool binding_has(const char *bdf, const char *driver);
 /* driver_override, "" if there is none. */
 void binding_override(const char *bdf, char *override, size_t size);
-/* Takes it from its driver, and has the kernel choose again by @override, "" for none; -1 with errno. */
+/* Unbinds it, and makes the kernel choose a driver again by @override, "" for none; -1 with errno. */
 int binding_change(const char *bdf, const char *override);
 
-/* Writes down what a function had: 1 if it has, 0 if that was done before, -1 with errno. */
+/* Stores a function's former driver: 1 if it did, 0 if one was stored before, -1 with errno. */
 int binding_remember(const char *bdf, const char *driver, const char *override);
-/* What is written down; "" for none. */
+/* What is stored; "" for none. */
 bool binding_recall(const char *bdf, char driver[64], char override[64]);
 void binding_forget(const char *bdf);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A function's buffers, as the kernel knows them. */
+/* A function's buffers, as the kernel lists them. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -114,7 +114,7 @@ static bool add_listed(const struct vdb_buffer *listed, void *data)
 
 	snprintf(buffer.state, sizeof(buffer.state), "%s", state_name(listed->state));
 	strcpy(buffer.memattr, listed->flags & VDB_FLAG_WC ? "wc" : "nc");
-	/* One that has just been released has none. */
+	/* A buffer that has just been released does not have any. */
 	if (listed->nr_ranges == 1 || read_ranges(listing->device, listed->id, &buffer))
 		add(listing->buffers, &buffer);
 	return true;
@@ -131,7 +131,7 @@ static bool list(int device_fd, struct buffers *buffers)
 	return listed;
 }
 
-/* A copy of another process's fd, which whoever may trace it can have; -1 if not. */
+/* A copy of another process's fd.  This needs the right to trace the process; -1 otherwise. */
 static int copy_fd(const char *pid, const char *number)
 {
 	int process = syscall(SYS_pidfd_open, atoi(pid), 0);
@@ -142,7 +142,7 @@ static int copy_fd(const char *pid, const char *number)
 	return fd;
 }
 
-/* By the time that it is copied, the number may be another file's. */
+/* When the fd is copied, its number can already belong to another file. */
 static bool is_still_device(int fd, const struct vfio_files *files)
 {
 	struct open_file file = { .pid = "self" };
@@ -184,7 +184,7 @@ static bool list_through_process(const char *pid, void *data)
 	return process_any_file(pid, list_through, data);
 }
 
-/* An ioctl wakes a device that its owner has put into low power, and its owner as well. */
+/* An ioctl would wake a device that its owner has put into low power, and notify the owner. */
 static bool sleeps(const char *bdf)
 {
 	char status[32];

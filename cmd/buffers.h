@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A function's buffers, as the kernel knows them. */
+/* A function's buffers, as the kernel lists them. */
 #ifndef CMD_BUFFERS_H
 #define CMD_BUFFERS_H
 
@@ -14,14 +14,15 @@ struct buffers {
 };
 
 /*
- * The kernel lists the buffers to a holder of the device fd, so this borrows the
- * fd of a process, and to root in debugfs.  False, and none, if neither works.
+ * The kernel lists the buffers to a holder of the device fd, and to root in debugfs.
+ * This copies the fd of a process, or reads debugfs.  False, and no buffers, if neither
+ * works.
  */
 bool buffers_read(const char *bdf, struct buffers *buffers);
 /* In debugfs only. */
 bool buffers_read_debugfs(const char *bdf, struct buffers *buffers);
 void buffers_free(struct buffers *buffers);
-/* The one that is mapped from this inode, or NULL. */
+/* The buffer whose mappings have this inode, or NULL. */
 const struct buffer *buffers_find(const struct buffers *buffers, uint64_t inode);
 
 #endif

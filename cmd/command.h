@@ -6,14 +6,14 @@
 #include <argp.h>
 #include <stdbool.h>
 
-/* Exit statuses: 1 is failed, 2 is used in a wrong way. */
+/* Exit statuses: 1: failed, 2: used in a wrong way. */
 #define STATUS_FAILED	1
 #define STATUS_USAGE	2
 
 /* Options that every subcommand has. */
 struct common {
 	bool json;
-	const char *socket;	/* of the broker; NULL: where it always is */
+	const char *socket;	/* of the broker; NULL: the default path */
 };
 
 extern struct common common;
@@ -21,13 +21,13 @@ extern struct common common;
 extern const struct argp_child common_options[];
 
 /*
- * argp_parse() for a subcommand.  It ends the program if it is used in a wrong way, or
- * asked for help.
+ * argp_parse() for a subcommand.  It exits if the subcommand is used in a wrong way, or
+ * if help is requested.
  */
 void parse_command(const struct argp *argp, int argc, char **argv, unsigned int flags, void *input);
 /*
- * Those that stand before the command.  Returns the command's index in argv, or -1 and
- * says why.  @help is set to true if it is asked for.
+ * Parses the options before the command.  Returns the command's index in argv, or prints
+ * an error and returns -1.  @help is set to true if help is requested.
  */
 int parse_leading_options(int argc, char **argv, bool *help);
 /* A parser for subcommands that take no arguments. */
@@ -37,7 +37,7 @@ error_t parse_nothing(int key, char *arg, struct argp_state *state);
 __attribute__((format(printf, 1, 2)))
 int fail(const char *format, ...);
 
-/* Each gets argv from its own name on. */
+/* Each receives argv from its own name on. */
 int cmd_list(int argc, char **argv);
 int cmd_bind(int argc, char **argv);
 int cmd_unbind(int argc, char **argv);

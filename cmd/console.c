@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Whether the kernel itself uses a function: one of its consoles is on a device of the
- * function's, or the screen that the firmware has set up is in a BAR.
+ * function, or the screen that the firmware has set up is in a BAR.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -28,7 +28,7 @@ bool console_in_use(const char *root, const struct nodes *nodes, char *why, size
 		const char *numbers = strrchr(line, ' ');
 		unsigned int major, minor;
 
-		/* One without a node of its own has no numbers. */
+		/* A console without a node has no numbers. */
 		if (!numbers || sscanf(numbers, "%u:%u", &major, &minor) != 2)
 			continue;
 		for (size_t i = 0; i < nodes->nr && !used; i++) {
@@ -44,7 +44,7 @@ bool console_in_use(const char *root, const struct nodes *nodes, char *why, size
 	return used;
 }
 
-/* By the names of the kernel's drivers for it. */
+/* Recognizes it by the names of the kernel's drivers for it. */
 static bool is_framebuffer(const char *name)
 {
 	static const char *const names[] = {
@@ -72,7 +72,7 @@ bool framebuffer_in_use(const char *root, const char *bdf, char *why, size_t siz
 		any = true;
 		if (sscanf(line, "%" SCNx64 "-%" SCNx64 " : %127[^\n]", &start, &end, name) != 3)
 			continue;
-		/* All are 0 for those who may not know. */
+		/* For users without the right to see addresses, all are 0. */
 		told |= end;
 		if (!is_framebuffer(name) || !resources_read(root, bdf, bars))
 			continue;

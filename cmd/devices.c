@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* vfio-dmabuf devices: those whose slices can be leased, or could be. */
+/* vfio-dmabuf devices: devices of the broker, and functions that are bound to the driver. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -107,9 +107,9 @@ static void print_all(json_t *list)
 	print_reasons(list);
 }
 
-/* ---- what there is ---- */
+/* ---- the list ---- */
 
-/* What the kernel says of a device of the broker; null if it is not there. */
+/* What sysfs has about a device of the broker; null if it is not present. */
 static void add_function(json_t *device)
 {
 	struct function function = { 0 };
@@ -132,7 +132,7 @@ static bool has(json_t *list, const char *bdf)
 	return false;
 }
 
-/* Bound to the driver, and not (known to be) one of the broker's. */
+/* Functions that are bound to the driver, and not known to be devices of the broker. */
 static void add_bound(json_t *list)
 {
 	struct function *all;
@@ -146,7 +146,7 @@ static void add_bound(json_t *list)
 	free(all);
 }
 
-/* False and says why if the broker does not list its devices. */
+/* False after printing an error if the broker does not list its devices. */
 static bool ask_broker(json_t *list)
 {
 	char error[VDB_ERROR_SIZE];

@@ -9,7 +9,7 @@
 
 /* An array of objects, filled by vdb_client_devices(). */
 bool devices_add(const struct vdb_device_info *info, void *list);
-/* A table of such an array, and below it why devices are not open. */
+/* A table of such an array.  Below it: why devices are not open. */
 void devices_print(json_t *list);
 
 #endif

@@ -14,8 +14,8 @@
 #include "in_use.h"
 
 /*
- * The disk that a line of mountinfo or swaps is of.  Some file systems have numbers of
- * their own, but say where they are from.
+ * The disk of a line of mountinfo or swaps.  Some file systems have device numbers of
+ * their own, but name their source.
  */
 static const struct node *disk_of(const struct nodes *nodes, struct libmnt_fs *fs)
 {
@@ -62,7 +62,7 @@ static bool is_listed(const char *root, const char *list, const struct nodes *no
 	return why[0];
 }
 
-/* dm, md and others say which disks they are made of. */
+/* dm, md and others list the disks that they are made of. */
 static bool has_holder(const char *root, const struct node *node, char *why, size_t size)
 {
 	struct dirent *entry;
@@ -101,8 +101,8 @@ bool disk_in_use(const char *root, const struct nodes *nodes, char *why, size_t 
 }
 
 /*
- * Mounting a disk, here or in another namespace, or making it part of something takes
- * it exclusively, and then nobody else can.
+ * A disk that is mounted, here or in another namespace, or that is a part of something
+ * is open exclusively, and then another exclusive open fails.
  */
 static bool is_taken(const struct node *node, char *why, size_t size)
 {
@@ -116,7 +116,7 @@ static bool is_taken(const struct node *node, char *why, size_t size)
 	if (fd < 0 && errno == EBUSY)
 		snprintf(why, size, "%s is in use: mounted in another namespace, or part of a file system or pool; end that first",
 			 path);
-	/* A drive without a medium has nothing to mount. */
+	/* A drive without a medium cannot be mounted. */
 	else if (fd < 0 && errno != ENOMEDIUM && errno != ENXIO)
 		snprintf(why, size, "%s cannot be opened to see whether it is in use: %s", path, strerror(errno));
 	else if (fd >= 0 && (fstat(fd, &file) || !S_ISBLK(file.st_mode) || file.st_rdev != node->number))

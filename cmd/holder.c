@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Through which files processes have a function open. */
+/* The files through which processes have a function open. */
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>

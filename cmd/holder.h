@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Through which files processes have a function open. */
+/* The files through which processes have a function open. */
 #ifndef CMD_HOLDER_H
 #define CMD_HOLDER_H
 
@@ -16,9 +16,9 @@ struct vfio_files {
 };
 
 void vfio_files_find(const char *bdf, struct vfio_files *files);
-/* Whether a file is the function's device fd, got from the group or of the character device. */
+/* Whether a file is the function's device fd, opened through the group or the character device. */
 bool vfio_files_is_device(const struct vfio_files *files, const struct open_file *file);
-/* Whether it is that, or the group's file, which may have such fds. */
+/* The same, and also true for the group's file, because a device fd can come from it. */
 bool vfio_files_has(const struct vfio_files *files, const struct open_file *file);
 
 #endif

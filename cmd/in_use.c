@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Whether somebody uses a PCI function. */
+/* Whether a PCI function is in use. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -59,13 +59,13 @@ bool vfio_in_use(const char *bdf, char *why, size_t size)
 	int fd;
 
 	vfio_files_find(bdf, &vfio.files);
-	/* What a process with the device fd could tell is not needed: its fd is found. */
+	/* A process with the device fd need not be asked: its fd is found. */
 	buffers_read_debugfs(bdf, &vfio.buffers);
 	used = process_any(has_it, &vfio);
 	buffers_free(&vfio.buffers);
 	if (used || !vfio.files.group)
 		return used;
-	/* The group knows it, whatever becomes of the fd by which it was opened. */
+	/* The group knows it, even if the fd through which it was opened is closed. */
 	fd = open(vfio.files.path, O_RDWR | O_CLOEXEC);
 	used = fd < 0 && errno == EBUSY;
 	if (fd >= 0)
@@ -80,7 +80,7 @@ struct virtual_search {
 	size_t size;
 };
 
-/* A physical function without its driver loses its virtual ones. */
+/* A physical function loses its virtual functions with its driver. */
 static bool virtual_in_use(const char *bdf, void *data)
 {
 	struct virtual_search *search = data;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Whether somebody uses a PCI function.
+ * Whether a PCI function is in use.
  *
- * One rule: device nodes and network interfaces whose path in /sys goes through the
- * function belong to it.  A process that has one open or mapped, a mount, swap, a device
- * that is made of one, a link that is up, and the kernel's console make it in use.
- * What cannot be read counts as in use.
+ * A device node or network interface belongs to the function if its path in /sys goes
+ * through it.  The function is in use if a process has one of them open or mapped, if one
+ * is mounted, is swap or a part of another device, if a link is up, or if the kernel's
+ * console is on it.  If something cannot be read, the function counts as in use.
  */
 #ifndef CMD_IN_USE_H
 #define CMD_IN_USE_H
@@ -15,20 +15,20 @@
 
 #include "nodes.h"
 
-/* @why says by whom, and what to do about it. */
+/* @why receives what uses it, and what to do about it. */
 bool in_use(const char *bdf, char *why, size_t size);
 
 /*
- * Its parts that only read files, below @root ("" but for tests): a disk that is mounted,
- * swap or part of another; a node that a process has; a console of the kernel's; the
- * firmware's screen in a BAR.
+ * The parts that only read files, below @root ("" except in tests): a disk that is
+ * mounted, swap or part of another; a node that a process has; a console of the kernel;
+ * the firmware's screen in a BAR.
  */
 bool disk_in_use(const char *root, const struct nodes *nodes, char *why, size_t size);
 bool opened_in_use(const char *root, const struct nodes *nodes, char *why, size_t size);
 bool console_in_use(const char *root, const struct nodes *nodes, char *why, size_t size);
 bool framebuffer_in_use(const char *root, const char *bdf, char *why, size_t size);
 
-/* And those that ask the kernel: a disk that somebody has taken exclusively; */
+/* The parts that ask the kernel: a disk that is open exclusively; */
 bool disk_is_taken(const struct nodes *nodes, char *why, size_t size);
 /* a network interface that is up, part of another or below one, in any namespace; */
 bool network_in_use(const char *bdf, char *why, size_t size);

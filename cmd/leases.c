@@ -12,13 +12,13 @@
 #include "table.h"
 #include "target.h"
 
-/* Where each item goes. */
+/* Where each item is added. */
 struct listing {
 	json_t *list;		/* or */
 	struct table table;
 };
 
-/* What it is doing; of one that is granted, what the slice is. */
+/* The phase of a lease; if it is granted, the state of its slice. */
 static const char *what_of(const struct vdb_lease_info *info)
 {
 	return info->phase == VDB_LEASE_GRANTED ? state_name(info->state) : lease_phase_name(info->phase);
@@ -116,7 +116,7 @@ static bool on_lease(const struct vdb_lease_info *info, void *data)
 	table_add(table, "%s", human_size(info->length));
 	table_add(table, "%s%s", what_of(info), info->flags & VDB_FLAG_READ_ONLY ? ", read-only" : "");
 	add_seconds(table, info->seconds);
-	/* It has none any more if it has disconnected. */
+	/* A client that has disconnected has no process. */
 	table_add(table, "%s", info->pid ? info->client : "-");
 	for (int i = 0; i < 2; i++) {
 		if (info->pid)
@@ -129,7 +129,7 @@ static bool on_lease(const struct vdb_lease_info *info, void *data)
 
 /* ---- both ---- */
 
-/* The broker's list, printed; @ask is the library's function for it. */
+/* Prints a list of the broker; @ask is the library's function for it. */
 static int print_list(int (*ask)(struct vdb_client *client, struct listing *listing), const char *const *columns)
 {
 	struct vdb_client *client = connect_broker();

@@ -80,7 +80,7 @@ static const char *const columns[] = {
 	"FUNCTION", ">GROUP", "DRIVER", ">BAR", ">SIZE", "KIND", "NAME", NULL
 };
 
-/* A row for each BAR; what they share is in the first. */
+/* Adds a row for each BAR; only the first has the columns of the function. */
 static void add_rows(struct table *table, const struct function *function)
 {
 	bool any = false;

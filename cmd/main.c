@@ -61,7 +61,7 @@ static void help(FILE *stream)
 	      "\nvfio-dmabuf(1) says more.\n", stream);
 }
 
-/* What could not be printed has not been done. */
+/* If the output could not be written, the command has failed. */
 static int finish(int status)
 {
 	if (fflush(stdout) || ferror(stdout))
@@ -69,7 +69,7 @@ static int finish(int status)
 	return status;
 }
 
-/* NULL, and said. */
+/* NULL after printing an error. */
 static const struct command *find(const char *name)
 {
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
@@ -86,7 +86,7 @@ static int run(int argc, char **argv)
 
 	if (!command)
 		return STATUS_USAGE;
-	/* What argp calls the program in its messages. */
+	/* The name of the program in argp's messages. */
 	snprintf(name, sizeof(name), "vfio-dmabuf %s", argv[0]);
 	argv[0] = name;
 	return command->run(argc, argv);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* How the CPU really treats a mapping of a BAR. */
+/* The memory type that the CPU uses for a mapping of a BAR. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -55,7 +55,7 @@ void mtrrs_read(struct mtrrs *mtrrs)
 		fclose(file);
 }
 
-/* Whether the byte is write-combining; uncached wins where several MTRRs have it. */
+/* Whether the byte is write-combining.  If several MTRRs contain it, uncached wins. */
 static bool combines(const struct mtrrs *mtrrs, uint64_t address)
 {
 	bool combines = false;

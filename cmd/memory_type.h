@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How the CPU really treats a mapping of a BAR.
+ * The memory type that the CPU uses for a mapping of a BAR.
  *
  * The driver's page table entries have the buffer's attribute, uncached or
- * write-combining.  On x86, the CPU's memory type range registers (MTRRs) have a part in
- * it: write-combining entries are that whatever the MTRR says, but uncached ones (UC-)
- * become write-combining where an MTRR says so.
+ * write-combining.  On x86, the CPU's memory type range registers (MTRRs) also count.
+ * They do not change write-combining entries.  Uncached entries (UC-) are
+ * write-combining where an MTRR says so.
  */
 #ifndef CMD_MEMORY_TYPE_H
 #define CMD_MEMORY_TYPE_H
@@ -43,9 +43,9 @@ struct mtrrs {
 	size_t nr;
 };
 
-/* None if the CPU has none. */
+/* The list is empty if the CPU has no MTRRs. */
 void mtrrs_read(struct mtrrs *mtrrs);
-/* Of a mapping whose entries are write-combining, or uncached, at a physical address. */
+/* The type of a mapping at a physical address, whose entries are write-combining or uncached. */
 enum memory_type memory_type_of(const struct mtrrs *mtrrs, bool write_combining, uint64_t address, uint64_t length);
 
 #endif

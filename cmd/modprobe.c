@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Kernel modules, by way of modprobe(8): run without a shell, as busybox's has a
- * modprobe of its own that knows nothing of what is built in.
+ * Kernel modules, by way of modprobe(8).  It is run without a shell, because busybox's
+ * shell has its own modprobe, which does not know built-in modules.
  */
 #include <sys/wait.h>
 #include <unistd.h>
@@ -17,7 +17,7 @@ static int run(char *const argv[])
 		return -1;
 	if (!pid) {
 		execvp(argv[0], argv);
-		/* Not in the PATH of ordinary users, who may run the doctor. */
+		/* Its directory is not in the PATH of ordinary users, who can run the doctor. */
 		execv("/sbin/modprobe", argv);
 		_exit(127);
 	}

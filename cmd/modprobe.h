@@ -5,7 +5,7 @@
 
 #include <stdbool.h>
 
-/* 0, also if it is loaded or built in; -1 if not, and modprobe says why. */
+/* 0, also if it is already loaded or built in; -1 otherwise, and modprobe prints why. */
 int module_load(const char *name);
 /* Whether it could be loaded, or is built in. */
 bool module_known(const char *name);

@@ -2,8 +2,8 @@
 /*
  * Whether a function's network interfaces are in use.
  *
- * /sys shows those of one network namespace.  They may have gone into another,
- * as those of containers do, so the kernel is asked in each.
+ * /sys shows the interfaces of one network namespace.  An interface can have moved to
+ * another one, for a container for example, so this asks the kernel in each namespace.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -32,10 +32,10 @@ struct search {
 	size_t size;
 	bool used;
 	int own;		/* our namespace */
-	ino_t *seen;		/* those that have been asked */
+	ino_t *seen;		/* namespaces that have been asked */
 	size_t nr_seen;
-	const char *namespace;	/* the one that is asked, NULL for our own */
-	/* The function's interfaces in it, and whether what is on top of them is looked for. */
+	const char *namespace;	/* that is being asked, NULL: our own */
+	/* The function's interfaces in it, and whether to look for interfaces on top of them. */
 	bool uppers;
 	struct {
 		unsigned int index;
@@ -46,11 +46,11 @@ struct search {
 
 struct link {
 	unsigned int index, flags, master, lower;
-	bool foreign;		/* the lower one is of another namespace, whose numbers are others */
+	bool foreign;		/* the lower one is in another namespace, which has its own numbers */
 	const char *name, *bus, *device;
 };
 
-/* Whether the device that an interface is of, "0000:01:00.0" of "pci" for instance, is the function or below it. */
+/* Whether an interface's device, "0000:01:00.0" of "pci" for instance, is the function or below it. */
 static bool is_below(const struct link *link, const char *bdf)
 {
 	char path[256], real[PATH_MAX + 1], part[32];
@@ -188,7 +188,7 @@ static bool ask_in(struct search *search, const char *path)
 
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &file)) {
-		/* That of a process that has ended is gone; a name can be left of none. */
+		/* The namespace of a process can have ended with it, and a name can remain without one. */
 		if (errno != ENOENT && errno != ESRCH)
 			refuse(search, "%s cannot be opened: %s", path, strerror(errno));
 		goto out;
@@ -205,7 +205,7 @@ static bool ask_in(struct search *search, const char *path)
 		ask(search);
 		if (setns(search->own, CLONE_NEWNET))
 			abort();
-	} else if (errno != EINVAL) {	/* EINVAL: a file that only stands where namespaces are named */
+	} else if (errno != EINVAL) {	/* EINVAL: another file in the directory of namespaces */
 		refuse(search, "%s cannot be entered: %s", path, strerror(errno));
 	}
 out:
@@ -222,7 +222,7 @@ static bool ask_in_process(const char *pid, void *data)
 	return ask_in(data, path);
 }
 
-/* Those that have a name, but need not have a process. */
+/* Namespaces with a name, which can exist without a process. */
 static bool ask_in_named(struct search *search)
 {
 	DIR *dir = opendir("/run/netns");
@@ -247,7 +247,7 @@ bool network_in_use(const char *bdf, char *why, size_t size)
 		.own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC),
 	};
 
-	/* A kernel that has no network namespaces: what there is is here. */
+	/* A kernel without network namespaces: all interfaces are here. */
 	if (search.own < 0 && errno == ENOENT) {
 		ask(&search);
 		return search.used;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What belongs to a PCI function: device nodes, and other functions that go with it. */
+/* What belongs to a PCI function: device nodes, and other functions that depend on it. */
 #include "nodes.h"
 
 #include <dirent.h>
@@ -15,10 +15,10 @@
 
 #define TYPE_NAME(block)	((block) ? "block" : "char")
 
-/* Where the disks of an NVMe subsystem are that can have several controllers. */
+/* The directory with the disks of NVMe subsystems, which can have several controllers. */
 static const char subsystem[] = "/nvme-subsystem/";
 
-/* Calls @each with the real path of each entry; -1 with errno if that cannot be read. */
+/* Calls @each with the real path of each entry; -1 with errno if the directory cannot be read. */
 static int each_real(const char *path, bool (*each)(const char *name, const char *real, void *data), void *data)
 {
 	DIR *dir = opendir(path);
@@ -41,7 +41,7 @@ static int each_real(const char *path, bool (*each)(const char *name, const char
 		snprintf(link, sizeof(link), "%s/%s", path, entry->d_name);
 		if (realpath(link, real))
 			ret = each(entry->d_name, real, data);
-		else if (errno != ENOENT)	/* It can have gone meanwhile. */
+		else if (errno != ENOENT)	/* It can have been removed meanwhile. */
 			ret = -1;
 	}
 	closedir(dir);
@@ -58,7 +58,7 @@ static bool goes_through(const char *real, const char *bdf)
 	return false;
 }
 
-/* The last function that a path goes through. */
+/* The last function in a path. */
 static bool function_of(const char *real, char bdf[16])
 {
 	bool found = false;
@@ -79,7 +79,7 @@ static bool function_of(const char *real, char bdf[16])
 	return found;
 }
 
-/* The directory of the NVMe subsystem that a path goes through. */
+/* The directory of the NVMe subsystem in a path. */
 static bool subsystem_of(const char *real, char path[PATH_MAX])
 {
 	const char *name = strstr(real, subsystem);
@@ -104,7 +104,7 @@ struct search {
 	bool failed;
 };
 
-/* What the kernel calls it; by its numbers if it does not say. */
+/* The kernel's name of it, or its numbers if it has no name. */
 static void find_name(const char *real, const char *numbers, struct node *node)
 {
 	char path[PATH_MAX + 8], line[128];
@@ -207,7 +207,7 @@ bool function_find(const char *root, const char *name, char bdf[16])
 		return false;
 	if (function_of(real, bdf))
 		return true;
-	/* A disk with several paths to it is nobody's alone, but it may have just one. */
+	/* A disk with several paths belongs to no function alone, but it can have only one path. */
 	if (!subsystem_of(real, path) || each_real(path, count_controller, &controllers) < 0 || controllers.nr != 1)
 		return false;
 	strcpy(bdf, controllers.bdf);

@@ -35,7 +35,7 @@ static bool is_number(const char *name)
 	return !name[strspn(name, "0123456789")];
 }
 
-/* A process that ends meanwhile uses nothing any more. */
+/* A process that ends meanwhile does not use anything. */
 static bool is_gone(int error)
 {
 	return error == ENOENT || error == ESRCH;
@@ -49,7 +49,7 @@ static void process_says(const struct search *search, const char *pid, const cha
 	snprintf(search->why, search->size, "process %.20s (%s) %s%s", pid, name, what, then);
 }
 
-/* Not to know counts as in use. */
+/* If this is not known, the function counts as in use. */
 static bool cannot_look(const struct search *search, const char *pid, const char *what, int error)
 {
 	char text[96];
@@ -60,15 +60,15 @@ static bool cannot_look(const struct search *search, const char *pid, const char
 }
 
 /*
- * 1 and says so if the file is one of the nodes, 0 if it is not, -1 with errno if it
- * cannot be looked at.
+ * 1 with a reason if the file is one of the nodes, 0 if it is not, -1 with errno if this
+ * cannot be found out.
  */
 static int is_node(const struct search *search, int dir, const char *file, const char *pid, const char *how)
 {
 	struct statx status;
 	char text[96];
 
-	/* A file server that does not answer is not waited for. */
+	/* Does not wait for a file server that does not answer. */
 	if (statx(dir, file, AT_STATX_DONT_SYNC, STATX_TYPE, &status))
 		return -1;
 	if (!S_ISCHR(status.stx_mode) && !S_ISBLK(status.stx_mode))
@@ -86,7 +86,7 @@ static int is_node(const struct search *search, int dir, const char *file, const
 	return 0;
 }
 
-/* Entries of a directory of a process; @each says true if it has found something, as this does. */
+/* Calls @each for the entries of a directory of a process, until it returns true, and returns true then. */
 static bool each_entry(struct search *search, const char *pid, const char *name,
 		       bool (*each)(struct search *search, const char *pid, int dir, const char *entry))
 {
@@ -115,13 +115,13 @@ static bool each_entry(struct search *search, const char *pid, const char *name,
 	return found;
 }
 
-/* Only a file of a user's own file system may not be looked at, which has no device nodes. */
+/* Access is only denied to files of a user's own file system, which has no device nodes. */
 static bool try_file(struct search *search, const char *pid, int dir, const char *entry)
 {
 	return is_node(search, dir, entry, pid, "open") > 0;
 }
 
-/* Threads can have files of their own. */
+/* Threads can have their own files. */
 static bool try_thread(struct search *search, const char *pid, int dir, const char *thread)
 {
 	char path[64];
@@ -150,7 +150,7 @@ static void remember_seen(struct search *search, const struct seen *file)
 		abort();
 }
 
-/* A mapping keeps a node open when its fd is closed. */
+/* A mapping keeps a node open after its fd is closed. */
 static bool maps_node(struct search *search, const char *pid)
 {
 	char path[256], line[8192];

@@ -89,7 +89,7 @@ int parse_leading_options(int argc, char **argv, bool *help)
 	int key, at = 1;
 
 	opterr = 0;
-	/* Up to the first that is no option. */
+	/* Up to the first argument that is not an option. */
 	while ((key = getopt_long(argc, argv, "+:jS:hV", options, NULL)) != -1) {
 		switch (key) {
 		case 'j':

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Understanding what people and the kernel write. */
+/* Parses text of users and of the kernel. */
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -10,7 +10,7 @@
 
 #include "parse.h"
 
-/* What stands behind it, or NULL if there is none. */
+/* The text after the number, or NULL if there is no number. */
 static const char *leading_number(const char *text, uint64_t *number)
 {
 	bool hex = text[0] == '0' && (text[1] == 'x' || text[1] == 'X');

@@ -15,21 +15,21 @@
 struct persistent {
 	char bdf[16];
 	char driver[64];
-	/* What must stand at the address; both 0: anything. */
+	/* The device that must be at the address; both 0: any. */
 	unsigned int vendor, device;
-	char former[64];	/* the driver that unbind gives it back to, "" for none */
+	char former[64];	/* the driver that unbind returns it to, "" for none */
 };
 
-/* The text of a file; @line is the first line with a mistake. */
+/* Parses the text of a file; @line is the first line with a mistake. */
 bool persist_parse(const char *text, struct persistent *binding, int *line);
 void persist_format(const struct persistent *binding, char *text, size_t size);
 
 /* 0, or -1 with errno: ENOENT if there is none, EINVAL if @line has a mistake. */
 int persist_read(const char *bdf, struct persistent *binding, int *line);
-/* So that after a crash the file is there, as a whole, or is not. */
+/* After a crash, the file is complete or does not exist. */
 int persist_write(const struct persistent *binding);
 int persist_remove(const char *bdf);
-/* The functions that have a file, sorted; *list is to be freed.  Files with other names are none. */
+/* The functions that have a file, sorted; the caller frees *list.  Files with other names are ignored. */
 size_t persist_all(char (**list)[16]);
 
 /* What bind --restore and bind --list do; exit statuses. */

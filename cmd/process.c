@@ -56,7 +56,7 @@ bool process_any_file(const char *pid, bool (*each)(const struct open_file *file
 		struct open_file file = { .pid = pid, .fd = entry->d_name };
 		struct statx status;
 
-		/* A file server that is gone is not waited for. */
+		/* Does not wait for a file server that no longer answers. */
 		if (entry->d_name[0] == '.' ||
 		    statx(dirfd(dir), entry->d_name, AT_STATX_DONT_SYNC, STATX_TYPE, &status))
 			continue;

@@ -6,12 +6,12 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* What it calls itself, made fit for terminals and JSON; "?" if it is gone. */
+/* Its name, made safe for terminals and JSON; "?" if it no longer exists. */
 void process_name(const char *pid, char name[32]);
-/* The same where /proc is below @root. */
+/* The same with /proc below @root. */
 void process_name_below(const char *root, const char *pid, char name[32]);
 
-/* These stop at the first call that says true, and then say so, too. */
+/* These stop at the first call that returns true, and then return true. */
 
 /* Each process, by its number. */
 bool process_any(bool (*each)(const char *pid, void *data), void *data);

@@ -133,7 +133,7 @@ static int try_write(char *address, uint64_t value)
 	}
 }
 
-/* Maps the page of the registers, or two; the address of the first register. */
+/* Maps the one or two pages of the registers; returns the address of the first register. */
 static char *map(const struct opened *opened, int prot)
 {
 	uint64_t bytes = args.width / 8, size = args.count * bytes;
@@ -162,7 +162,7 @@ static void print_value(uint64_t offset, uint64_t value, json_t *list)
 	char text[32];
 
 	snprintf(text, sizeof(text), "0x%0*" PRIx64, (int)args.width / 4, value);
-	/* A JSON number cannot hold 64 bits everywhere. */
+	/* Not every JSON parser reads numbers of 64 bits. */
 	if (list)
 		json_array_append_new(list, json_pack("{s:I,s:s}", "offset", (json_int_t)offset, "value", text));
 	else if (args.count == 1)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* vfio-dmabuf reload: have the broker read its configuration again. */
+/* vfio-dmabuf reload: make the broker read its configuration again. */
 #include "command.h"
 #include "output.h"
 #include "target.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Addresses of a function's BARs, as its file "resource" in /sys has them. */
+/* Addresses of a function's BARs, from its file "resource" in /sys. */
 #ifndef CMD_RESOURCE_H
 #define CMD_RESOURCE_H
 
@@ -13,10 +13,10 @@
 #define RESOURCE_MEM_64		0x100000
 
 struct resource {
-	uint64_t start, end, flags;	/* @end is the last byte; all 0: there is no such BAR */
+	uint64_t start, end, flags;	/* @end is the last byte; all 0: the BAR does not exist */
 };
 
-/* False: it cannot be read.  @root: where /sys is, "" but for tests. */
+/* False: it cannot be read.  @root: the directory of /sys, "" except in tests. */
 bool resources_read(const char *root, const char *bdf, struct resource bars[VDB_BARS]);
 
 #endif

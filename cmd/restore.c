@@ -2,8 +2,8 @@
 /*
  * vfio-dmabuf bind --restore, bind --list: bindings that survive a reboot.
  *
- * The package's unit restores all of them before udev loads drivers by what it finds,
- * and its udev rule restores each that comes later.
+ * The package's unit restores all of them before udev loads drivers for devices, and its
+ * udev rule restores each function that appears later.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -35,7 +35,7 @@ static bool is_other(const struct persistent *binding, const struct function *fu
 	       (binding->vendor != function->vendor || binding->device != function->device);
 }
 
-/* Everything but the driver: from here on no other driver takes it. */
+/* Everything except loading the driver.  After this, no other driver binds the function. */
 static int prepare(const struct persistent *binding, const struct function *function)
 {
 	const char *bdf = binding->bdf;
@@ -62,7 +62,7 @@ static int restore_one(const struct persistent *binding)
 	if (binding_load(binding->driver))
 		return fail("%s: module %s cannot be loaded (see vfio-dmabuf doctor); until it is, no other driver takes the function",
 			    binding->bdf, binding->driver);
-	/* Loading the module has bound it, unless that was loaded before or it has another driver. */
+	/* Loading the module has bound it, unless the module was loaded before or it has another driver. */
 	if (!binding_has(binding->bdf, binding->driver) && binding_change(binding->bdf, binding->driver))
 		return fail("%s: %s", binding->bdf, strerror(errno));
 	if (!binding_has(binding->bdf, binding->driver))
@@ -83,7 +83,7 @@ int persist_restore(const char (*bdfs)[16], int nr)
 	bindings = calloc(nr ? nr : 1, sizeof(*bindings));
 	if (!bindings)
 		abort();
-	/* All of them first, as modules take time to load. */
+	/* All of them first, because modules take time to load. */
 	for (int i = 0; i < nr; i++) {
 		struct persistent *binding = &bindings[wanted];
 		struct function function;
@@ -91,7 +91,7 @@ int persist_restore(const char (*bdfs)[16], int nr)
 		if (read_binding(bdfs[i], binding)) {
 			status = STATUS_FAILED;
 		} else if (!function_read(bdfs[i], &function)) {
-			/* Not a failure: it can come later, by hotplug or as a virtual function. */
+			/* Not a failure: it can appear later, by hotplug or as a virtual function. */
 			fprintf(stderr, "vfio-dmabuf: %s: there is no such function yet\n", bdfs[i]);
 		} else if (strcmp(function.driver, binding->driver)) {
 			if (prepare(binding, &function))

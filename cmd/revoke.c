@@ -47,7 +47,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	}
 }
 
-/* Each lease is one call of @change, which gives an object for JSON. */
+/* Calls @change once for each lease.  It returns an object for JSON. */
 static int change_all(json_t *(*change)(struct vdb_client *client, uint64_t lease))
 {
 	struct vdb_client *client = connect_broker();
@@ -66,7 +66,7 @@ static int change_all(json_t *(*change)(struct vdb_client *client, uint64_t leas
 				   vdb_client_error(client) : strerror(errno));
 	}
 	vdb_client_close(client);
-	/* Those that have been changed, also if others could not be. */
+	/* Prints the leases that were changed, also if others could not be. */
 	if (common.json)
 		print_json(list);
 	else

@@ -2,9 +2,9 @@
 /*
  * vfio-dmabuf run: a program with slices.
  *
- * The program gets the slices as fds from 3 on, and is told of them in its
- * environment.  We stay its parent: the leases live as long as our connection,
- * and that has to end with the program.
+ * The program receives the slices as fds from 3 on, and their description in its
+ * environment.  This process stays its parent: the leases last as long as our
+ * connection, and the connection must end with the program.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -28,7 +28,7 @@
 
 #define MAX		16
 #define FIRST_FD	3
-#define TOLD_USEC	2000000	/* in which the broker tells why a program has died */
+#define TOLD_USEC	2000000	/* wait for the broker to report why a program has died */
 
 static struct {
 	struct {
@@ -69,7 +69,7 @@ static void parse_slice(char *arg, struct argp_state *state)
 	args.nr++;
 }
 
-/* @limit: of seconds. */
+/* @limit: in seconds. */
 static uint64_t parse_time(const char *arg, uint64_t limit, struct argp_state *state)
 {
 	uint64_t seconds;
@@ -112,8 +112,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 }
 
 /*
- * VFIO_DMABUF_SLICES is a JSON array, one object for each slice in the order of
- * the command line; VFIO_DMABUF_FDS is how many fds there are from 3 on.
+ * VFIO_DMABUF_SLICES is a JSON array with one object for each slice, in the order of
+ * the command line.  VFIO_DMABUF_FDS is the number of fds, from 3 on.
  */
 static void set_environment(void)
 {
@@ -141,7 +141,7 @@ static void set_environment(void)
 	json_decref(list);
 }
 
-/* The fds to where they belong; none of ours may be in the way. */
+/* Moves the fds to their numbers, which must not be those of our other fds. */
 static int place_fds(void)
 {
 	int high[2 * MAX], nr = 2 * args.nr;
@@ -183,11 +183,11 @@ struct supervision {
 	sd_event_source *broker, *timer;
 	pid_t pid;
 	bool any_ended;		/* a lease */
-	bool has_died;		/* of a revocation, perhaps, which is to be told yet */
+	bool has_died;		/* perhaps because of a revocation that is not reported yet */
 	int status;		/* to exit with */
 };
 
-/* False if there is nobody any more who tells. */
+/* False if the connection has ended, so that no more events come. */
 static bool tell_events(struct supervision *run)
 {
 	struct vdb_event event;
@@ -213,7 +213,7 @@ static int on_broker(sd_event_source *source, int fd, uint32_t events, void *dat
 	bool goes_on = tell_events(run);
 
 	(void)fd, (void)events;
-	/* Gone for good: nothing more will come from there. */
+	/* The connection has ended: no more events come from it. */
 	if (!goes_on)
 		sd_event_source_set_enabled(source, SD_EVENT_OFF);
 	if (run->has_died && (run->any_ended || !goes_on))
@@ -227,7 +227,7 @@ static void set_timer(struct supervision *run, uint64_t usec)
 	sd_event_source_set_enabled(run->timer, SD_EVENT_ONESHOT);
 }
 
-/* Has the leases last on, and sets the timer for the next time. */
+/* Renews the leases, and sets the timer for the next renewal. */
 static void renew(struct supervision *run)
 {
 	int64_t shortest = INT64_MAX;
@@ -237,13 +237,13 @@ static void renew(struct supervision *run)
 
 		if (!leases[i].seconds)
 			continue;
-		/* If it has ended meanwhile its event will tell. */
+		/* If it has ended meanwhile, its event reports that. */
 		seconds = vdb_client_renew(run->client, leases[i].id, 0);
 		leases[i].seconds = seconds > 0 ? seconds : 0;
 		if (leases[i].seconds && seconds < shortest)
 			shortest = seconds;
 	}
-	/* In half of the time, which may be half a second. */
+	/* After half of the time, which can be half a second. */
 	if (shortest < INT64_MAX)
 		set_timer(run, shortest * 500000);
 }
@@ -260,7 +260,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *data)
 	return 0;
 }
 
-/* What a terminal sends has come to the program as well. */
+/* A terminal sends its signals to the program as well. */
 static int on_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *data)
 {
 	const struct supervision *run = data;
@@ -271,7 +271,7 @@ static int on_signal(sd_event_source *source, const struct signalfd_siginfo *inf
 	return 0;
 }
 
-/* The status is what a shell makes of its. */
+/* The status is the one that a shell would exit with. */
 static int on_end(sd_event_source *source, const siginfo_t *info, void *data)
 {
 	struct supervision *run = data;
@@ -279,7 +279,7 @@ static int on_end(sd_event_source *source, const siginfo_t *info, void *data)
 	(void)source;
 	run->status = info->si_code == CLD_EXITED ? info->si_status : 128 + info->si_status;
 	run->has_died = true;
-	/* The program dies of a revocation before the broker has told us of it. */
+	/* A program can die of a revocation before the broker has notified us of it. */
 	if (info->si_code != CLD_EXITED && info->si_status == SIGBUS && !run->any_ended && tell_events(run) &&
 	    !run->any_ended)
 		set_timer(run, TOLD_USEC);
@@ -288,7 +288,7 @@ static int on_end(sd_event_source *source, const siginfo_t *info, void *data)
 	return 0;
 }
 
-/* Everything but the program, which is not there yet.  Less than 0: minus errno. */
+/* Prepares everything except the program, which is not started yet.  Less than 0: minus errno. */
 static int prepare(struct supervision *run)
 {
 	int ret = sd_event_new(&run->loop);
@@ -304,12 +304,12 @@ static int prepare(struct supervision *run)
 	return ret;
 }
 
-/* Passes signals on, and renews leases, until it has ended; its exit status. */
+/* Passes signals on and renews leases until the program has ended; returns its exit status. */
 static int supervise(struct supervision *run)
 {
 	int ret = sd_event_add_child(run->loop, NULL, run->pid, WEXITED, on_end, run);
 
-	/* Who has said how long to have them has them no longer. */
+	/* Leases with a time that the user has given are not renewed. */
 	if (!args.seconds)
 		renew(run);
 	if (ret >= 0)
@@ -328,7 +328,7 @@ static void block_signals(sigset_t *former)
 	sigprocmask(SIG_BLOCK, &set, former);
 }
 
-/* Acquires what was asked for and runs the program; its exit status. */
+/* Acquires the slices and runs the program; returns its exit status. */
 static int run(struct vdb_client *client)
 {
 	struct supervision supervision = { .client = client };

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * vfio-dmabuf show: who holds which part of a function's BARs.
+ * vfio-dmabuf show: what holds parts of a function's BARs.
  *
- * Three sources that each know a part: the kernel's list of buffers (for root,
- * and for the user whose process has the device), the memory maps of processes,
- * and the broker's leases.  The list says which mappings are of which buffer;
- * without it there are only their names, which are their holders' to choose.
+ * Each of three sources knows a part: the kernel's list of buffers (for root, and for
+ * the user whose process has the device), the memory maps of processes, and the broker's
+ * leases.  The list shows which mappings belong to which buffer.  Without it, mappings
+ * have only their names, which their holders can change.
  */
 #include <inttypes.h>
 #include <stdarg.h>
@@ -22,7 +22,7 @@
 #include "sysfs.h"
 #include "target.h"
 
-/* Somebody, and the part of a BAR that he has. */
+/* A holder, and the part of a BAR that it has. */
 struct holder {
 	unsigned int bar;
 	uint64_t offset, length;
@@ -38,7 +38,7 @@ static struct buffers buffers;
 static struct function function;
 static struct mtrrs mtrrs;
 static uint64_t bar_address[VDB_BARS];	/* 0: not known */
-static bool listed;		/* whether these are known */
+static bool listed;		/* whether the buffers are known */
 static bool ranges_left_out;	/* a buffer has more than are listed */
 static char bdf[16];
 
@@ -61,7 +61,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	}
 }
 
-/* @json: what the text says as well. */
+/* @json: the same as the text. */
 __attribute__((format(printf, 5, 6)))
 static void add(unsigned int bar, uint64_t offset, uint64_t length, json_t *json, const char *format, ...)
 {
@@ -78,7 +78,7 @@ static void add(unsigned int bar, uint64_t offset, uint64_t length, json_t *json
 	va_end(args);
 }
 
-/* The type of what was added last, whose page table entries have the buffer's attribute. */
+/* Sets the type of the holder that was added last.  Its page table entries have the buffer's attribute. */
 static void add_type(const struct buffer *buffer)
 {
 	struct holder *last = &holders[nr_holders - 1];
@@ -116,7 +116,7 @@ static void add_buffers(void)
 	}
 }
 
-/* A buffer's ranges are mapped one behind the other, the first at its place in the BAR. */
+/* A buffer's ranges are mapped consecutively, the first at its offset in the BAR. */
 static void add_parts(const struct buffer *buffer, const struct mapping *mapping, json_t *json, const char *text)
 {
 	uint64_t begin = mapping->offset - buffer->ranges[0].offset, end = begin + mapping->length, at = 0;
@@ -204,14 +204,14 @@ static int compare(const void *a, const void *b)
 	return strcmp(x->text, y->text);
 }
 
-/* Whatever is held shows, if it is only one page of many GiB. */
+/* Each held part is visible, even one page of many GiB. */
 static void draw(const struct holder *holder, uint64_t size, unsigned int cells)
 {
 	for (unsigned int i = 0; i < cells; i++) {
 		uint64_t begin = (__uint128_t)size * i / cells, end = (__uint128_t)size * (i + 1) / cells;
 		bool held = holder->offset < end && begin < holder->offset + holder->length;
 
-		/* A BAR of fewer bytes than cells. */
+		/* A BAR with fewer bytes than cells. */
 		putchar(held && begin < end ? '#' : '.');
 	}
 }
@@ -252,7 +252,7 @@ static json_t *json_of(void)
 				continue;
 			part = json_range(holders[j].offset, holders[j].length);
 			json_object_update(part, holders[j].json);
-			/* Of what is mapped; a lease is a right to map. */
+			/* Only mappings have a type; a lease is a right to map. */
 			if (strcmp(json_string_value(json_object_get(part, "kind")), "lease"))
 				json_object_set_new(part, "memory_type", holders[j].type ?
 						    json_string(memory_type_name(holders[j].type)) : json_null());

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* vfio-dmabuf status: how the broker is, for people and for monitoring. */
+/* vfio-dmabuf status: the state of the broker, for people and for monitoring. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -13,11 +13,11 @@
 #include "table.h"
 #include "target.h"
 
-/* What there is to say, in the order in which it is printed. */
+/* What is printed, in this order. */
 struct report {
 	struct vdb_status status;
-	json_t *devices;	/* NULL: only an administrator is told */
-	json_t *leases;		/* how many of each phase */
+	json_t *devices;	/* NULL: only administrators receive them */
+	json_t *leases;		/* the number in each phase */
 	json_t *accounts;
 	bool device_missing;
 };
@@ -40,13 +40,13 @@ static bool on_device(const struct vdb_device_info *info, void *data)
 {
 	struct report *report = data;
 
-	/* One that the configuration has no more is closed when its leases have ended. */
+	/* A device that is no longer configured is closed when its leases have ended. */
 	if (*info->name && info->phase != VDB_DEVICE_OPEN)
 		report->device_missing = true;
 	return devices_add(info, report->devices);
 }
 
-/* Four fifths of what it may have. */
+/* Four fifths of its limit. */
 static bool is_near(const struct vdb_share *share)
 {
 	return share->limit && share->used >= share->limit - share->limit / 5;
@@ -160,7 +160,7 @@ static void add_share(struct table *table, json_t *share)
 		  json_is_true(json_object_get(share, "near_limit")) ? " (near the limit)" : "");
 }
 
-/* An administrator's are many: those that are near a limit. */
+/* An administrator sees many accounts: prints those that are near a limit. */
 static void print_accounts(json_t *accounts, bool all)
 {
 	static const char *const columns[] = { "OWNER", "CONNECTIONS", "LEASES", NULL };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* PCI functions, as the kernel shows them. */
+/* PCI functions, as sysfs shows them. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <pci/pci.h>
@@ -164,7 +164,7 @@ size_t function_all(struct function **list)
 	return found;
 }
 
-/* Base class 6: host, PCI and other bridges, which are no user's. */
+/* Base class 6: host, PCI and other bridges, which users do not bind. */
 bool function_is_bridge(const struct function *function)
 {
 	return function->class >> 16 == 6;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* PCI functions, as the kernel shows them. */
+/* PCI functions, as sysfs shows them. */
 #ifndef CMD_SYSFS_H
 #define CMD_SYSFS_H
 
@@ -25,16 +25,16 @@ struct function {
 
 /* False if there is no such function. */
 bool function_read(const char *bdf, struct function *function);
-/* All of them, sorted; *list is to be freed. */
+/* All of them, sorted; the caller frees *list. */
 size_t function_all(struct function **list);
-/* The physical address that each BAR begins at; 0 if there is none. */
+/* The physical address at which each BAR begins; 0 if it is not known. */
 void function_bar_addresses(const char *bdf, uint64_t addresses[VDB_BARS]);
 bool function_is_bridge(const struct function *function);
 
 /* Files of sysfs and /proc: 0 or -1 with errno; text is cut to fit. */
 int file_get(const char *path, char *text, size_t size);
 int file_put(const char *path, const char *text);
-/* The number of a device whose file of sysfs "dev" this is; 0 if there is none. */
+/* The number of a device, from its file "dev" in sysfs; 0 if there is none. */
 dev_t device_number(const char *path);
 /* Of a function, as function_path() names them. */
 int function_get(const char *bdf, const char *file, char *text, size_t size);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Tables for people: a header, and columns that are as wide as what is in them. */
+/* Tables for people: a header, and columns as wide as their widest cells. */
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -65,7 +65,7 @@ static size_t width_of(const struct table *table, size_t column)
 	return width;
 }
 
-/* The last cell that is not empty is not filled up. */
+/* The last cell that is not empty is not padded. */
 static void print_row(const struct table *table, const char *const *cells, const size_t *widths, FILE *stream)
 {
 	size_t nr = table->nr_columns;

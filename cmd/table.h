@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Tables for people: a header, and columns that are as wide as what is in them. */
+/* Tables for people: a header, and columns as wide as their widest cells. */
 #ifndef CMD_TABLE_H
 #define CMD_TABLE_H
 
@@ -16,11 +16,11 @@ struct table {
 	size_t cells;		/* of the last row */
 };
 
-/* Headers, up to NULL.  One that begins with '>' has its cells at the right. */
+/* Headers, up to NULL.  The cells of a column whose header begins with '>' are right-aligned. */
 void table_begin(struct table *table, const char *const *columns);
-/* The next cell, from left to right; after the last one of a row, that of the next row. */
+/* Adds the next cell, from left to right.  After the last cell of a row, the next row begins. */
 void table_add(struct table *table, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* Prints it, if it has a row, and forgets it. */
+/* Prints the table if it has a row, and frees it. */
 void table_end(struct table *table, FILE *stream);
 
 #endif

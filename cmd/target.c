@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Getting at a slice: from the broker, or of a device that we open ourselves. */
+/* A slice, leased from the broker or exported from a device that this process opens. */
 #include <errno.h>
 #include <string.h>
 
@@ -38,7 +38,7 @@ struct vdb_client *connect_broker(void)
 	return client;
 }
 
-/* The function, with a VFIO driver, whose token a virtual function needs. */
+/* The physical function whose token a virtual function needs, because it has a VFIO driver. */
 static bool needs_token(const char *bdf, char *physical, size_t size)
 {
 	char driver[64];
@@ -86,7 +86,7 @@ static int open_direct(const struct target *target, unsigned int flags, bool res
 	struct vdb_bar bar;
 	char why[512];
 
-	/* An ordinary user does not see the processes of others: the kernel refuses them. */
+	/* An ordinary user does not see other users' processes.  Then opening the function fails. */
 	if (vfio_in_use(target->bdf, why, sizeof(why)))
 		return fail("%s: %s; if it is the broker, name a slice", target->bdf, why);
 	if (!reset)
@@ -101,7 +101,7 @@ static int open_direct(const struct target *target, unsigned int flags, bool res
 		return fail("%s: it has no BAR %u that can be mapped; vfio-dmabuf list %s shows its BARs",
 			    target->bdf, target->bar, target->bdf);
 	opened->length = bar.size;
-	/* A BAR smaller than a page has a page of its own. */
+	/* A BAR that is smaller than a page is alone in its page. */
 	range.length = (bar.size + 4095) & ~4095ULL;
 	opened->slice = vdb_slice_export(opened->device, target->bar, &range, 1, flags);
 	if (!opened->slice)

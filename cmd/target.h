@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Getting at a slice: from the broker, or of a device that we open ourselves. */
+/* A slice, leased from the broker or exported from a device that this process opens. */
 #ifndef CMD_TARGET_H
 #define CMD_TARGET_H
 
@@ -14,15 +14,16 @@ struct opened {
 	uint64_t length;		/* of the slice or the BAR, which can be smaller than a page */
 };
 
-#define BROKER_MS	30000	/* that the broker may take to answer */
+#define BROKER_MS	30000	/* time limit for an answer of the broker */
 
 /* What to do if the broker cannot be connected to for this errno. */
 const char *broker_advice(int error);
-/* The broker; NULL, and said why. */
+/* Connects to the broker; NULL after printing an error. */
 struct vdb_client *connect_broker(void);
 /*
- * 0, or STATUS_FAILED and said why.  VFIO resets a function that is opened here, so
- * that needs @reset.  @vf_token: NULL, or a UUID for a virtual function.
+ * 0, or STATUS_FAILED after printing an error.  VFIO resets a function that is opened
+ * here, so @reset must be true for that.  @vf_token: NULL, or a UUID for a virtual
+ * function.
  */
 int target_open(const struct target *target, unsigned int flags, bool reset, const char *vf_token,
 		struct opened *opened);

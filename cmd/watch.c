@@ -33,7 +33,7 @@ static int64_t now(clockid_t clock)
 	return time.tv_sec * NSEC + time.tv_nsec;
 }
 
-/* Of the wall clock, in nanoseconds, though it may have been set since. */
+/* Time of the wall clock in nanoseconds, even if the clock has been set since. */
 static int64_t wall_time(const struct vdb_news *news)
 {
 	int64_t ago = news->time ? now(CLOCK_BOOTTIME) - (int64_t)news->time * 1000 : 0;
@@ -147,7 +147,7 @@ static void print_news(const struct vdb_news *news)
 	fflush(stdout);
 }
 
-/* From here on nothing is missed. */
+/* From here on, all events are printed. */
 static void print_start(void)
 {
 	static const char *const columns = "TIME                 EVENT      WHAT";
@@ -162,7 +162,7 @@ static void print_start(void)
 
 /* ---- the loop ---- */
 
-/* Later brokers may have others. */
+/* Later brokers can have other types. */
 static bool is_known(const struct vdb_news *news)
 {
 	return news->type >= VDB_NEWS_GRANTED && news->type <= VDB_NEWS_MISSED;
@@ -196,7 +196,7 @@ static int on_broker(sd_event_source *source, int fd, uint32_t events, void *cli
 	return 0;
 }
 
-/* Nobody reads any more. */
+/* The reader of our output has closed it. */
 static int on_stdout(sd_event_source *source, int fd, uint32_t events, void *unused)
 {
 	(void)fd, (void)events, (void)unused;
@@ -211,7 +211,7 @@ static int loop(struct vdb_client *client)
 	ret = sd_event_new(&event);
 	if (ret >= 0)
 		ret = sd_event_add_io(event, NULL, vdb_client_fd(client), EPOLLIN, on_broker, client);
-	/* A file cannot be watched, and has no end. */
+	/* epoll does not accept a regular file, which has no reader to lose. */
 	if (ret >= 0)
 		sd_event_add_io(event, NULL, STDOUT_FILENO, 0, on_stdout, NULL);
 	if (ret >= 0)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Without stdio: each lease that a client gets has a name, and this is part of its cost. */
+/* Without stdio: this runs for each lease that a client receives, and adds to its cost. */
 #include <ctype.h>
 #include <string.h>
 
@@ -19,7 +19,7 @@ static bool parse_hex(const char **text, int digits, char end, unsigned int *num
 	return true;
 }
 
-/* At least @digits. */
+/* Writes at least @digits digits. */
 static char *write_hex(char *to, unsigned int number, int digits)
 {
 	while (digits < 8 && number >> (4 * digits))
@@ -39,7 +39,7 @@ bool bdf_parse(const char *text, char bdf[BDF_SIZE])
 	if (!parse_hex(&text, 2, ':', &bus) || !parse_hex(&text, 2, '.', &slot) ||
 	    !parse_hex(&text, 1, '\0', &function))
 		return false;
-	/* A longer domain has no room in @bdf. */
+	/* A longer domain does not fit in @bdf. */
 	if (slot > 31 || function > 7 || domain > 0xfffffff)
 		return false;
 	bdf = write_hex(bdf, domain, 4);

@@ -9,7 +9,7 @@
 
 /*
  * Accepts hexadecimal digits in any case, and names without a domain, "1:2.3".
- * @bdf is as the kernel writes it, and unchanged if this returns false.
+ * @bdf receives the name as the kernel writes it.  If this returns false, it is unchanged.
  */
 bool bdf_parse(const char *text, char bdf[BDF_SIZE]);
 

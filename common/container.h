@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* From a member to the struct that has it. */
+/* The struct that contains a member. */
 #ifndef COMMON_CONTAINER_H
 #define COMMON_CONTAINER_H
 

@@ -6,7 +6,7 @@
 
 #include "common/fds.h"
 
-/* As the kernel has them since Linux 6.5 and 2.6.18; the C library's headers may be older. */
+/* The kernel has these since Linux 6.5 and 2.6.18; the headers of the C library can be older. */
 #define CMSG_PIDFD	4	/* SCM_PIDFD: for a socket with SO_PASSPIDFD */
 #define MAX_LABEL	4096	/* bytes of SCM_SECURITY: for one with SO_PASSSEC */
 
@@ -58,8 +58,8 @@ int fds_send(int socket, const void *data, size_t size, const int *fds, unsigned
 }
 
 /*
- * Takes all fds out of a message: the number of those that were sent, of which those
- * that fit are put into @fds.  A pidfd was not sent: the kernel adds it if the caller's
+ * Takes all fds out of a message, and puts those that fit into @fds.  Returns the number
+ * of fds that were sent.  A pidfd does not count: the kernel adds it if the caller's
  * socket has SO_PASSPIDFD.
  */
 static unsigned int take_fds(struct msghdr *message, int *fds, unsigned int max)
@@ -92,8 +92,8 @@ ssize_t fds_receive(int socket, void *data, size_t size, int *fds, unsigned int 
 	union {
 		struct cmsghdr align;
 		/*
-		 * What the caller's socket is set to get comes beside the fds: credentials,
-		 * a security label and a pidfd.  Without room for them fds would be lost.
+		 * The kernel also adds what the caller's socket is set to receive: credentials,
+		 * a security label and a pidfd.  Without room for them, fds would be lost.
 		 */
 		char space[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(MAX_LABEL) +
 			   CMSG_SPACE(FDS_MAX * sizeof(int)) + CMSG_SPACE(sizeof(int))];
@@ -115,9 +115,9 @@ ssize_t fds_receive(int socket, void *data, size_t size, int *fds, unsigned int 
 	if (got < 0)
 		return -1;
 	nr = take_fds(&message, fds, max);
-	/* There was room for more than @max, so it is not that which was missing. */
+	/* There was room for more than @max, so fds were not lost for want of room. */
 	*lost = message.msg_flags & MSG_CTRUNC && nr <= max;
-	/* One without a byte would be taken for the end, and its fds forgotten. */
+	/* The caller would take a message without data for the end, and leak its fds. */
 	bad = nr > max || message.msg_flags & MSG_TRUNC || (!got && nr);
 	if (bad || *lost)
 		fds_close(fds, max);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Messages between clients and the broker as bytes: which there are, and their sizes. */
+/* Messages between clients and the broker: their types and sizes. */
 #ifndef COMMON_MESSAGE_H
 #define COMMON_MESSAGE_H
 
@@ -38,13 +38,13 @@ union message_to_broker {
 };
 
 struct message_size {
-	size_t least;	/* bytes that each version of it has */
-	size_t known;	/* of the struct here, which may have grown since */
+	size_t least;	/* bytes that every version of it has */
+	size_t known;	/* size of the struct here; later versions can be longer */
 };
 
 /* False: there is no message of this type. */
 bool message_size(uint32_t type, struct message_size *size);
-/* The first byte from @known on that is not 0, and so of a field that is not known here; @size: none. */
+/* Offset of the first byte from @known on that is not 0, and so of an unknown field; @size if none. */
 size_t message_unknown(const void *message, size_t known, size_t size);
 
 #endif

@@ -28,7 +28,7 @@ int file_replace(const char *path, const char *text, size_t size, bool sync)
 	bool ok;
 
 	snprintf(new, sizeof(new), "%.*s.new", PATH_MAX - 5, path);
-	/* A pipe that somebody has put there would be waited for, a link be followed. */
+	/* If another process has made a pipe there, an open would wait; a link would be followed. */
 	unlink(new);
 	fd = open(new, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 	if (fd < 0)

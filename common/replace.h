@@ -7,9 +7,9 @@
 #include <stddef.h>
 
 /*
- * A reader finds the whole former text or the whole new one, which is written to
- * "<path>.new" first.  @sync: so does one after a crash, once the directory is synced
- * as well.  0, or -1 with errno.
+ * A reader finds the complete former text or the complete new one.  The new text is
+ * first written to "<path>.new".  @sync: the same holds after a crash, when the directory
+ * is synced as well.  0, or -1 with errno.
  */
 int file_replace(const char *path, const char *text, size_t size, bool sync);
 

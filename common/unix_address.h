@@ -6,7 +6,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-/* -1 with ENAMETOOLONG: the path has no room in an address. */
+/* -1 with ENAMETOOLONG: the path does not fit in an address. */
 int unix_address(const char *path, struct sockaddr_un *address);
 
 #endif

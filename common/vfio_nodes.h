@@ -11,14 +11,14 @@
 #define VFIO_PATH	64	/* bytes of a path, with its NUL */
 
 struct vfio_nodes {
-	char device[VFIO_PATH];	/* "/dev/vfio/devices/vfio0"; "": the kernel has no character device for it */
-	char group[VFIO_PATH];	/* "/dev/vfio/7"; "": it is in no group */
+	char device[VFIO_PATH];	/* "/dev/vfio/devices/vfio0"; "": the function has no character device */
+	char group[VFIO_PATH];	/* "/dev/vfio/7"; "": the function does not have a group */
 };
 
 void vfio_nodes_find(const char *bdf, struct vfio_nodes *nodes);
 /*
- * Whether the character device is the one to try first.  A node in a directory that this
- * user cannot search may exist.
+ * Whether to try the character device first.  A node can exist even if this user cannot
+ * search its directory.
  */
 bool vfio_nodes_has_device(const struct vfio_nodes *nodes);
 

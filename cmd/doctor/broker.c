@@ -13,11 +13,11 @@
 
 struct granting {
 	struct findings *findings;
-	bool all;		/* devices are open */
-	char last[16];		/* device that something was said about */
+	bool all;		/* all devices are open */
+	char last[16];		/* device of the last finding */
 };
 
-/* What an administrator is told of devices. */
+/* An administrator receives all devices. */
 static bool on_device(const struct vdb_device_info *info, void *data)
 {
 	struct granting *granting = data;
@@ -26,14 +26,14 @@ static bool on_device(const struct vdb_device_info *info, void *data)
 	if (!*info->name || info->phase == VDB_DEVICE_OPEN)
 		return true;
 	granting->all = false;
-	/* One that is being opened for the first time is open soon, or absent, with a reason. */
+	/* A device that is being opened for the first time is soon open, or absent with a reason. */
 	found(granting->findings, "device", bad ? MISSING : WARNING, "%s: %s is %s%s%s, and its slices are not granted",
 	      info->name, info->bdf, device_phase_name(info->phase), *info->reason ? ": " : "", info->reason);
 	advise(granting->findings, "see journalctl -u vfio-dmabufd");
 	return true;
 }
 
-/* What everybody is told of the devices whose slices he may have; those of one come together. */
+/* Others receive the slices that they may lease.  The slices of a device are consecutive. */
 static bool on_slice(const struct vdb_slice_info *info, void *data)
 {
 	struct granting *granting = data;

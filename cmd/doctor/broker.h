@@ -5,7 +5,7 @@
 
 #include "findings.h"
 
-/* @path: of its socket. */
+/* @path: the broker's socket. */
 void check_broker(const char *path, struct findings *findings);
 
 #endif

@@ -2,8 +2,8 @@
 /*
  * vfio-dmabuf doctor: what is missing on this machine, and what to do about it.
  *
- * Each file of this directory is about one thing: check_*() reads how it is, and judge_*()
- * decides what that means, without looking at the machine.
+ * Each file of this directory is about one subject.  check_*() reads the state of the
+ * machine, and judge_*() decides what it means without reading anything.
  */
 #include <stddef.h>
 #include <vfio-dmabuf.h>

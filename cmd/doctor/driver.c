@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The driver and what it needs of VFIO: there, ours, and the one that is loaded next. */
+/* The driver and the VFIO modules it needs: installed, ours, and the build that is loaded next. */
 #include <string.h>
 #include <unistd.h>
 
@@ -7,7 +7,7 @@
 #include "modprobe.h"
 #include "sysfs.h"
 
-/* A build without a description cannot be read, which is no reason to suspect it. */
+/* A build without a description cannot be compared.  This alone is not suspicious. */
 static bool is_foreign(const struct module_file *file)
 {
 	return *file->description && strcmp(file->description, DRIVER_DESCRIPTION);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* The driver and what it needs of VFIO: there, ours, and the one that is loaded next. */
+/* The driver and the VFIO modules it needs: installed, ours, and the build that is loaded next. */
 #ifndef CMD_DOCTOR_DRIVER_H
 #define CMD_DOCTOR_DRIVER_H
 
 #include "findings.h"
 #include "module_file.h"
 
-/* What our module says of itself. */
+/* The description in our module. */
 #define DRIVER_DESCRIPTION	"VFIO PCI with BAR mappings backed by DMABUFs"
 
 void judge_driver(const struct modules *modules, struct findings *findings);

@@ -10,14 +10,14 @@
 enum verdict {
 	GOOD,
 	WARNING,
-	MISSING,	/* the exit status says so */
+	MISSING,	/* the exit status is then 1 */
 };
 
 struct finding {
 	const char *check;	/* its id, which is the same in every version */
 	enum verdict verdict;
-	char function[16];	/* that it is about; "": none */
-	char text[512];		/* what is so */
+	char function[16];	/* the subject; "": none */
+	char text[512];		/* what was found */
 	char advice[512];	/* what to do; "": nothing */
 };
 
@@ -28,10 +28,10 @@ struct findings {
 
 __attribute__((format(printf, 4, 5)))
 void found(struct findings *findings, const char *check, enum verdict verdict, const char *format, ...);
-/* What to do about the last one. */
+/* Adds what to do to the last finding. */
 __attribute__((format(printf, 2, 3)))
 void advise(struct findings *findings, const char *format, ...);
-/* The last one is about this function. */
+/* Sets the function of the last finding. */
 void concerns(struct findings *findings, const char *bdf);
 
 bool findings_any(const struct findings *findings, enum verdict verdict);

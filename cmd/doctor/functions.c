@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Functions that are bound to the driver, and who may open them. */
+/* Functions that are bound to the driver, and whether this user may open them. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>

@@ -11,7 +11,7 @@
 
 #define GROUPS	"/sys/kernel/iommu_groups"
 
-/* A word of the kernel's command line; the last of its kind counts. */
+/* A parameter of the kernel's command line; the last one of the name counts. */
 static bool has_word(const char *line, const char *word)
 {
 	size_t length = strlen(word);
@@ -56,7 +56,7 @@ static void advise_iommu(const struct iommu_facts *facts, struct findings *findi
 		advise(findings, "enable the IOMMU (SMMU) in the firmware");
 }
 
-/* What the mode gives up, in the same words wherever it is mentioned. */
+/* What this mode lacks, in the same words in each finding. */
 #define GIVES_UP \
 	"devices reach all memory, VFIO maps no DMA, and only programs with CAP_SYS_RAWIO open devices"
 
@@ -101,7 +101,7 @@ static bool has_entries(const char *path)
 	return any;
 }
 
-/* Groups of the no-IOMMU mode stand among the others, and have a name. */
+/* The groups of the no-IOMMU mode are in the same directory, and have a name. */
 static bool is_group(const char *number)
 {
 	char path[300], *name;

@@ -6,9 +6,9 @@
 #include "findings.h"
 
 struct iommu_facts {
-	bool groups;		/* functions have groups, which are not those of the no-IOMMU mode */
+	bool groups;		/* functions have groups, other than those of the no-IOMMU mode */
 	bool registered;	/* the kernel uses an IOMMU */
-	bool described;		/* by the firmware */
+	bool described;		/* the firmware describes one */
 	bool virtual_machine;
 	enum cpu {
 		CPU_OTHER,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The driver's module, as a file and as it is loaded. */
+/* The driver's module, on disk and in the kernel. */
 #include <ctype.h>
 #include <ftw.h>
 #include <stdio.h>
@@ -68,7 +68,7 @@ void parse_depends(const char *text, char *what, size_t size)
 			length = strcspn(line, " \n");
 		}
 		snprintf(what, size, "%.*s", length, line);
-		/* Options may follow, after a space. */
+		/* Options can follow after a space. */
 		for (size_t end = strlen(what); end && isspace((unsigned char)what[end - 1]); end--)
 			what[end - 1] = '\0';
 	}
@@ -95,7 +95,7 @@ static int look_at(const char *path, const struct stat *status, int type, struct
 	return found_modules->nr == MODULE_FILES;
 }
 
-/* All that is below the directory. */
+/* Searches the whole directory tree. */
 static void read_files(struct modules *modules)
 {
 	struct utsname name;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Limits of processes that drivers in user space run into. */
+/* Limits of processes that a driver in user space can exceed. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,9 +10,9 @@
 
 #define CAP_IPC_LOCK	14
 
-/* A few queues' buffers; what DPDK and SPDK begin with. */
+/* Enough for the buffers of a few queues; DPDK and SPDK start with as much. */
 #define ENOUGH_MEMORY	(64UL << 20)
-/* Each slice that is watched has two, and a device three. */
+/* A watched slice has two fds, and a device has three. */
 #define ENOUGH_FILES	1024
 
 /* Mappings of BARs are not locked memory; buffers for DMA are. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The kernel: its version, and whether it has what the driver is for. */
+/* The kernel: its version, and whether it already has what the driver adds. */
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,7 +34,7 @@ void judge_kernel(const char *release, struct findings *findings)
 	}
 }
 
-/* What follows the first "dmabuf" or "dma_buf", or NULL. */
+/* The text after the first "dmabuf" or "dma_buf", or NULL. */
 static const char *after_dmabuf(const char *name)
 {
 	const char *joined = strstr(name, "dmabuf"), *divided = strstr(name, "dma_buf");
@@ -46,7 +46,7 @@ static const char *after_dmabuf(const char *name)
 	return joined + strlen("dmabuf");
 }
 
-/* As module/probe looks for them in headers: a build stops there. */
+/* The names for which module/probe searches the headers.  A build fails if it finds one. */
 static bool is_of_series(const char *name)
 {
 	const char *mmap = strstr(name, "mmap"), *rest = after_dmabuf(name);
@@ -96,9 +96,9 @@ void judge_series(const char *name, struct findings *findings)
 }
 
 /*
- * vfio-pci-core's type information is small, and has the names of its functions.  The
- * list of all symbols is long, and so the last resort.  If the module is not loaded, its
- * names are in neither.
+ * vfio-pci-core's type information is small, and contains the names of its functions.
+ * The list of all symbols is long, so it is read only if necessary.  If the module is
+ * not loaded, neither contains the names.
  */
 static const char *read_series(void)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Signatures of modules: whether the kernel wants one, and has the key of ours. */
+/* Signatures of modules: whether the kernel requires one, and whether it has the key of ours. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,7 +49,7 @@ enum key find_key(const char *keys, const char *signer)
 
 		if (has_name(line, length, signer))
 			return KEY_PRESENT;
-		/* This user is shown such keys at all. */
+		/* The kernel shows such keys to this user. */
 		if (memmem(line, length, " asymmetri ", 11))
 			found = KEY_ABSENT;
 		line += length;

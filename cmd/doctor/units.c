@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The broker's units of systemd. */
+/* The broker's systemd units. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,7 +48,7 @@ static void judge_unit(const struct unit *unit, struct findings *findings)
 		advise(findings, "systemd-analyze verify %s says why", unit->id);
 	} else if (!strcmp(unit->active, "failed")) {
 		found(findings, "unit", MISSING, "%s has failed (%s)", unit->id, unit->result);
-		/* The service's failures fill the limit; the socket then fails as well. */
+		/* If the service reaches the start limit, the socket fails as well. */
 		if (strstr(unit->result, "start-limit-hit"))
 			advise(findings, "mend what journalctl -u " SERVICE " says; then systemctl reset-failed " SERVICE " " SOCKET
 			       ", and systemctl start " SOCKET);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A file's or a program's text as a whole. */
+/* The whole text of a file, or of a program's output. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,7 +52,7 @@ static void run(char *const argv[], int output)
 	if (dup2(output, STDOUT_FILENO) < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(null, STDERR_FILENO) < 0)
 		_exit(127);
 	execvp(argv[0], argv);
-	/* Not in the PATH of ordinary users. */
+	/* Their directory is not in the PATH of ordinary users. */
 	for (size_t i = 0; i < sizeof(more) / sizeof(more[0]); i++) {
 		snprintf(path, sizeof(path), "%s/%s", more[i], argv[0]);
 		execv(path, argv);
