@@ -208,7 +208,7 @@ START_TEST(text_is_for_people)
 	snprintf(text, sizeof(text), "  granted    lease %" PRIu64 "  edu/short[0]  for 3600 s, ", lease.id);
 	ck_assert_msg(strstr(next_line(&watcher), text), "%s", line);
 	ck_assert_works(vdb_client_release(client, lease.id));
-	ck_assert_msg(strstr(next_line(&watcher), "  edu/short[0]  released, "), "%s", line);
+	ck_assert_msg(strstr(next_line(&watcher), "  edu/short[0]  released by its client, "), "%s", line);
 	end(&watcher, SIGTERM);
 	vdb_slice_free(lease.slice);
 	vdb_client_close(client);
