@@ -28,11 +28,11 @@ bool opened_in_use(const char *root, const struct nodes *nodes, char *why, size_
 bool console_in_use(const char *root, const struct nodes *nodes, char *why, size_t size);
 bool framebuffer_in_use(const char *root, const char *bdf, char *why, size_t size);
 
-/* The parts that ask the kernel: a disk that is open exclusively; */
+/* The parts that ask the kernel.  A disk that is open exclusively: */
 bool disk_is_taken(const struct nodes *nodes, char *why, size_t size);
-/* a network interface that is up, part of another or below one, in any namespace; */
+/* A network interface that is up, part of another or below one, in any namespace: */
 bool network_in_use(const char *bdf, char *why, size_t size);
-/* and the function itself, if a process has it open through VFIO. */
+/* The function itself, if a process has it open through VFIO: */
 bool vfio_in_use(const char *bdf, char *why, size_t size);
 
 #endif

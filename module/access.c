@@ -489,11 +489,11 @@ int dvp_access_revoke(struct dvp_buffer *buffer)
 }
 
 /**
- * dvp_access_revoke_now() - the same, if nobody is to be waited for
+ * dvp_access_revoke_now() - revoke a buffer, unless that has to wait
  * @buffer: any buffer
  *
- * Waits for nothing that a client, an importer or the device can hold.  What a client
- * can hold, it holds without being preempted.
+ * It does not wait for anything that a client, an importer or the device can hold for
+ * long.  A client holds the other locks only while it cannot be preempted.
  *
  * Return: 0 or -EBADFD as dvp_access_revoke(); -EAGAIN if that has to be called.
  */

@@ -435,18 +435,19 @@ static int find_few(struct dvp_buffer *buffer, struct address_space *mapping,
 }
 
 /**
- * dvp_zap_buffer_now() - revoke a buffer and zap it, if nobody can hold that up
+ * dvp_zap_buffer_now() - revoke a buffer and zap it, unless that can be delayed
  * @buffer: any
  * @revoke: sets what makes faults fail; called under i_mmap_rwsem
  *
  * i_mmap_rwsem can be held by a client that is not run, and is taken by trylock.  It is
- * taken first, so that nothing is changed where this fails.
+ * taken first, so that nothing is changed if this fails.
  *
- * The zap calls the MMU notifiers of a client's process, which may wait for whatever
- * registered them, such as another device.  A process that has none cannot register its
- * first one meanwhile: mm_take_all_locks() takes i_mmap_rwsem of all that it maps.
+ * The zap calls the MMU notifiers of a client's process.  These can wait for the code that
+ * registered them, for another device for example.  A process without notifiers cannot
+ * register its first one meanwhile: mm_take_all_locks() takes i_mmap_rwsem of all that it
+ * maps.
  *
- * Return: 0; -EAGAIN if there is too much to do, or somebody to wait for.
+ * Return: 0; -EAGAIN if there is too much to do, or if it would have to wait.
  */
 int dvp_zap_buffer_now(struct dvp_buffer *buffer,
 		       void (*revoke)(struct dvp_buffer *buffer))

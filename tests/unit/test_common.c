@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* What library, command and broker share. */
+/* The code that library, command and broker share. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -89,7 +89,7 @@ START_TEST(text_is_printable)
 }
 END_TEST
 
-/* Those of a later version have no name here. */
+/* States of a later version do not have a name here. */
 START_TEST(names_of_states)
 {
 	ck_assert_str_eq(state_name(VDB_STATE_REVOKED), "revoked");
@@ -143,13 +143,13 @@ START_TEST(closing_keeps_errno)
 	ck_assert_int_eq(fcntl(last, F_GETFD), -1);
 	errno = ENODEV;
 	fd_close(-1);
-	/* One that cannot be closed. */
+	/* An fd that cannot be closed. */
 	fd_close(first);
 	ck_assert_int_eq(errno, ENODEV);
 }
 END_TEST
 
-/* A stream passes on a part if the socket is full, which must not look like the whole. */
+/* A stream sends only a part if the socket is full.  This must not look like the whole message. */
 START_TEST(part_of_a_message_is_an_error)
 {
 	static char big[1 << 20];
@@ -211,17 +211,17 @@ START_TEST(files_are_replaced)
 	snprintf(other, sizeof(other), "%s/other", dir);
 	ck_assert_works(file_replace(path, "first", 5, false));
 	held = open(path, O_RDONLY | O_CLOEXEC);
-	/* A link that somebody has put where the new text is written is not followed. */
+	/* A link at the place of the new text is not followed. */
 	ck_assert_works(symlink(other, new));
 	ck_assert_works(file_replace(path, "second", 6, true));
 	ck_assert_int_eq(access(other, F_OK), -1);
 	ck_assert_int_eq(access(new, F_OK), -1);
 	check_file(path, "second");
-	/* One who reads the former text reads all of it. */
+	/* A process that reads the former text reads all of it. */
 	ck_assert_int_eq(lseek(held, 0, SEEK_END), 5);
 	close(held);
 	ck_assert_works(unlink(path));
-	/* A directory cannot be replaced, and nothing is left. */
+	/* A directory cannot be replaced, and no file is left over. */
 	ck_assert_works(mkdir(path, 0755));
 	errno = 0;
 	ck_assert_int_eq(file_replace(path, "third", 5, false), -1);
@@ -243,7 +243,7 @@ START_TEST(sizes_of_messages)
 	ck_assert_uint_eq(size.least, 224);
 	ck_assert(message_size(VDP_LIST_LEASES | VDP_ANSWER, &size));
 	ck_assert_uint_eq(size.least, 16);
-	/* Neither a request, nor an answer to one. */
+	/* Neither a request nor an answer. */
 	ck_assert(!message_size(0, &size));
 	ck_assert(!message_size(VDP_WATCH + 1, &size));
 	ck_assert(!message_size(VDP_RELEASE | VDP_ANSWER, &size));
@@ -267,12 +267,12 @@ START_TEST(fields_that_are_not_known)
 	ck_assert_uint_eq(message_unknown(bytes, 15, 40), 15);
 	ck_assert_uint_eq(message_unknown(bytes, 30, 40), 30);
 	ck_assert_uint_eq(message_unknown(bytes, 31, 40), 40);
-	/* Of a message that is shorter than what is known. */
+	/* A message that is shorter than the known struct. */
 	ck_assert_uint_eq(message_unknown(bytes, 40, 20), 20);
 }
 END_TEST
 
-/* Library, command and broker include it, so it can include nothing of theirs. */
+/* Library, command and broker include it, so it cannot include their headers. */
 START_TEST(includes_only_itself)
 {
 	ck_assert_int_eq(system("! grep -h '^#include \"' " PROJECT "/common/*.[ch] | grep -v '\"common/'"), 0);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * DMA mappings against a kernel that is made up: both kinds of IO address space, with
- * the answers that a real machine seldom gives.
+ * DMA mappings with a simulated kernel: both types of IO address space, with answers that
+ * a real machine rarely gives.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -41,13 +41,13 @@ static struct {
 	size_t nr_usable;
 	struct { uint64_t first, last; bool read_only; } mapped[1024];
 	size_t nr_mapped;
-	int map_errno;		/* not 0: what mapping fails with */
-	int map_errno_once;	/* likewise, but only the next */
+	int map_errno;		/* not 0: mapping fails with it */
+	int map_errno_once;	/* the same, for the next mapping only */
 	int info_errno;
-	uint64_t unmap_only;	/* not 0: bytes of which unmapping says that they were mapped */
+	uint64_t unmap_only;	/* not 0: bytes that unmapping reports as unmapped */
 	bool no_map_file;
 	bool noiommu;
-	bool no_device;		/* attached to the IOAS */
+	bool no_device;		/* no device is attached to the IOAS */
 	bool per_process;
 	unsigned int map_calls, file_calls;
 } kernel;
@@ -96,7 +96,7 @@ static uint64_t kernel_unmap(uint64_t iova, uint64_t length)
 	return 0;
 }
 
-/* Capabilities are not aligned, as in kernels before 6.6. */
+/* As in kernels before 6.6, capabilities are not aligned. */
 static int type1_info(struct vfio_iommu_type1_info *info)
 {
 	const struct vfio_iommu_type1_info_dma_avail other = {
@@ -121,7 +121,7 @@ static int type1_info(struct vfio_iommu_type1_info *info)
 	info->cap_offset = sizeof(*info);
 	to = mempcpy(to, &other, sizeof(other));
 	to = mempcpy(to, &ranges, sizeof(ranges));
-	/* Both are a first and a last address. */
+	/* Both have a first and a last address. */
 	if (kernel.nr_usable)
 		memcpy(to, kernel.usable, kernel.nr_usable * sizeof(struct vfio_iova_range));
 	return 0;
@@ -365,7 +365,7 @@ START_TEST(width_of_the_device)
 	for (int i = 1; i < 16; i++)
 		ck_assert_uint_le(map(memory, PAGE), 0xffff - (PAGE - 1));
 	check_map_fails(PAGE, ENOSPC, "below 2^16");
-	/* Something to unmap makes room. */
+	/* Unmapping something makes room. */
 	ck_assert_int_eq(vdb_dma_unmap(dma, 5 * PAGE, PAGE), 0);
 	ck_assert_uint_eq(map(memory, PAGE), 5 * PAGE);
 	ck_assert_int_eq(vdb_dma_set_width(dma, 64), 0);
@@ -374,7 +374,7 @@ START_TEST(width_of_the_device)
 }
 END_TEST
 
-/* A device that is attached later takes addresses away. */
+/* A device that is attached later reduces the usable addresses. */
 START_TEST(ranges_change)
 {
 	open_kind(_i);
@@ -392,7 +392,7 @@ START_TEST(ranges_change)
 }
 END_TEST
 
-/* Of another process, for example; it may be large. */
+/* A mapping of another process, for example, which can be large. */
 START_TEST(others_have_mapped)
 {
 	uint64_t iova;
@@ -406,7 +406,7 @@ START_TEST(others_have_mapped)
 	kernel.map_calls = 0;
 	map(memory, PAGE);
 	ck_assert_uint_eq(kernel.map_calls, 1);
-	/* What is others' cannot be unmapped. */
+	/* Mappings of others cannot be unmapped. */
 	ck_assert_int_eq(vdb_dma_unmap(dma, PAGE, PAGE), -1);
 	check_error(EINVAL, "not one mapping");
 	ck_assert_int_eq(vdb_dma_set_width(dma, 30), 0);
@@ -443,7 +443,7 @@ START_TEST(kernel_unmaps_less)
 	kernel.unmap_only = PAGE;
 	ck_assert_int_eq(vdb_dma_unmap(dma, iova, 4 * PAGE), -1);
 	check_error(EIO, "only 0x1000 of 0x4000 bytes");
-	/* The rest is nobody's. */
+	/* The rest is free. */
 	ck_assert_int_eq(vdb_dma_reserve(dma, iova, PAGE), -1);
 	check_error(EEXIST, "");
 	vdb_dma_close(dma);
@@ -460,7 +460,7 @@ START_TEST(kernel_does_not_map)
 	kernel.map_errno = EIO;
 	check_map_fails(PAGE, EIO, "Input/output error");
 	kernel.map_errno = 0;
-	/* None of these has kept addresses. */
+	/* None of these calls has reserved addresses. */
 	ck_assert_int_eq(vdb_dma_reserve(dma, 0, GIB), 0);
 	vdb_dma_close(dma);
 }
@@ -487,13 +487,13 @@ START_TEST(memlock_limit)
 	kernel.per_process = _i == 2;
 	kernel.map_errno = ENOMEM;
 	if (_i != 1) {
-		/* Counted for the process: what it has locked is known. */
+		/* If the process is counted, what it has locked is known. */
 		/* The sanitizer's mlock() does nothing. */
 		ck_assert_int_eq(syscall(SYS_mlock, area, 3 * PAGE), 0);
 		check_map_fails(16 * PAGE, EDQUOT, "RLIMIT_MEMLOCK is 65536 bytes, of which this process uses 12288");
 		snprintf(need, sizeof(need), "at least %llu (ulimit -l %llu", 19 * PAGE, 19 * PAGE / 1024);
 		check_map_fails(16 * PAGE, EDQUOT, need);
-		/* That would have been allowed. */
+		/* With that limit, the call is allowed. */
 		check_map_fails(PAGE, ENOMEM, "Cannot allocate memory");
 	} else {
 		kernel.map_errno = 0;
@@ -502,7 +502,7 @@ START_TEST(memlock_limit)
 		check_map_fails(16 * PAGE, EDQUOT, "65536 bytes for all processes of user");
 		snprintf(need, sizeof(need), "at least %llu (ulimit -l %llu", 18 * PAGE, 18 * PAGE / 1024);
 		check_map_fails(16 * PAGE, EDQUOT, need);
-		/* Others may have it. */
+		/* If the user is counted, other processes can have locked memory. */
 		check_map_fails(PAGE, EDQUOT, "if others have memory pinned");
 	}
 	vdb_dma_close(dma);
@@ -540,7 +540,7 @@ START_TEST(address_spaces_that_are_none)
 }
 END_TEST
 
-/* A device without IOMMU would take the IOVA for an address of memory. */
+/* A device without IOMMU would use the IOVA as a physical address. */
 START_TEST(iommufd_without_iommu)
 {
 	open_kind(1);
@@ -570,7 +570,7 @@ START_TEST(memory_is_allocated_and_revoked)
 	ck_assert_uint_eq(kernel.file_calls, _i);
 	ck_assert_int_eq(vdb_dma_revoke(dma, slice), 0);
 	ck_assert_uint_eq(kernel.nr_mapped, 0);
-	/* By then the address may be another's. */
+	/* After the revocation, the address can belong to another mapping. */
 	ck_assert_int_eq(vdb_dma_reserve(dma, iova, 3 * PAGE), 0);
 	ck_assert_int_eq(vdb_dma_revoke(dma, slice), -1);
 	check_error(EBADFD, "revoked already");
@@ -614,13 +614,13 @@ START_TEST(memory_that_cannot_be)
 }
 END_TEST
 
-/* Huge pages that are not there: their allocation fails when they are pinned. */
+/* If there are no huge pages, their allocation fails when they are pinned. */
 START_TEST(small_pages_instead_of_huge_ones)
 {
 	struct vdb_slice *slice;
 
 	open_kind(_i);
-	/* A container's memory is mapped into this process before, which fails as well. */
+	/* For a container, the memory is first mapped into this process, which also fails. */
 	kernel.map_errno_once = _i ? ENOMEM : 0;
 	slice = vdb_memory_alloc(dma, 2 * MIB, VDB_FLAG_HUGE);
 	ck_assert_msg(slice, "%s", vdb_dma_error(dma));
@@ -628,7 +628,7 @@ START_TEST(small_pages_instead_of_huge_ones)
 	ck_assert_uint_eq(vdb_slice_iova(slice) % (2 * MIB), 0);
 	ck_assert_uint_eq(kernel.nr_mapped, 1);
 	vdb_slice_free(slice);
-	/* Not in whole ones. */
+	/* The length is not a multiple of a huge page. */
 	slice = vdb_memory_alloc(dma, 2 * MIB + PAGE, VDB_FLAG_HUGE);
 	ck_assert_ptr_nonnull(slice);
 	ck_assert_uint_eq(vdb_slice_flags(slice), 0);
@@ -660,7 +660,7 @@ START_TEST(owner_is_restarted)
 	ck_assert_uint_eq(kernel.nr_mapped, 2);
 	ck_assert_int_eq(vdb_dma_revoke(dma, slice), 0);
 	ck_assert_uint_eq(kernel.nr_mapped, 1);
-	/* Revoked by the process before; that is the same. */
+	/* A memfd that is empty and not sealed is rejected. */
 	vdb_slice_free(slice);
 	slice = vdb_memory_from_fd(memfd_create("none", 0), iova, 0);
 	ck_assert_ptr_null(slice);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* What the doctor makes of what it has read: each judgement, without a machine. */
+/* What the doctor concludes from what it has read: each judgement, without a machine. */
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <string.h>
@@ -27,14 +27,14 @@ static void check(const struct finding *one, const char *id, enum verdict verdic
 	ck_assert_msg(one->verdict == verdict, "%d: %s", one->verdict, one->text);
 	ck_assert_msg(strstr(one->text, text), "\"%s\" is not in: %s", text, one->text);
 	ck_assert_msg(advice ? !!strstr(one->advice, advice) : !*one->advice, "\"%s\" is not in: %s", advice, one->advice);
-	/* What was cut off at the end would say so. */
+	/* A text that was truncated would have its maximal length. */
 	ck_assert_uint_lt(strlen(one->text), sizeof(one->text) - 1);
 	ck_assert_uint_lt(strlen(one->advice), sizeof(one->advice) - 1);
-	/* One line each. */
+	/* Each is one line. */
 	ck_assert(!strchr(one->text, '\n') && !strchr(one->advice, '\n'));
 }
 
-/* The only finding. */
+/* Returns the only finding. */
 #define check_only(...)	do {					\
 	ck_assert_uint_eq(findings.nr, 1);			\
 	check(&findings.list[0], __VA_ARGS__);			\
@@ -69,7 +69,7 @@ END_TEST
 
 START_TEST(names_of_the_series)
 {
-	/* Of stock 7.3, as symbols, and as type information has them. */
+	/* From stock 7.3, as symbols and as in type information. */
 	static const char stock[] =
 		"0000000000000000 T vfio_pci_core_mmap\t[vfio_pci_core]\n"
 		"0000000000000000 t vfio_pci_dma_buf_unmap\t[vfio_pci_core]\n"
@@ -90,7 +90,7 @@ START_TEST(names_of_the_series)
 
 		snprintf(text, sizeof(text), "0000000000000000 t %s\t[vfio_pci_core]\n", merged[i]);
 		ck_assert_str_eq(find_series(text, strlen(text)), merged[i]);
-		/* Divided by NUL, and the last one. */
+		/* Separated by NUL, and at the end. */
 		length = snprintf(text, sizeof(text), "first%cvfio_pci_core_mmap%c%s", 0, 0, merged[i]);
 		ck_assert_str_eq(find_series(text, length), merged[i]);
 		ck_assert_ptr_null(find_series(text, length - strlen(merged[i])));
@@ -123,7 +123,7 @@ static const struct {
 	{ { .command_line = "iommu=off quiet", .described = true, .cpu = CPU_AMD }, "boot without iommu=off" },
 	{ { .command_line = "amd_iommu=off\n", .described = true, .cpu = CPU_AMD }, "boot without amd_iommu=off" },
 	{ { .command_line = "quiet", .described = true, .cpu = CPU_INTEL }, "boot with intel_iommu=on" },
-	/* Words that only look like it. */
+	/* Words that only look similar. */
 	{ { .command_line = "xiommu=off iommu=offx", .described = true, .cpu = CPU_INTEL }, "boot with intel_iommu=on" },
 	{ { .command_line = "intel_iommu=on", .described = true, .cpu = CPU_INTEL }, "see dmesg" },
 	{ { .command_line = "", .described = true, .cpu = CPU_AMD }, "see dmesg" },
@@ -191,7 +191,7 @@ START_TEST(driver_that_is_there)
 	strcpy(modules.loaded_source, "AAAA");
 	judge_driver(&modules, &findings);
 	check_only("driver", GOOD, "is loaded", NULL);
-	/* One without a version is not judged. */
+	/* A build without a version is not judged. */
 	findings_free(&findings);
 	*modules.loaded_source = '\0';
 	judge_driver(&modules, &findings);
@@ -223,7 +223,7 @@ START_TEST(module_that_is_not_ours)
 	check(&findings.list[1], "driver", MISSING, "another module (\"Something\"), and is what modprobe loads", "depmod");
 	findings_free(&findings);
 
-	/* It stands elsewhere, and ours is loaded. */
+	/* It is in another place, and ours is loaded. */
 	modules = (struct modules){
 		.nr = 2, .chosen = AT,
 		.files = { { .path = AT, OURS }, { .path = OTHER, .description = "Something" } },
@@ -292,7 +292,7 @@ START_TEST(what_modinfo_prints)
 	ck_assert_str_eq(file.source, "ABC");
 	ck_assert_str_eq(file.signer, "DKMS module signing key");
 	ck_assert(file.is_signed);
-	/* As a modinfo without OpenSSL shows it. */
+	/* As modinfo without OpenSSL shows it. */
 	parse_modinfo("srcversion:     ABC\nsig_id:         PKCS#7\nsigner:         \n", &file);
 	ck_assert_str_eq(file.version, "");
 	ck_assert_str_eq(file.signer, "");
@@ -373,7 +373,7 @@ START_TEST(signatures)
 }
 END_TEST
 
-/* The driver's check has said it. */
+/* The driver's check has already reported this. */
 START_TEST(module_without_a_file)
 {
 	const struct signing_facts facts = { .enforced = true, .lockdown = "" };
@@ -486,7 +486,7 @@ START_TEST(units_that_cannot_start)
 }
 END_TEST
 
-/* ---- what is made of findings ---- */
+/* ---- output of findings ---- */
 
 START_TEST(findings_as_json)
 {

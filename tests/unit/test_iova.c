@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * The allocator of IOVAs, held against a model that is too simple to be wrong: a byte
- * for each page.  The model says where there is room; which of these places the
- * allocator chooses is its own business, within the rules that are checked.
+ * The allocator of IOVAs, compared with a model that is too simple to be wrong: a byte
+ * for each page.  The model knows where there is room.  The allocator can choose any of
+ * these places, within the rules that are checked.
  */
 #include <errno.h>
 #include <stdint.h>
@@ -27,7 +27,7 @@ static struct vdb_iova_wish wish_for(uint64_t length, uint64_t align)
 struct model {
 	struct vdb_iova_range usable[8];
 	size_t nr_usable;
-	/* Which usable range a page is in, from 1 on; 0: in none. */
+	/* Number of the usable range that contains a page, from 1; 0: none does. */
 	uint8_t range[PAGES];
 	bool taken[PAGES];
 };
@@ -66,7 +66,7 @@ static bool model_all_free(const struct model *m, uint64_t page, uint64_t nr)
 	return true;
 }
 
-/* Usable ranges at random, some of them next to each other. */
+/* Random usable ranges, some of them adjacent. */
 static void model_init(struct model *m)
 {
 	uint64_t page = rand() % 4;
@@ -121,7 +121,7 @@ static void allocate(struct vdb_iova_space *space, struct model *m, struct piece
 	pieces[(*nr)++] = (struct piece){ iova, wish.length };
 }
 
-/* At a place of the caller's choice, wherever that is. */
+/* At a place that the caller chooses, which can be anywhere. */
 static void reserve(struct vdb_iova_space *space, struct model *m, struct piece *pieces, size_t *nr)
 {
 	uint64_t page = rand() % PAGES, count = 1 + rand() % 8;
@@ -229,7 +229,7 @@ START_TEST(range_that_is_full)
 }
 END_TEST
 
-/* Nothing overflows at the last address of all, and 64 bits are enough for it. */
+/* Nothing overflows at the very last address, and 64 bits are enough for it. */
 START_TEST(last_addresses)
 {
 	const struct vdb_iova_range top = { UINT64_MAX - 4 * PAGE + 1, UINT64_MAX };

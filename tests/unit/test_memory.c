@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Slices of memory: what their seals forbid, and that a receiver refuses memory that
- * its sender could still change under it.
+ * Slices of memory: their seals prevent changes, and a receiver refuses memory that its
+ * sender could still truncate or change.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -75,7 +75,7 @@ START_TEST(parts_are_mapped)
 }
 END_TEST
 
-/* Neither directly, nor by a mapping that is changed later, nor through /proc. */
+/* It cannot be written directly, by a mapping that is changed later, or through /proc. */
 START_TEST(read_only_memory)
 {
 	struct vdb_slice *slice = memory(PAGE, VDB_FLAG_READ_ONLY);
@@ -119,9 +119,9 @@ START_TEST(memory_goes_through_a_socket)
 }
 END_TEST
 
-/* ---- those who mean no good ---- */
+/* ---- malicious senders ---- */
 
-/* The message as it stands on the wire; see lib/pass.c. */
+/* The message as it is sent; see lib/pass.c. */
 struct wire {
 	uint16_t magic;
 	uint16_t version;
@@ -179,7 +179,7 @@ START_TEST(good_message)
 }
 END_TEST
 
-/* Any of these lets the sender take the memory away, which is SIGBUS. */
+/* With any of these, the sender could remove the memory, and an access would cause SIGBUS. */
 START_TEST(seals_that_are_missing)
 {
 	static const int all[] = { F_SEAL_SHRINK, F_SEAL_GROW, F_SEAL_SEAL };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* What the CPU makes of a mapping of a BAR, with the MTRRs that a machine has. */
+/* The memory type of a mapping of a BAR, with the MTRRs of different machines. */
 #include <string.h>
 
 #include "memory_type.h"
@@ -30,7 +30,7 @@ START_TEST(lines_of_proc_mtrr)
 }
 END_TEST
 
-/* 16 MiB at 1 GiB are write-combining, of which 4 MiB are uncached after all. */
+/* 16 MiB at 1 GiB are write-combining, except 4 MiB of them, which are uncached. */
 static const struct mtrrs mtrrs = {
 	.list = {
 		{ 0, 512 * MIB, MTRR_OTHER },

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The schema of the command's JSON, and that the guest's tests find what is not as it says. */
+/* The schema of the command's JSON, and the checker with which guest tests find deviations from it. */
 #include <stdio.h>
 #include <string.h>
 
@@ -104,7 +104,7 @@ START_TEST(values_are_checked)
 }
 END_TEST
 
-/* Every command that has a definition, and no other, is in the manual with its JSON. */
+/* The manual describes the JSON of exactly those commands that have a definition. */
 START_TEST(commands_are_defined)
 {
 	static const char *const commands[] = {

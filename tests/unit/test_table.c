@@ -46,7 +46,7 @@ START_TEST(nothing_has_no_header)
 }
 END_TEST
 
-/* A cell that is wider than its header; a row that is not complete; many rows. */
+/* A cell wider than its header; an incomplete row; many rows. */
 START_TEST(many_rows)
 {
 	struct table table;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* What the doctor finds on a machine that is made ill, and what then fails. */
+/* The doctor on a machine with faults that the tests cause, and what fails because of them. */
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <string.h>
@@ -17,7 +17,7 @@
 #define AS_CLIENT	"/usr/bin/setpriv --reuid 1000 --regid 1000 --clear-groups "
 #define NOBODY		"-S /nowhere"
 
-/* The verdict on a check whose text has this, "none" if there is none, and its advice. */
+/* The verdict of the finding of a check whose text contains this, and its advice; "none" if there is none. */
 static const char *verdict(json_t *list, const char *check, const char *text, const char **advice)
 {
 	const char *found = "none";
@@ -30,7 +30,7 @@ static const char *verdict(json_t *list, const char *check, const char *text, co
 
 		ck_assert_int_eq(json_unpack(one, "{s:s,s:s,s:o,s:s,s:o!}", "check", &id, "verdict", &how,
 					     "function", &function, "text", &said, "advice", &what), 0);
-		/* Everything that is amiss has a remedy. */
+		/* Each problem has an advice. */
 		ck_assert_msg(!strcmp(how, "ok") || json_is_string(what), "%s: %s", id, said);
 		if (strcmp(id, check) || !strstr(said, text))
 			continue;
@@ -40,7 +40,7 @@ static const char *verdict(json_t *list, const char *check, const char *text, co
 	return found;
 }
 
-/* Runs it, whatever it finds. */
+/* Runs it, with any result. */
 static json_t *doctor(const char *before)
 {
 	json_error_t error;
@@ -88,7 +88,7 @@ START_TEST(healthy_machine)
 
 	check_finds("driver", "ok", DRIVER " is loaded", "");
 	check_finds("signing", "ok", "without a signature", "");
-	/* What tells two builds apart. */
+	/* By this, two builds are distinguished. */
 	ck_assert_int_gt(file_read("/sys/module/dmabuf_vfio_pci/srcversion", source, sizeof(source)), 1);
 	check_finds("driver", "none", "is not the build that is loaded", "");
 	check_finds("kernel", "ok", "Linux ", "");
@@ -96,7 +96,7 @@ START_TEST(healthy_machine)
 }
 END_TEST
 
-/* What the kernel says of its functions, with one more. */
+/* The kernel's list of its functions, with one more. */
 START_TEST(kernel_with_the_series)
 {
 	static const char *const sources[] = {
@@ -116,7 +116,7 @@ START_TEST(kernel_with_the_series)
 }
 END_TEST
 
-/* Another module of the name, and what is in its place in modprobe's eyes. */
+/* Another module with the name, and what modprobe would load instead. */
 START_TEST(modules_of_the_same_name)
 {
 	ck_assert_int_eq(shell("mkdir -p %s", modules_at("extra")), 0);
@@ -148,7 +148,7 @@ END_TEST
 
 #define SYSTEMCTL "/tmp/units"
 
-/* What it answers, as the real one of the Debian guest's tests. */
+/* A replacement of systemctl with the same answers as in the Debian guest's tests. */
 START_TEST(units_that_have_failed)
 {
 	ck_assert_int_eq(shell("mkdir -p " SYSTEMCTL " && cat >" SYSTEMCTL "/systemctl <<'END'\n"
@@ -244,7 +244,7 @@ START_TEST(machine_without_iommu)
 }
 END_TEST
 
-/* The last one: no way leads back. */
+/* This must be the last test, because the change cannot be undone. */
 START_TEST(kernel_that_is_locked_down)
 {
 	mount("securityfs", "/sys/kernel/security", "securityfs", 0, NULL);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The examples that people read do what they say. */
+/* The examples in the documents work as described. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -25,7 +25,7 @@ struct program {
 	FILE *output;
 };
 
-/* One of /lab/programs, as this user. */
+/* Runs one of /lab/programs, as this user. */
 static struct program run(uid_t uid, const char *name, const char *arg1, const char *arg2)
 {
 	struct program program;
@@ -41,7 +41,7 @@ static struct program run(uid_t uid, const char *name, const char *arg1, const c
 		dup2(in[0], STDIN_FILENO);
 		dup2(out[1], STDOUT_FILENO);
 		dup2(out[1], STDERR_FILENO);
-		/* So that another user can connect. */
+		/* This lets another user connect. */
 		umask(0);
 		if (!setgid(uid) && !setuid(uid))
 			execl(path, name, arg1, arg2, NULL);
@@ -64,7 +64,7 @@ static void says(struct program *program, const char *expected)
 	ck_assert_str_eq(line, expected);
 }
 
-/* Its exit status. It must have printed nothing more. */
+/* Its exit status.  It must not have printed anything more. */
 static int end(struct program *program)
 {
 	char line[300];

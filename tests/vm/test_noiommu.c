@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * A machine without IOMMU, and VFIO in its unsafe mode: the device would take an IOVA
- * for the address of anybody's memory.
+ * A machine without IOMMU, and VFIO in its unsafe mode: the device would use an IOVA as a
+ * physical address, of any memory.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -26,7 +26,7 @@
 
 static char error[VDB_ERROR_SIZE];
 
-/* In place of the C library's, which is what the library calls. */
+/* Replaces the C library's function, which our library calls. */
 static bool no_iommufd;
 
 int access(const char *path, int mode)
@@ -58,7 +58,7 @@ START_TEST(cdev_of_a_device_without_iommu)
 }
 END_TEST
 
-/* The library cannot know it before something is mapped. */
+/* The library cannot know this before something is mapped. */
 START_TEST(ioas_of_a_device_without_iommu)
 {
 	char *memory = mmap(NULL, PAGE, RW, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

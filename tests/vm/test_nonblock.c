@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Export and revocation that must not wait: what they do, and what they refuse. */
+/* Export and revocation with NONBLOCK: what they do, and what they refuse. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -143,7 +143,7 @@ START_TEST(export_that_fails_leaves_nothing)
 	request.feature.argsz -= 8;
 	ck_assert_fails(issue(&request), EINVAL);
 
-	/* The answer has no place. */
+	/* The answer cannot be written. */
 	page = mmap(NULL, PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	*page = GOOD(VFIO_DMABUF_EXPORT_EVENTS);
 	mprotect(page, PAGE, PROT_READ);
@@ -154,7 +154,7 @@ START_TEST(export_that_fails_leaves_nothing)
 }
 END_TEST
 
-/* Room for one of two. */
+/* The fd table has room for one of two fds. */
 START_TEST(export_needs_room_for_both_fds)
 {
 	struct request request = GOOD(VFIO_DMABUF_EXPORT_EVENTS);
@@ -172,7 +172,7 @@ START_TEST(export_needs_room_for_both_fds)
 }
 END_TEST
 
-/* Which is for programs that do not know this driver. */
+/* The setting is for programs that do not know this driver. */
 START_TEST(export_is_not_subject_to_core_export)
 {
 	struct request request = GOOD(0);
@@ -210,7 +210,7 @@ START_TEST(revoked_at_once)
 }
 END_TEST
 
-/* What it refuses, the call that may wait does, whatever the first has left. */
+/* If the call fails with EAGAIN, the call that waits succeeds, in whichever state the first left the buffer. */
 static void refused_now(int fd, const char *map)
 {
 	double begin = now();
@@ -311,7 +311,7 @@ START_TEST(client_in_the_middle_of_mmap_is_not_waited_for)
 	read32(map);
 	pid = hold_mapping(obstacle_open(), fd);
 	refused_now(fd, NULL);
-	/* Nothing has been changed. */
+	/* Nothing was changed. */
 	ck_assert_int_eq(try_read(map), 0);
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
@@ -320,7 +320,7 @@ START_TEST(client_in_the_middle_of_mmap_is_not_waited_for)
 }
 END_TEST
 
-/* Whoever it belongs to may not answer. */
+/* The process that serves the pages may not answer. */
 START_TEST(mmu_notifier_is_not_called)
 {
 	int fd = slice_new(&dev, MEM, 0, PAGE), obstacle = obstacle_open(), before;
@@ -337,7 +337,7 @@ START_TEST(mmu_notifier_is_not_called)
 }
 END_TEST
 
-/* With something mapped or not. */
+/* Both with and without something mapped. */
 START_TEST(importer_is_not_waited_for)
 {
 	int fd = slice_new(&dev, MEM, 0, PAGE), importer = importer_attach(fd, &dev);

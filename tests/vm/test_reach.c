@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * Memory for DMA: what real devices reach of it, through a container and through an
- * iommufd.
+ * Memory for DMA: which of it devices reach, through a container and through an iommufd.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -42,7 +41,7 @@
 
 enum way { GROUP, CDEV, WAYS };
 
-/* In place of the C library's, which is what the library calls. */
+/* Replaces the C library's function, which our library calls. */
 static bool no_iommufd;
 static bool no_map_file;
 
@@ -127,7 +126,7 @@ static void check_filled(const char *at, char with, size_t length)
 			ck_abort_msg("byte %zu is %#x, not %#x", i, at[i], with);
 }
 
-/* The device has @with in its buffer, from memory that it may read. */
+/* Fills the device's buffer with @with, from memory that the device may read. */
 static void fill_device(char with)
 {
 	struct vdb_slice *slice = alloc(PAGE, VDB_FLAG_DMA_READ_ONLY);
@@ -139,8 +138,8 @@ static void fill_device(char with)
 }
 
 /*
- * What a device does at @iova is a fault that the IOMMU reports.  The kernel logs no more
- * than some in 5 s, so it is done again until it is logged.
+ * An access of a device to @iova is a fault that the IOMMU reports.  The kernel logs only
+ * some faults in 5 s, so this repeats the access until a fault is logged.
  */
 static void check_faults(const char *name, uint64_t iova, void (*access_it)(uint64_t iova))
 {
@@ -223,7 +222,7 @@ START_TEST(read_only_for_the_device)
 }
 END_TEST
 
-/* The pages around them are given out. */
+/* The pages around the reserved ones can be used. */
 START_TEST(interrupt_addresses_are_never_given)
 {
 	char *area = pages(PAGE);
@@ -273,7 +272,7 @@ START_TEST(no_iova_left)
 }
 END_TEST
 
-/* The object of another process knows nothing of ours; the kernel does. */
+/* The object of another process does not know our mappings, but the kernel does. */
 START_TEST(two_objects_of_one_space)
 {
 	struct vdb_dma *first;
@@ -289,7 +288,7 @@ START_TEST(two_objects_of_one_space)
 }
 END_TEST
 
-/* The engine of this one takes the lower 28 bits of an address. */
+/* The DMA engine of this device uses the lower 28 bits of an address. */
 START_TEST(device_of_28_bits)
 {
 	const uint64_t end = 1UL << 28;
@@ -309,7 +308,7 @@ START_TEST(device_of_28_bits)
 	check_filled(memory + PAGE, 'w', PAGE);
 	ck_assert_ptr_null(vdb_memory_alloc(dma, PAGE, 0));
 	ck_assert_int_eq(errno, ENOSPC);
-	/* Above, memory is mapped, and the device does not reach it. */
+	/* Above the limit, memory is mapped, but the device does not reach it. */
 	ck_assert_works(vdb_dma_set_width(dma, 64));
 	slice = alloc(PAGE, 0);
 	ck_assert_uint_ge(vdb_slice_iova(slice), end);
@@ -380,7 +379,7 @@ END_TEST
 
 /* ---- slices of memory ---- */
 
-/* In the client: gets a slice, and writes to it. */
+/* Runs in the client: receives a slice, and writes to it. */
 static struct vdb_slice *received;
 static char *received_map;
 
@@ -430,7 +429,7 @@ static struct client *client_with(const struct vdb_slice *slice)
 	return c;
 }
 
-/* The device takes what an unprivileged process wrote, and no more after revocation. */
+/* The device reads what an unprivileged process wrote, until the slice is revoked. */
 START_TEST(client_has_memory)
 {
 	struct vdb_slice *slice, *other;
@@ -454,7 +453,7 @@ START_TEST(client_has_memory)
 }
 END_TEST
 
-/* The pages that the device has stay the device's; the client gets new ones. */
+/* The device keeps its pages; the client receives new ones. */
 START_TEST(client_punches_a_hole)
 {
 	struct vdb_slice *slice, *other;
@@ -517,7 +516,7 @@ START_TEST(huge_pages)
 	errno = 0;
 	ck_assert_ptr_null(vdb_slice_map(slice, PAGE, PAGE, RW));
 	ck_assert_int_eq(errno, EINVAL);
-	/* There is no other. */
+	/* There is no second huge page. */
 	none = alloc(2 * MIB, VDB_FLAG_HUGE);
 	ck_assert_uint_eq(vdb_slice_flags(none), 0);
 	edu_to_memory(edu, vdb_slice_iova(none), PAGE);
@@ -565,7 +564,7 @@ static uint32_t *commands;
 static const volatile struct completion *completions;
 static unsigned int tail;
 
-/* Waits for the controller, which says nothing else when it is done. */
+/* Polls the controller, which does not report in another way that it is done. */
 static void wait_a_little(void)
 {
 	nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
@@ -588,7 +587,7 @@ static void start_nvme(void)
 		wait_a_little();
 }
 
-/* The controller describes itself in a page at @iova; its status. */
+/* Makes the controller write its description to a page at @iova; returns the status. */
 static unsigned int identify(uint64_t iova)
 {
 	uint32_t *command = commands + tail * 16;
@@ -622,12 +621,12 @@ START_TEST(nvme_queues)
 	data = alloc(PAGE, 0);
 	memory = owner_map(data, RW);
 	ck_assert_uint_eq(identify(vdb_slice_iova(data)), 0);
-	/* Its serial number. */
+	/* The serial number. */
 	ck_assert_int_eq(memcmp(memory + 4, "lab0", 4), 0);
 
 	ck_assert_works(vdb_dma_revoke(dma, data));
 	memset(memory, 'm', PAGE);
-	/* QEMU's controller does not notice, whatever its status says. */
+	/* QEMU's controller does not notice the fault, even if its status reports one. */
 	check_faults("NVME", vdb_slice_iova(data), identify_again);
 	check_filled(memory, 'm', PAGE);
 }
@@ -655,7 +654,7 @@ static struct vdb_slice *kill_owner(int socket, pid_t pid, char written)
 	return slice;
 }
 
-/* All that it had goes with it. */
+/* All its fds are closed with it. */
 START_TEST(killed_owner)
 {
 	struct vdb_slice *slice;
@@ -681,7 +680,7 @@ START_TEST(killed_owner)
 }
 END_TEST
 
-/* Somebody else has the device, the container or iommufd, and the memfd. */
+/* Another process has the device, the container or iommufd, and the memfd. */
 START_TEST(killed_owner_whose_fds_are_kept)
 {
 	struct vdb_slice *slice;
@@ -713,7 +712,7 @@ START_TEST(killed_owner_whose_fds_are_kept)
 }
 END_TEST
 
-/* Through the group, and where the kernel has it through the cdev. */
+/* Through the group, and through the cdev if the kernel has one. */
 static void add_both(TCase *tc, const TTest *test)
 {
 	tcase_add_loop_test(tc, test, 0, device_cdev_missing() ? CDEV : WAYS);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * A new configuration applies to existing leases, or is rejected. A rejected one ends
- * no lease.
+ * A new configuration applies to existing leases, or is rejected.  A rejected one does
+ * not end a lease.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -156,7 +156,7 @@ static void configure_slices(const char *device, const char *bdf, const char *re
 	broker_configure(text);
 }
 
-/* By SIGHUP, or by a broker that is killed and restarted. */
+/* Loads it with SIGHUP, or with a broker that is killed and restarted. */
 static void change_configuration(bool restart)
 {
 	if (restart) {
@@ -174,7 +174,7 @@ START_TEST(registers_of_a_slice_that_changes)
 		"a: {bar: 2, length: 4K, offset: 4K, allow: everybody,\n"
 		"  on_release: [{offset: 0x10, value: 0x22222222}]},\n"
 		" b: {bar: 2, length: 4K, allow: everybody}\n",
-		/* larger, with registers where it was not */
+		/* larger, with registers in the new part */
 		"a: {bar: 2, length: 8K, allow: everybody,\n"
 		"  on_release: [{offset: 0x1010, value: 0x22222222}]}\n",
 		/* renamed */
@@ -206,7 +206,7 @@ START_TEST(registers_of_a_slice_that_changes)
 	map = vdb_slice_map(a.slice, 0, 0, PROT_READ | PROT_WRITE);
 	ck_assert_uint_eq(vdb_read32(map), 0x11111111);
 	ck_assert_uint_eq(vdb_read32(map + 0x10), 0);
-	/* Nor is anything written that was another one's. */
+	/* The registers of the other one are not written either. */
 	if (_i >= 2)
 		ck_assert_uint_eq(vdb_read32(map + 0x1010), 0);
 }
@@ -273,7 +273,7 @@ START_TEST(devices_come_and_go)
 }
 END_TEST
 
-/* ---- mistakes end no lease ---- */
+/* ---- mistakes do not end a lease ---- */
 
 static struct vdb_status status_of(struct vdb_client *client)
 {
@@ -336,7 +336,7 @@ START_TEST(broken_start_serves_what_there_is)
 		ck_assert_ptr_nonnull(strstr(status_of(client).problem, "/tmp/broker.yaml:"));
 		ck_assert_int_eq(broker_acquire_error(broker_connect(), "mem/b", 0, 0, 0), EIO);
 	}
-	/* Leases end as they would have, with their registers written. */
+	/* Leases end as before, and their registers are written. */
 	vdb_write32(map, 1);
 	ck_assert_int_eq(vdb_slice_state(b.slice, NULL), VDB_STATE_LIVE);
 	map = vdb_slice_map(a.slice, 0, 0, PROT_READ | PROT_WRITE);
@@ -354,7 +354,7 @@ START_TEST(broken_start_serves_what_there_is)
 }
 END_TEST
 
-/* There has never been a right one, or the device is new in it. */
+/* No configuration has ever been accepted, or the device is new in it. */
 START_TEST(broken_first_start_waits_for_a_reload)
 {
 	struct vdb_client *client;
@@ -399,14 +399,14 @@ static void setup_conf_d(void)
 	ck_assert_int_eq(fclose(file), 0);
 }
 
-/* Also after a test that failed. */
+/* Runs also after a test that failed. */
 static void remove_conf_d(void)
 {
 	unlink(BROKER_CONF_D "/slice.yaml");
 	rmdir(BROKER_CONF_D);
 }
 
-/* A directory, or a file in it, that the broker cannot read has not become empty. */
+/* A directory or file that the broker cannot read does not count as empty. */
 START_TEST(conf_d_that_cannot_be_read)
 {
 	bool restart = _i % 2, file = _i / 2;
@@ -446,8 +446,8 @@ START_TEST(conf_d_that_cannot_be_read)
 END_TEST
 
 /*
- * A name service that hangs: we have a lease of the file with the groups, so that who opens
- * it waits for us.
+ * A name service that hangs: we have a file lease (fcntl) of the file with the groups, so
+ * that a process that opens it waits for us.
  */
 #define GROUPS	"/etc/group"
 #define BREAK_TIME	"/proc/sys/fs/lease-break-time"
@@ -468,7 +468,7 @@ static void setup_groups(void)
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGIO);
-	/* Before there are threads, which inherit it. */
+	/* Before threads are started, which inherit it. */
 	ck_assert_works(sigprocmask(SIG_BLOCK, &set, NULL));
 	setup();
 	groups = open(GROUPS, O_RDWR | O_CLOEXEC);
@@ -482,7 +482,7 @@ static void hang_groups(void)
 	broker_configure(MEM "a: {bar: 2, length: 4K, allow: {groups: [root]}},\n " B_APART END);
 }
 
-/* Returns when somebody looks a group up. */
+/* Returns when a process looks a group up. */
 static void wait_for_lookup(void)
 {
 	sigset_t set;
@@ -521,7 +521,7 @@ START_TEST(name_service_that_hangs_stops_nobody)
 	kill(broker, SIGHUP);
 	wait_for_lookup();
 	ck_assert_works(vdb_client_release(client, broker_acquire(client, "mem/a", 0).id));
-	/* Its answer is about what is read after it has asked. */
+	/* The answer is about a configuration that is read after the request. */
 	configure("length: 3K");
 	other = reload_by_client();
 	for (int i = 0; i < 10; i++)
@@ -534,7 +534,7 @@ START_TEST(name_service_that_hangs_stops_nobody)
 	ck_assert_int_eq(status, 1 << 8);
 	ck_assert(broker_logged("the configuration is in force"));
 	ck_assert(broker_logged("the reload is rejected"));
-	/* That only root's group may have, which we are in. */
+	/* Only root's group may lease that slice, and we are in it. */
 	broker_acquire(client, "mem/a", 0);
 }
 END_TEST
@@ -564,7 +564,7 @@ START_TEST(name_service_that_hangs_at_a_start)
 }
 END_TEST
 
-/* The broker does not wait for what it reads. */
+/* The broker serves clients while it reads. */
 START_TEST(end_while_a_name_service_hangs)
 {
 	start_with("length: 4K");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* What happens to leases and devices, as the command prints it; and leases that are renewed. */
+/* The command prints what happens to leases and devices, and renews leases. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <inttypes.h>
@@ -39,7 +39,7 @@ static void start_broker(void)
 	broker = broker_start();
 }
 
-/* Also after a test that failed. */
+/* Runs also after a test that failed. */
 static void stop_broker(void)
 {
 	broker_stop(broker, SIGTERM);
@@ -76,7 +76,7 @@ static struct watcher watch_as(uid_t uid, const char *json)
 
 static char line[4096];
 
-/* The next line, as long as the test may. */
+/* The next line; waits until the time limit of the test. */
 static const char *next_line(struct watcher *watcher)
 {
 	ck_assert_ptr_nonnull(fgets(line, sizeof(line), watcher->lines));
@@ -95,7 +95,7 @@ static uint64_t number_of(json_t *value, const char *key)
 	return json_integer_value(json_object_get(value, key));
 }
 
-/* The next event, which is that one. */
+/* Checks the type of the next event, and returns it. */
 static json_t *next(struct watcher *watcher, const char *event)
 {
 	json_t *value = command_json("watch", next_line(watcher));
@@ -104,7 +104,7 @@ static json_t *next(struct watcher *watcher, const char *event)
 	return value;
 }
 
-/* It sees all from then on. */
+/* When this returns, the watcher sees all later events. */
 static struct watcher watch(uid_t uid)
 {
 	struct watcher watcher = watch_as(uid, "--json");
@@ -113,7 +113,7 @@ static struct watcher watch(uid_t uid)
 	return watcher;
 }
 
-/* Its exit status, when it ends by itself or by a signal. */
+/* Waits until it ends, by itself or by a signal, and returns its exit status. */
 static int end(struct watcher *watcher, int number)
 {
 	int status;
@@ -136,7 +136,7 @@ START_TEST(leases_are_watched)
 	json_t *value;
 	double time;
 
-	/* All devices are open by then. */
+	/* All devices are open now. */
 	broker_wait_open(client);
 	watcher = watch(0);
 	lease = broker_acquire(client, "edu/short", 0);
@@ -148,7 +148,7 @@ START_TEST(leases_are_watched)
 	ck_assert_uint_eq(number_of(value, "seconds"), 3600);
 	ck_assert_uint_eq(number_of(value, "pid"), getpid());
 	ck_assert_uint_eq(number_of(value, "uid"), 0);
-	/* Of the wall clock. */
+	/* It is the time of the wall clock. */
 	clock_gettime(CLOCK_REALTIME, &now);
 	time = json_real_value(json_object_get(value, "time"));
 	ck_assert(time <= now.tv_sec + 1 && time >= now.tv_sec - 600);
@@ -170,7 +170,7 @@ static void lease_as_client(void)
 	ck_assert_works(vdb_client_release(client, lease.id));
 }
 
-/* Of other users an ordinary one is told nothing. */
+/* An ordinary user does not see events of other users. */
 START_TEST(others_see_their_own)
 {
 	struct vdb_client *client = broker_connect();
@@ -246,7 +246,7 @@ END_TEST
 
 /* ---- the broker ---- */
 
-/* Killed, it goes on with its watchers, and says that something may be missing. */
+/* If the broker is killed, its watchers continue, and report that events can be missing. */
 START_TEST(restarts_are_told)
 {
 	struct vdb_client *client = broker_connect();
@@ -264,7 +264,7 @@ START_TEST(restarts_are_told)
 	next(&watcher, "device-open");
 	lease = broker_acquire(client, "edu/page", 0);
 	ck_assert_uint_eq(number_of(next(&watcher, "granted"), "lease"), lease.id);
-	/* Without its connection it cannot go on. */
+	/* Without its connection, the watcher cannot continue. */
 	broker_stop(broker, SIGTERM);
 	manager_forget("client-");
 	ck_assert_int_eq(end(&watcher, 0), 1);
@@ -274,7 +274,7 @@ START_TEST(restarts_are_told)
 }
 END_TEST
 
-/* One that does not read is in nobody's way. */
+/* A watcher that does not read does not delay others. */
 START_TEST(watchers_that_do_not_read)
 {
 	struct vdp_plain request = { .header = { .type = VDP_WATCH, .serial = 2 } };
@@ -294,7 +294,7 @@ START_TEST(watchers_that_do_not_read)
 		next(&watcher, "ended");
 		vdb_slice_free(lease.slice);
 	}
-	/* What it was sent is the first that happened. */
+	/* It has received the oldest events. */
 	ck_assert_int_eq(recv(mute, answer, sizeof(answer), 0), sizeof(struct vdp_news));
 	ck_assert_uint_eq(((struct vdp_news *)answer)->type, VDP_NEWS_GRANTED);
 	ck_assert_uint_eq(((struct vdp_news *)answer)->header.serial, 2);
@@ -304,7 +304,7 @@ START_TEST(watchers_that_do_not_read)
 }
 END_TEST
 
-/* It does not wait for the next event to notice. */
+/* It notices this before the next event. */
 START_TEST(watch_ends_with_its_reader)
 {
 	struct watcher watcher = watch(0);
@@ -340,7 +340,7 @@ START_TEST(leases_are_renewed)
 	ck_assert_uint_eq(json_array_size(list), 1);
 	ck_assert_uint_eq(number_of(json_array_get(list, 0), "lease"), lease.id);
 	ck_assert_uint_eq(number_of(json_array_get(list, 0), "seconds"), 3600);
-	/* More than the slice allows; of others; none that is there. */
+	/* More time than the slice allows; a lease of another user; a lease that does not exist. */
 	ck_assert_int_eq(vfio_dmabuf("renew " S " -t 2h %" PRIu64, lease.id), 1);
 	check_says("cannot last for 7200 s from now");
 	ck_assert_int_eq(shell(AS_CLIENT "renew " S " %" PRIu64, lease.id), 1);
