@@ -110,9 +110,9 @@ int cmd_renew(int argc, char **argv)
 {
 	static const struct argp argp = {
 		.options = renew_options, .parser = parse, .args_doc = "LEASE...", .children = common_options,
-		.doc = "Extends the time of leases, for administrators of the broker."
-		       "\vThe time is counted from now on. It can be as long as the configuration allows for the"
-		       " slice, and shorter than what is left. Programs renew leases of their own"
+		.doc = "Renews leases, for administrators of the broker."
+		       "\vThe new time starts now. It can be as long as the configuration allows for the slice,"
+		       " and shorter than the time that is left. Programs renew their own leases"
 		       " (vdb_client_renew(), vfio-dmabuf run).",
 	};
 

@@ -227,8 +227,8 @@ int cmd_watch(int argc, char **argv)
 	static const struct argp argp = {
 		.parser = parse_nothing, .children = common_options,
 		.doc = "Prints what happens to leases and devices, as it happens, until it is interrupted."
-		       "\vAdministrators of the broker see all. Others see what happens to leases of their own"
-		       " processes. With --json, each line is an object.",
+		       "\vAdministrators of the broker see all. Others see what happens to the leases of their"
+		       " owner (see vfio-dmabufd.conf(5)). With --json, each line is an object.",
 	};
 	struct vdb_client *client;
 	int ret;
