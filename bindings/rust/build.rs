@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Links libvfio-dmabuf: from VFIO_DMABUF_LIB_DIR, or where pkg-config finds it, or
-//! where the linker looks.
+//! Links libvfio-dmabuf: from VFIO_DMABUF_LIB_DIR, from where pkg-config finds it, or from
+//! the linker's directories.
 
 use std::process::Command;
 

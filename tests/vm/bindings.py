@@ -21,7 +21,7 @@ from vfio_dmabuf import (BusyError, Capability, Client, Device, End, Flag, LostE
                          Slice, State, UnreachableError, aio)
 
 PAGE = 4096
-LIMIT = 60.0  # seconds, for what comes
+LIMIT = 60.0  # seconds, for answers and events
 ID = 0x010000ED
 LIVENESS = 4  # reads the complement of what was written
 
@@ -235,7 +235,7 @@ def check_blocked_sender(edu: str) -> None:
 
         def send() -> None:
             try:
-                # Waits in the library, where slice.send() would wait in Python.
+                # This waits in the library; slice.send() would wait in Python.
                 slice._native.send(here, None)
             except vfio_dmabuf.Error as error:
                 errors.append(error)
@@ -341,7 +341,7 @@ def client(path: str) -> None:
         registers = short.slice.map()
         ok(short.seconds == 1, "a lease for a second")
         with second.acquire("edu/page"):
-            # Its end comes while the client waits for another slice.
+            # It ends while the client waits for another slice.
             ok(raises(TimeoutError, first.acquire, "edu/page", wait=1.5), "others have the page")
         ok(readable(first, LIMIT), "there is an event")
         events = []
@@ -425,12 +425,12 @@ async def tasks(path: str) -> None:
 
 
 async def survive(path: str) -> None:
-    """What tests/vm/support/survivor.h wants: standard output has a byte for each round that went well."""
+    """The program for tests/vm/support/survivor.h: prints a byte on standard output for each successful round."""
     output = os.dup(1)
     os.dup2(2, 1)
     async with await aio.connect(path, timeout=LIMIT) as client:
         lease = await client.acquire("edu/page", wait=LIMIT)
-        # A broker that is killed between its answer and noting that down ends the lease.
+        # If the broker is killed after its answer, and before it stores that, the lease ends.
         await client.leases()
         registers = lease.slice.map()
         counts, errors = [0, 0], []
@@ -463,7 +463,7 @@ async def survive(path: str) -> None:
 
 def main() -> None:
     what, *args = sys.argv[1:]
-    # Takes SIGBUS, before and after the package does.
+    # This installs a handler for SIGBUS, before and after the package does.
     faulthandler.enable()
     faulthandler.dump_traceback_later(2 * LIMIT, exit=True)
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)

@@ -104,7 +104,7 @@ static PyObject *client_acquire_start(PyObject *self, PyObject *args)
 	return PyLong_FromUnsignedLongLong(request);
 }
 
-/* A call with the number of a request or lease: 0, or raised. */
+/* A call with the number of a request or lease: 0, or an exception is raised. */
 static PyObject *call_with_number(PyObject *self, PyObject *arg, const char *what,
 				  int (*call)(struct vdb_client *client, uint64_t number))
 {

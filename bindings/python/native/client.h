@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the client's files share. */
+/* Shared by the client's files. */
 #ifndef NATIVE_CLIENT_H
 #define NATIVE_CLIENT_H
 

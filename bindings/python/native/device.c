@@ -38,7 +38,7 @@ PyObject *open_device(PyObject *module, PyObject *args)
 	return handle;
 }
 
-/* The caller's fd stays the caller's: the device has a copy, and closes that. */
+/* The caller keeps its fd: the device has a copy, and closes that. */
 PyObject *device_from_fd(PyObject *module, PyObject *arg)
 {
 	const struct state *state = state_of_module(module);
@@ -153,7 +153,7 @@ static bool get_range(PyObject *pair, struct vdb_range *range)
 	return ok;
 }
 
-/* An array from a tuple of pairs, for PyMem_Free(); NULL: raised. */
+/* An array from a tuple of pairs, for PyMem_Free(); NULL: an exception is raised. */
 static struct vdb_range *get_ranges(PyObject *list, size_t *nr)
 {
 	Py_ssize_t count = PyTuple_Size(list);
@@ -204,7 +204,7 @@ static PyObject *device_export(PyObject *self, PyObject *args)
 	return slice_new(state_of(self), slice);
 }
 
-/* The device of @self and the slice @object; false: raised. */
+/* The device of @self and the slice @object; false: an exception is raised. */
 static bool share_both(PyObject *self, PyObject *object, struct vdb_device **device,
 		       struct vdb_slice **slice)
 {
@@ -228,8 +228,8 @@ static void unshare_both(PyObject *self, PyObject *object)
 }
 
 /*
- * What a call to revoke means: 1 and the result of the method, or 0 if it is to be
- * made again, because a signal handler has run.
+ * Evaluates a call to revoke: 1 and the result of the method, or 0 if the call must be
+ * repeated, because a signal handler has run.
  */
 static int revoke_result(PyObject *self, int ret, int error, bool *interrupted, PyObject **result)
 {
@@ -285,7 +285,7 @@ static PyObject *device_revoke_id(PyObject *self, PyObject *args)
 	return result;
 }
 
-/* Alone, as it changes the slice.  (But not its DMABUF, which is all that a revocation uses.) */
+/* Runs alone, because it changes the slice.  (It does not change the DMABUF, and a revocation uses only that.) */
 static PyObject *device_watch_slice(PyObject *self, PyObject *object)
 {
 	struct vdb_device *device;

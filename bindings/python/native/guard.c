@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: MIT
 /*
- * SIGBUS in a program that has other users of it.
+ * SIGBUS in a program with other handlers of it.
  *
  * vdb_guard_enable() installs a handler once.  faulthandler.enable() and
  * signal.signal() replace it, and a revoked slice would end the process.  So there
- * is a handler of our own, and every access first makes sure that it is installed
- * and that this thread does not block the signal: a fault with the signal blocked
- * ends the process at once.
+ * is a handler of our own.  Every access first makes sure that it is installed, and
+ * that this thread does not block the signal: a fault with the signal blocked ends
+ * the process immediately.
  */
 #include <string.h>
 
 #include "native.h"
 
-static struct sigaction former;		/* what was there before ours */
+static struct sigaction former;		/* the one that was installed before ours */
 static volatile sig_atomic_t passed;	/* since the last guarded access */
 
 /*
- * A fault of somebody else's code: it happens again, and finds what was there before.
- * That may have kept ours as its own predecessor, as faulthandler does, and send
- * the signal here once more: then the process ends.
+ * A fault of other code.  It happens again, and then the former handler runs.  That
+ * handler may have kept ours as its own predecessor, as faulthandler does, and send
+ * the signal here a second time.  Then the process ends.
  */
 static void pass_on(const siginfo_t *info)
 {
@@ -30,7 +30,7 @@ static void pass_on(const siginfo_t *info)
 	}
 	passed = 1;
 	sigaction(SIGBUS, &action, NULL);
-	/* One that was sent does not come again by itself. */
+	/* A signal that a process has sent does not happen again by itself. */
 	if (info->si_code <= 0)
 		raise(SIGBUS);
 }
@@ -57,7 +57,7 @@ static void install(void)
 	sigaction(SIGBUS, &action, NULL);
 }
 
-/* With the interpreter's lock, which keeps two threads from installing at once. */
+/* The caller has the interpreter's lock, so two threads do not install at the same time. */
 void guard_begin(struct guard *guard)
 {
 	sigset_t bus;

@@ -4,7 +4,7 @@
  *
  * Any number of threads can use an object at the same time for calls that do not
  * change it.  So a revocation waits neither for another one nor for a receiver that
- * does not read.  Calls that change it, and those that read what these change, come
+ * does not read.  Calls that change it, and calls that read what these change, run
  * one after the other.
  *
  * The interpreter's lock protects the count.
@@ -42,7 +42,7 @@ static void close_if_unused(struct handle *handle)
 	handle->object = NULL;
 	handle->fd = -1;
 
-	/* The last fd of a device waits until its slices are revoked. */
+	/* Closing the last fd of a device waits until its slices are revoked. */
 	Py_BEGIN_ALLOW_THREADS
 	if (object)
 		handle->close(object);

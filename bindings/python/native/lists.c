@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * What the broker has, as lists of tuples.
+ * Lists of the broker, as lists of tuples.
  *
- * The library calls back without the interpreter's lock.  So the callbacks copy,
- * texts as well, and the tuples are made afterwards.
+ * The library calls back without the interpreter's lock.  So the callbacks copy the
+ * items and their texts, and the tuples are made afterwards.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -133,7 +133,7 @@ static PyObject *account_tuple(const struct item *item)
 			     info->leases.used, info->leases.kept, info->leases.limit);
 }
 
-/* What was copied, as a list; frees it.  NULL: raised. */
+/* Makes a list of what was copied, and frees that.  NULL: an exception is raised. */
 static PyObject *convert(struct list *list, PyObject *(*convert_item)(const struct item *item), bool wanted)
 {
 	PyObject *result = wanted ? PyList_New(list->nr) : NULL;

@@ -2,8 +2,8 @@
 /*
  * A mapping of a slice.
  *
- * There is no buffer protocol: code that reads a memoryview knows nothing of the
- * guard, and would end with SIGBUS when the slice is revoked.
+ * It does not have the buffer protocol.  Code that reads a memoryview does not know the
+ * guard, and SIGBUS would end the process when the slice is revoked.
  */
 #include <errno.h>
 #include <string.h>
@@ -17,7 +17,7 @@ struct mapping {
 	size_t length;
 	int prot;
 	bool closed;
-	/* Accesses that run in other threads; the last one unmaps. */
+	/* Accesses that are running in other threads; the last one unmaps. */
 	unsigned int users;
 };
 
@@ -44,7 +44,7 @@ static void unmap_if_unused(struct mapping *mapping)
 	if (!mapping->closed || mapping->users || !address)
 		return;
 	mapping->address = NULL;
-	/* It waits for other threads that map, and for their faults. */
+	/* Unmapping waits for other threads that map, and for their faults. */
 	Py_BEGIN_ALLOW_THREADS
 	munmap(address, mapping->length);
 	Py_END_ALLOW_THREADS
@@ -57,7 +57,7 @@ static bool check_open(const struct mapping *mapping)
 	return !mapping->closed;
 }
 
-/* A number of bytes or an offset; false: raised. */
+/* A number of bytes or an offset; false: an exception is raised. */
 static bool get_offset(PyObject *number, size_t *offset)
 {
 	PyObject *index = PyNumber_Index(number);
@@ -75,7 +75,7 @@ static bool get_offset(PyObject *number, size_t *offset)
 	return true;
 }
 
-/* Where the access goes, which keeps the mapping until end(); NULL: raised. */
+/* The address of the access.  Keeps the mapping until end().  NULL: an exception is raised. */
 static char *begin(struct mapping *mapping, size_t offset, size_t length, size_t width, int prot)
 {
 	if (!check_open(mapping))
@@ -162,7 +162,7 @@ static PyObject *read_register(PyObject *self, PyObject *arg, unsigned int width
 	return PyLong_FromUnsignedLongLong(value);
 }
 
-/* False: raised. */
+/* False: an exception is raised. */
 static bool get_value(PyObject *number, unsigned int width, uint64_t *value)
 {
 	PyObject *index = PyNumber_Index(number);
@@ -224,7 +224,7 @@ DEFINE_ACCESS(16)
 DEFINE_ACCESS(32)
 DEFINE_ACCESS(64)
 
-/* Memory: eight bytes at a time where that is aligned, else one. */
+/* Copies memory: eight bytes at a time if the address is aligned, otherwise one. */
 static int copy_from(char *to, const char *from, size_t length)
 {
 	uint64_t value;
@@ -258,7 +258,7 @@ static int copy_to(char *to, const char *from, size_t length)
 	return 0;
 }
 
-/* One way or the other; -1: raised. */
+/* Copies in one direction or the other; -1: an exception is raised. */
 static int copy(PyObject *self, size_t offset, char *memory, size_t length, bool write)
 {
 	struct mapping *mapping = (struct mapping *)self;
@@ -289,7 +289,7 @@ static PyObject *mapping_read(PyObject *self, PyObject *const *args, Py_ssize_t 
 	}
 	if (!get_offset(args[0], &offset) || !get_offset(args[1], &length) || !check_open(mapping))
 		return NULL;
-	/* Looked at here as well, before memory is allocated for it. */
+	/* Checked here as well, before memory is allocated for it. */
 	if (offset > mapping->length || length > mapping->length - offset) {
 		PyErr_Format(PyExc_IndexError, "%zu bytes at offset %zu are outside the mapping, which has %zu",
 			     length, offset, mapping->length);
@@ -370,7 +370,7 @@ static void mapping_dealloc(PyObject *self)
 	PyTypeObject *type = Py_TYPE(self);
 	freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
 
-	/* An access holds a reference, so there is none. */
+	/* An access holds a reference, so no access is running. */
 	((struct mapping *)self)->closed = true;
 	unmap_if_unused((struct mapping *)self);
 	release(self);

@@ -73,7 +73,7 @@ static PyObject *parse_bdf(PyObject *module, PyObject *args)
 
 #define CONSTANT(name)	{ #name, VDB_##name }
 
-/* As in <vfio-dmabuf.h>, which says what they mean. */
+/* <vfio-dmabuf.h> describes these. */
 static const struct {
 	const char *name;
 	long long value;
@@ -171,7 +171,7 @@ static PyMethodDef functions[] = {
 	{ "slice_from_fd", slice_from_fd, METH_VARARGS, NULL },
 	{ "slice_receive", slice_receive, METH_O, NULL },
 	{ "connect", connect_client, METH_VARARGS, NULL },
-	/* For tests, which have no device: a mapping of any file. */
+	/* For tests without a device: a mapping of any file. */
 	{ "_map_fd", map_fd, METH_VARARGS, NULL },
 	{ 0 }
 };

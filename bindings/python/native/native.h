@@ -2,8 +2,8 @@
 /*
  * vfio_dmabuf._native: the library's objects and calls for Python.
  *
- * It has what Python cannot do itself: the life of objects, and accesses that
- * raise.  What is pleasant to use is in vfio_dmabuf/, in Python.
+ * It does what Python cannot do itself: it manages the life of objects, and has accesses
+ * that raise exceptions.  The interface for programs is in vfio_dmabuf/, in Python.
  *
  * Rules of this directory:
  * - Every call to the library is made without the interpreter's lock, because it
@@ -34,24 +34,24 @@ struct state *state_of_module(PyObject *module);
 struct state *state_of(PyObject *object);
 
 /*
- * Raises what errno and text say; @what is the name of the failed call, @text the
- * library's words or "".  Always NULL.
+ * Raises the exception for errno; @what is the name of the failed call, @text the text
+ * of the library or "".  Always returns NULL.
  */
 PyObject *raise_error(const struct state *state, const char *what, int error, const char *text);
 
 /*
- * For O& of PyArg_ParseTuple(): numbers, or OverflowError.  K and I take a number's low
- * bits, and 2**64 + 5 is not the id of buffer 5.
+ * For O& of PyArg_ParseTuple(): numbers, or OverflowError.  K and I would take only a
+ * number's low bits, but 2**64 + 5 is not the id of buffer 5.
  */
 int number_u64(PyObject *number, void *value);
 int number_u32(PyObject *number, void *value);
 
-/* A text that may come from elsewhere. */
+/* A text that may come from another process. */
 PyObject *text_of(const char *text);
 
 /* ---- handle.c: objects of the library that are closed once ---- */
 
-/* What closes an object of this type. */
+/* The function that closes an object of this type. */
 typedef void (*close_fn)(void *object);
 
 struct handle {
@@ -64,15 +64,15 @@ struct handle {
 	PyThread_type_lock lock;
 };
 
-/* If it fails, the object is still the caller's. */
+/* If it fails, the caller still owns the object. */
 PyObject *handle_new(PyTypeObject *type, void *object, int fd, close_fn close_object);
-/* The object, for calls that do not change it, until handle_unshare(); NULL: closed, and raised. */
+/* The object, for calls that do not change it, until handle_unshare(); NULL: closed, and an exception is raised. */
 void *handle_share(struct handle *handle);
 void handle_unshare(struct handle *handle);
 /* The same for one thread at a time, until handle_leave(). */
 void *handle_enter(struct handle *handle);
 void handle_leave(struct handle *handle);
-/* After the calls that run. */
+/* Closes it after the calls that are running. */
 void handle_close(struct handle *handle);
 /* For tp_dealloc. */
 void handle_dealloc(PyObject *self);

@@ -22,7 +22,7 @@ PyObject *slice_new(const struct state *state, struct vdb_slice *slice)
 	return handle;
 }
 
-/* The caller's fds stay the caller's: the slice has copies. */
+/* The caller keeps its fds: the slice has copies. */
 PyObject *slice_from_fd(PyObject *module, PyObject *args)
 {
 	const struct state *state = state_of_module(module);
@@ -141,7 +141,7 @@ static PyObject *slice_state(PyObject *self, PyObject *unused)
 	return Py_BuildValue("iK", state, (unsigned long long)changes);
 }
 
-/* What does not change: bdf, bar, offset, length, flags. */
+/* The members that do not change: bdf, bar, offset, length, flags. */
 static PyObject *slice_about(PyObject *self, PyObject *unused)
 {
 	struct vdb_slice *slice = handle_share((struct handle *)self);

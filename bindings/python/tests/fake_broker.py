@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A broker that answers as a test says.  It has no slices, so it grants nothing."""
+"""A broker whose answers a test defines.  It has no slices, so it does not grant any."""
 import os
 import queue
 import socket

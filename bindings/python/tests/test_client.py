@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Clients of a broker that answers as the test says."""
+"""Clients of a broker whose answers the test defines."""
 import asyncio
 import errno
 import select
@@ -141,7 +141,7 @@ class ClientTest(unittest.TestCase):
                 call()
 
     def test_closed_while_it_waits(self) -> None:
-        """The call in the other thread has its answer, and then the connection ends."""
+        """The call in the other thread receives its answer, and then the connection ends."""
         results: list[object] = []
         thread = threading.Thread(target=lambda: results.append(self.client.status()))
         thread.start()
@@ -156,7 +156,7 @@ class ClientTest(unittest.TestCase):
         self.assertFalse(self.broker.thread.is_alive())
 
     def test_interrupted(self) -> None:
-        """What a signal handler raises ends the wait, and the request is withdrawn."""
+        """An exception of a signal handler ends the wait, and the request is withdrawn."""
         def interrupt() -> None:
             self.broker.wait(ACQUIRE)
             signal.pthread_kill(main.ident or 0, signal.SIGINT)
@@ -231,7 +231,7 @@ class AsyncTest(unittest.IsolatedAsyncioTestCase):
             await self.wait(RELEASE)
 
     async def test_cancelled_call_goes_on(self) -> None:
-        """Its thread keeps the connection; the loop waits for neither."""
+        """Its thread keeps the connection; the loop does not wait for either."""
         other = fake_broker.Broker()
         client = await aio.connect(other.path, timeout=10)
         results: list[object] = []
@@ -249,7 +249,7 @@ class AsyncTest(unittest.IsolatedAsyncioTestCase):
             await task
         other.answers[ACQUIRE] = lambda serial, request: [error(serial, 6, "busy")]
         acquire = asyncio.create_task(client.acquire("nic/doorbell"))
-        # What it can do before the thread has its answer, it has done then.
+        # By then it has done everything that it can do before the thread has its answer.
         for _ in range(10):
             await asyncio.sleep(0)
         other.send(packet(STATUS + ANSWER, serial, STATUS_BODY))
@@ -304,7 +304,7 @@ class AsyncTest(unittest.IsolatedAsyncioTestCase):
         return lease
 
     async def test_cancelled_release_ends_the_lease(self) -> None:
-        """The broker does as it was asked, and reports no end."""
+        """The broker does what was requested, and does not report an end."""
         lease = self.lease()
         waiting = asyncio.create_task(lease.wait_end())
         release = asyncio.create_task(lease.release())
@@ -334,7 +334,7 @@ class AsyncTest(unittest.IsolatedAsyncioTestCase):
         self.assertFalse(self.broker.thread.is_alive())
 
     async def test_another_loop(self) -> None:
-        """Nothing of the client's is used there, where nobody would hear of it."""
+        """The client is not used there, where an error would not be reported."""
         lease = self.lease()
 
         async def use() -> list[object]:
@@ -346,7 +346,7 @@ class AsyncTest(unittest.IsolatedAsyncioTestCase):
         self.assertFalse(self.client.closed)
 
     async def test_exceptions_do_not_grow(self) -> None:
-        """Each call raises one of its own, with a traceback of its own."""
+        """Each call raises its own exception, with its own traceback."""
         await asyncio.to_thread(self.broker.connected.wait)
         self.broker.hang_up()
         raised = await asyncio.gather(*(self.client.slices() for _ in range(3)), self.client.acquire("nic/doorbell"),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Mappings, of a file in memory: what is cut off it faults like a revoked slice."""
+"""Mappings of a file in memory.  A truncated part faults like a revoked slice."""
 import faulthandler
 import mmap
 import os
@@ -255,7 +255,7 @@ class Guard(unittest.TestCase):
         self.assertEqual(failures, [])
 
 
-# What other code's faults do must be what they did without this module.
+# Faults of other code must have the same effect as without this module.
 FAULT = """
 import faulthandler, mmap, os, signal, sys
 from vfio_dmabuf import _native

@@ -41,7 +41,7 @@ class Package(unittest.TestCase):
             self.assertEqual(len(kind), len(values))
 
     def test_native_has_the_headers_constants(self) -> None:
-        """What <vfio-dmabuf.h> defines for these is in _native."""
+        """_native has all constants of these groups from <vfio-dmabuf.h>."""
         missing = []
         with open(HEADER, encoding="utf-8") as header:
             for line in header:
@@ -58,7 +58,7 @@ class Package(unittest.TestCase):
             self.assertIsInstance(made, vfio_dmabuf.Error)
             self.assertEqual(made.errno, number)
             self.assertTrue(made.strerror)
-            # Programs that know nothing of this package catch it as what open() would raise.
+            # Programs that do not know this package catch it like an exception of open().
             usual = type(OSError(number, ""))
             if number in (errno.ENOENT, errno.EACCES, errno.EPERM, errno.ETIMEDOUT, errno.EAGAIN):
                 self.assertIsInstance(made, usual)
@@ -72,7 +72,7 @@ class Package(unittest.TestCase):
 
 
 class Fds(unittest.TestCase):
-    """Fds are closed once, and never the caller's."""
+    """Each fd is closed once, and the caller's fds are never closed."""
 
     def fds(self) -> set[str]:
         return set(os.listdir("/proc/self/fd"))
@@ -92,7 +92,7 @@ class Fds(unittest.TestCase):
     def test_bad_fds(self) -> None:
         with self.assertRaises(vfio_dmabuf.Error):
             vfio_dmabuf.Slice.from_fd(-1, bar=0, offset=0)
-        # Numbers are not cut to the width that C has for them.
+        # Numbers are not truncated to their width in C.
         for bar, offset in (2**32, 0), (-1, 0), (0, 2**64), (0, -1):
             with self.assertRaises(OverflowError), open("/dev/null", "rb") as null:
                 vfio_dmabuf.Slice.from_fd(null.fileno(), bar=bar, offset=offset)

@@ -9,18 +9,18 @@ The owner of a device exports slices of its BARs and revokes them:
         ...
         device.revoke(slice)
 
-A client maps a slice, which it has from the owner or from the broker, and uses
+A client receives a slice from the owner or from the broker, maps it, and accesses
 registers through it:
 
     with Client() as client, client.acquire("nic/doorbell") as lease:
         registers = lease.slice.map()
         registers.write32(0, 1)
 
-An access raises UnreachableError where a C program gets SIGBUS, for example after
-the slice was revoked.  vfio_dmabuf.aio has a client for asyncio.
+If an access would cause SIGBUS in a C program, for example after the slice was
+revoked, it raises UnreachableError.  vfio_dmabuf.aio has a client for asyncio.
 
-The module handles SIGBUS: its handler passes on faults of other code, and is
-installed again if another one has replaced it.
+The module handles SIGBUS.  Its handler passes on faults of other code.  If another
+handler has replaced it, the module installs it again.
 """
 from ._client import Client, Lease
 from ._device import Device, Events, parse_bdf

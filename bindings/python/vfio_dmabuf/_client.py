@@ -15,16 +15,16 @@ from ._leases import Granted, LeaseEvent, Refused
 from ._slice import Slice
 from ._types import AccountInfo, DeviceInfo, End, LeaseInfo, SliceInfo, State, Status
 
-# A broker that does not read now says nothing when it does again.
+# If the broker does not read, it does not report when it reads again.
 _RETRY = 0.02
 
 
 class Lease:
     """A slice that the broker granted; from Client.acquire().
 
-    It ends when it is released or revoked, when its time is over, and with the
-    connection; not because its slice is closed or this object is dropped.  As a context
-    manager it is released at the end.
+    It ends when it is released or revoked, when its time expires, or when the connection
+    ends.  It does not end when its slice is closed or this object is dropped.  As a
+    context manager, it is released at the end.
     """
 
     def __init__(self, client: "Client", grant: Granted) -> None:
@@ -32,10 +32,10 @@ class Lease:
         self._client = client
         self.id = grant.lease
         self.index = grant.index  #: which of an array of slices
-        self.seconds = grant.seconds  #: until it ends by itself; 0: does not
+        self.seconds = grant.seconds  #: until it expires; 0: it does not expire
         self.slice: Slice = grant.slice
-        self.state = State.LIVE  #: as the events say that the client has read
-        self.end = End.NONE  #: why it has ended, likewise
+        self.state = State.LIVE  #: from the events that the client has read
+        self.end = End.NONE  #: why it has ended, also from the events
 
     def _take(self, state: State, end: End) -> None:
         self.state, self.end = state, end
@@ -50,15 +50,15 @@ class Lease:
                 self._client._native.release(self.id)
                 self._take(State.REVOKED, End.RELEASED)
         except NotFoundError:
-            # It is ending already, and an event says why.
+            # It is already ending, and an event reports why.
             pass
         finally:
             self.slice.close()
 
     def renew(self, seconds: int = 0) -> int:
-        """Make the lease last that long from now on; 0: as long as allowed.
+        """Renew the lease for this time from now; 0: as long as allowed.
 
-        Returns the seconds granted, 0 if it does not end by itself.
+        Returns the seconds granted, 0 if it does not expire.
         """
         self.seconds = self._client._native.renew(self.id, _leases.u32("seconds", seconds))
         return self.seconds
@@ -82,13 +82,13 @@ class Client:
     """A connection to the broker.
 
     Every call ends within the timeout (seconds; None: no limit).  As a context
-    manager it is closed at the end, and its leases end with it.  For one thread at
-    a time.
+    manager, it is closed at the end, and then its leases end.  Only one thread at a
+    time can use it.
     """
 
     def __init__(self, path: str | None = None, *, timeout: float | None = 10.0) -> None:
-        """Connect to the broker; path: its socket, if it is not the usual one."""
-        # Two events make fileno() readable: the connection's, and those that acquire() has put aside.
+        """Connect to the broker; path: its socket, if not the default."""
+        # fileno() is readable because of events on the connection, and of events that acquire() has put aside.
         self._aside: deque[LeaseEvent] = deque()
         self._leases: weakref.WeakValueDictionary[int, Lease] = weakref.WeakValueDictionary()
         self._timeout = timeout
@@ -109,11 +109,11 @@ class Client:
 
     def acquire(self, name: str, *, index: int = 0, read_only: bool = False, seconds: int = 0,
                 wait: float = 0) -> Lease:
-        """Get a slice, "device/slice".
+        """Acquire a slice, "device/slice".
 
         index: which of an array, or ANY_INDEX; seconds: how long, 0: as long as
-        allowed; wait: how many seconds to wait for other leases of it to end, to which
-        the timeout is added.
+        allowed; wait: seconds to wait until other leases of the slice end.  The timeout
+        is added to that.
 
         Raises NotFoundError: no such slice, or not for this user; BusyError: others have
         it, and wait is 0; TimeoutError: others had it for all of that time;
@@ -129,7 +129,7 @@ class Client:
                 elif event is None:
                     self._poll_native(deadline)
                 elif event.request != request:
-                    # Of a request that was interrupted before it was known.
+                    # The event of a request that was interrupted before its number was known.
                     self._drop(event)
                 elif isinstance(event, Refused):
                     request = 0
@@ -197,8 +197,8 @@ class Client:
     def next_event(self, timeout: float | None = 0) -> LeaseEvent | None:
         """What has happened to a lease of this client.
 
-        Waits so many seconds for it; None: without limit.  Returns None if there is
-        nothing.  Of several states of a lease, only the last may be reported.
+        Waits up to timeout seconds; None: without limit.  Returns None if there is no
+        event.  If a lease has had several states, it may report only the last.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         while (event := self._next()) is None:
@@ -212,11 +212,11 @@ class Client:
         return event
 
     def fileno(self) -> int:
-        """An fd that polls readable when next_event() is to be called."""
+        """An fd that is readable when next_event() has something to report."""
         return self._epoll.fileno()
 
     def slices(self) -> list[SliceInfo]:
-        """The slices that this user may have; for an administrator: all."""
+        """The slices that this user may lease; for an administrator: all."""
         return _leases.slices(self._native)
 
     def leases(self) -> list[LeaseInfo]:
@@ -232,7 +232,7 @@ class Client:
         return _leases.accounts(self._native)
 
     def status(self) -> Status:
-        """How the broker is."""
+        """The status of the broker."""
         return _leases.status(self._native)
 
     def revoke(self, lease: int) -> None:
@@ -240,7 +240,7 @@ class Client:
         self._native.revoke(lease)
 
     def reload(self) -> None:
-        """Have the broker read its configuration again; for administrators."""
+        """Make the broker read its configuration again; for administrators."""
         self._native.reload()
 
     @property

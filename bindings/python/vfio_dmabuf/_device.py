@@ -10,7 +10,7 @@ from ._types import Bar, Buffer, Capability, Flag, State
 
 
 class HasFileno(Protocol):
-    """What has a file descriptor, such as a file or a socket."""
+    """An object with a file descriptor, such as a file or a socket."""
 
     def fileno(self) -> int:
         """The file descriptor."""
@@ -19,7 +19,7 @@ class HasFileno(Protocol):
 class Events:
     """Reports when a device or buffer is suspended, resumed and revoked; from Device.watch().
 
-    It keeps neither the buffer nor the device.
+    It does not keep the buffer or the device.
     """
 
     __slots__ = ("_file", "_state", "_changes")
@@ -31,7 +31,7 @@ class Events:
         self._changes = 0
 
     def state(self) -> State:
-        """What it has become.  Makes fileno() quiet, unless it is revoked."""
+        """The current state.  After this, fileno() is not readable until it changes, except after revocation."""
         event = _native.event_read(self._file)
         if event is not None:
             self._state = State(event[0])
@@ -45,7 +45,7 @@ class Events:
         return self._changes
 
     def fileno(self) -> int:
-        """An fd that polls readable at first and when the state has changed."""
+        """An fd that is readable at first and when the state has changed."""
         return self._file.fileno()
 
     def close(self) -> None:
@@ -63,9 +63,9 @@ class Events:
 class Device:
     """A PCI function, opened through VFIO.
 
-    Opening it resets it if it can be reset.  As a context manager it is closed at
-    the end.  When the last fd of a device is closed, all its slices are revoked.
-    Any thread may use it, at the same time as others.
+    If the function can be reset, opening it resets it.  As a context manager, it is
+    closed at the end.  When the last fd of a device is closed, all its slices are
+    revoked.  Threads can use it at the same time.
     """
 
     __slots__ = ("_native", "__weakref__")
@@ -97,11 +97,11 @@ class Device:
         return self._native.fileno()
 
     def iommu_fileno(self) -> int:
-        """The type 1 container or iommufd that DMA is mapped through; -1 after from_fd()."""
+        """The type 1 container or iommufd through which DMA is mapped; -1 after from_fd()."""
         return self._native.iommu_fileno()
 
     def capabilities(self) -> Capability:
-        """What the device's driver offers; nothing for stock vfio-pci."""
+        """What the device's driver supports; nothing for stock vfio-pci."""
         return Capability(self._native.capabilities())
 
     def bar(self, index: int) -> Bar:
@@ -125,15 +125,15 @@ class Device:
     def revoke(self, slice: Slice) -> bool:
         """Revoke a slice for good.
 
-        Afterwards no mapping in any process, and no other device by DMA, reaches the
-        device through it.  Does not wait for clients.
+        When this returns, no mapping in any process, and no DMA of another device, can
+        access the device through it.  It does not wait for clients.
 
         Returns False if it was revoked before.
         """
         return self._native.revoke(slice._native)
 
     def watch_slice(self, slice: Slice) -> None:
-        """Give a slice an event fd, which send() passes on; see Slice.state()."""
+        """Give a slice an event fd, which send() sends with it; see Slice.state()."""
         self._native.watch_slice(slice._native)
 
     def slice_id(self, slice: Slice) -> int:
@@ -156,7 +156,7 @@ class Device:
         return ranges
 
     def revoke_id(self, id: int) -> bool:
-        """Revoke a buffer for good, whoever exported it; see revoke()."""
+        """Revoke a buffer for good, also one of another process; see revoke()."""
         return self._native.revoke_id(id)
 
     def watch(self, id: int | None = None) -> Events:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Errors: OSError with a class for each thing that a program may want to treat."""
+"""Errors: OSError, with a class for each case that a program may want to handle."""
 import builtins
 import errno
 import os
@@ -65,7 +65,7 @@ _CLASSES: dict[int, type[Error]] = {
     errno.EAGAIN: WouldBlockError,
 }
 
-# What <vfio-dmabuf.h> says of an errno, where strerror() would be a riddle.
+# The meaning of an errno in <vfio-dmabuf.h>, if the text of strerror() would not help.
 _TEXTS: dict[tuple[str, int], str] = {
     ("from_fd", errno.ENOTTY): "not a VFIO device",
     ("from_fd", errno.ENODEV): "a VFIO device that is not a PCI function",

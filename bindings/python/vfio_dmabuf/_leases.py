@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What clients of the broker have in common: lists, times, and events."""
+"""Shared by the clients of the broker: lists, times, and events."""
 import math
 from dataclasses import dataclass
 
@@ -32,7 +32,7 @@ def u32(name: str, value: int) -> int:
 
 
 def start(native: "_native.Client", name: str, index: int, read_only: bool, seconds: int, wait: float) -> int:
-    """Asks for a slice; returns the number of the request."""
+    """Requests a slice; returns the number of the request."""
     return native.acquire_start(name, u32("index", index), Flag.READ_ONLY if read_only else 0,
                                 u32("seconds", seconds), milliseconds(wait))
 
@@ -48,7 +48,7 @@ class LeaseEvent:
 
 @dataclass(frozen=True)
 class Granted:
-    """What a grant consists of."""
+    """The parts of a grant."""
 
     request: int
     lease: int
@@ -98,6 +98,6 @@ def accounts(native: "_native.Client") -> list[AccountInfo]:
 
 
 def status(native: "_native.Client") -> Status:
-    """How the broker is."""
+    """The status of the broker."""
     v = native.status()
     return Status(*v[:3], Total(*v[3]), Total(*v[4]), *v[5:])

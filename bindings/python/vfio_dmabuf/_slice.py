@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def _wait_for(sock: socket.socket, event: int) -> None:
-    """Waits as the socket's timeout says, and lets signal handlers run meanwhile."""
+    """Waits up to the socket's timeout, and lets signal handlers run meanwhile."""
     timeout = sock.gettimeout()
     if timeout == 0:
         return
@@ -26,11 +26,11 @@ def _wait_for(sock: socket.socket, event: int) -> None:
 
 
 class Slice:
-    """A part of a BAR that can be mapped and passed on.
+    """A part of a BAR that can be mapped, and sent to other processes.
 
-    From Device.export(), Slice.receive(), or a lease of the broker.  As a context
-    manager it is closed at the end.  Closing a slice does not revoke it, and does
-    not unmap its mappings.
+    It comes from Device.export(), Slice.receive(), or a lease of the broker.  As a
+    context manager, it is closed at the end.  Closing a slice does not revoke it, and
+    does not unmap its mappings.
     """
 
     __slots__ = ("_native", "bdf", "bar", "offset", "length", "flags")
@@ -50,7 +50,7 @@ class Slice:
     @classmethod
     def from_fd(cls, fd: int, *, bar: int, offset: int, event_fd: int = -1, bdf: str | None = None,
                 flags: Flag = Flag(0)) -> Self:
-        """Make a slice of a DMABUF fd that came another way.
+        """Make a slice of a DMABUF fd that was not received with receive().
 
         The slice has copies of the fds; the caller closes its own.
         """
@@ -58,19 +58,19 @@ class Slice:
 
     @classmethod
     def receive(cls, sock: socket.socket) -> Self:
-        """Get what send() has sent to the other end of an AF_UNIX socket.
+        """Receive what send() has sent to the other end of an AF_UNIX socket.
 
-        Trusts nothing in the message.  Waits as the socket's timeout says.
+        It does not trust the message.  It waits up to the socket's timeout.
         """
         _wait_for(sock, select.POLLIN)
         return cls(_native.slice_receive(sock))
 
     def send(self, sock: socket.socket, device: "Device | None" = None) -> None:
-        """Pass the slice to another process, through an AF_UNIX socket.
+        """Send the slice to another process, through an AF_UNIX socket.
 
-        device: that it was exported from.  If the slice is watched, the receiver then
-        has an event fd of its own.  Without the device it shares this process's: what
-        one of them has read, the other is not notified of.
+        device: the device that it was exported from.  If the slice is watched, the
+        receiver then has its own event fd.  Without the device, it shares the event fd of
+        this process: if one of them has read an event, the other does not see it.
         """
         _wait_for(sock, select.POLLOUT)
         self._native.send(sock, None if device is None else device._native)
@@ -78,7 +78,7 @@ class Slice:
     def map(self, offset: int = 0, length: int | None = None, *, writable: bool | None = None) -> "_native.Mapping":
         """Map the slice or a part of it, in whole pages.
 
-        writable: None means: unless the slice is read-only.
+        writable: None: yes, unless the slice is read-only.
         """
         if length is not None and length <= 0:
             raise ValueError("length must be positive")
@@ -87,7 +87,7 @@ class Slice:
         return self._native.map(offset, length or 0, writable)
 
     def state(self) -> State:
-        """What a watched slice has become.  Makes event_fileno() quiet."""
+        """The state of a watched slice.  After this, event_fileno() is not readable until the state changes."""
         return State(self._native.state()[0])
 
     def changes(self) -> int:
@@ -99,7 +99,7 @@ class Slice:
         return self._native.fileno()
 
     def event_fileno(self) -> int:
-        """An fd that polls readable when the state has changed; -1 if the slice is not watched."""
+        """An fd that is readable when the state has changed; -1 if the slice is not watched."""
         return self._native.event_fileno()
 
     @property

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Plain data: flags, states, and what lists consist of."""
+"""Plain data: flags, states, and the items of lists."""
 import enum
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ class _OpenEnum(enum.IntEnum):
 
 
 class Capability(enum.IntFlag):
-    """What the driver that a device is bound to offers."""
+    """What the driver of a device supports."""
 
     EXPORT = _native.CAP_EXPORT  #: slices that can be mapped, and revoked
     WRITE_COMBINING = _native.CAP_WC  #: write-combining slices
@@ -39,17 +39,17 @@ class Flag(enum.IntFlag):
 
 
 class State(enum.IntEnum):
-    """What a slice or device has become."""
+    """The state of a slice or device."""
 
     LIVE = _native.STATE_LIVE
-    SUSPENDED = _native.STATE_SUSPENDED  #: for a time: accesses wait or raise UnreachableError
+    SUSPENDED = _native.STATE_SUSPENDED  #: temporarily: accesses wait or raise UnreachableError
     REVOKED = _native.STATE_REVOKED  #: for good
 
 
 class End(_OpenEnum):
     """Why a lease ended.  A later broker may have other reasons."""
 
-    NONE = _native.END_NONE  #: it has not
+    NONE = _native.END_NONE  #: it has not ended
     RELEASED = _native.END_RELEASED
     EXPIRED = _native.END_EXPIRED
     REVOKED = _native.END_REVOKED  #: by an administrator, or by a new configuration
@@ -72,7 +72,7 @@ class DevicePhase(_OpenEnum):
 
 
 class LeasePhase(_OpenEnum):
-    """How far the broker is with a lease."""
+    """The phase of a lease."""
 
     WAITING = _native.LEASE_WAITING
     EXPORTING = _native.LEASE_EXPORTING
@@ -85,7 +85,7 @@ class LeasePhase(_OpenEnum):
 class Bar:
     """A BAR of a device."""
 
-    size: int  #: bytes; 0: there is no such BAR
+    size: int  #: bytes; 0: the BAR does not exist
     memory: bool  #: false: I/O ports
     mappable: bool  #: slices of it can be exported
     prefetchable: bool  #: write-combining has no side effects
@@ -94,7 +94,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Buffer:
-    """What the kernel knows of a slice, or of a mapping of the device fd."""
+    """What the kernel reports about a slice, or about a mapping of the device fd."""
 
     id: int
     inode: int  #: as in fstat() and /proc/<pid>/maps
@@ -139,7 +139,7 @@ class LeaseInfo:
     flags: Flag
     offset: int
     length: int
-    index: int  #: of one that waits: as asked for
+    index: int  #: for a request that waits: as requested
     seconds: int  #: left, also to wait; 0: no limit
     pid: int
     uid: int
@@ -153,7 +153,7 @@ class LeaseInfo:
 class DeviceInfo:
     """A device of the broker."""
 
-    name: str  #: "" if the configuration has it no more
+    name: str  #: "" if it is no longer configured
     bdf: str
     phase: DevicePhase
     suspended: bool
@@ -164,10 +164,10 @@ class DeviceInfo:
 
 @dataclass(frozen=True)
 class Share:
-    """What an owner uses of something that can run out."""
+    """What an owner uses of a limited resource."""
 
     used: int
-    kept: int  #: places that nobody else can take
+    kept: int  #: places that only this owner can take
     limit: int
 
 
@@ -186,17 +186,17 @@ class Total:
 
     used: int
     limit: int
-    pool_used: int  #: places that are not kept for anybody
+    pool_used: int  #: used places that are not kept for one user
     pool: int
     per_owner: int  #: limit of an owner without kept places
 
 
 @dataclass(frozen=True)
 class Status:
-    """How the broker is."""
+    """The status of the broker."""
 
     grants: bool  #: false: the configuration has errors, nothing new is granted
-    admin: bool  #: this client is an administrator, and all below is known
+    admin: bool  #: this client is an administrator, and all members below are known
     leases_per_client: int
     clients: Total
     leases: Total

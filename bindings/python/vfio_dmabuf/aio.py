@@ -27,8 +27,8 @@ __all__ = ["Client", "Lease", "connect"]
 
 _T = TypeVar("_T")
 
-_RETRY = 0.02  # seconds; a broker that does not read now says nothing when it does again
-_AT_ONCE = 64  # events, before others have a turn
+_RETRY = 0.02  # seconds; a broker that does not read does not report when it reads again
+_AT_ONCE = 64  # events, before other tasks run
 
 
 def _copy(error: Error) -> Error:
@@ -38,9 +38,9 @@ def _copy(error: Error) -> Error:
 class Lease:
     """A slice that the broker granted; from Client.acquire().
 
-    It ends when it is released or revoked, when its time is over, and with the
-    connection; not because its slice is closed.  As an asynchronous context manager it
-    is released at the end.
+    It ends when it is released or revoked, when its time expires, or when the connection
+    ends.  It does not end when its slice is closed.  As an asynchronous context manager,
+    it is released at the end.
     """
 
     def __init__(self, client: "Client", grant: Granted) -> None:
@@ -49,7 +49,7 @@ class Lease:
         self._ended: asyncio.Future[End] = asyncio.get_running_loop().create_future()
         self.id = grant.lease
         self.index = grant.index  #: which of an array of slices
-        self.seconds = grant.seconds  #: until it ends by itself; 0: does not
+        self.seconds = grant.seconds  #: until it expires; 0: it does not expire
         self.slice: Slice = grant.slice
         self.state = State.LIVE
         self.end = End.NONE  #: why it has ended
@@ -63,11 +63,11 @@ class Lease:
         self.state = State.REVOKED
         if not self._ended.done():
             self._ended.set_exception(error)
-            # Nobody has to wait for it.
+            # The caller need not wait for it.
             self._ended.exception()
 
     async def wait_end(self) -> End:
-        """Wait until the lease ends, and return why; raises DisconnectedError with the connection."""
+        """Wait until the lease ends, and return why; raises DisconnectedError if the connection ends."""
         return await asyncio.shield(self._ended)
 
     async def release(self) -> None:
@@ -82,17 +82,17 @@ class Lease:
             self.slice.close()
 
     async def _release(self) -> None:
-        # Also if the caller has been cancelled: the broker sends no event of a release.
+        # Also if the caller was cancelled, because the broker does not send an event for a release.
         try:
             await self._client._locked(self._client._native.release, self.id)
         except NotFoundError:
-            # It is ending already, and an event says why.
+            # It is already ending, and an event reports why.
             pass
         else:
             self._take(State.REVOKED, End.RELEASED)
 
     async def renew(self, seconds: int = 0) -> int:
-        """Make the lease last that long from now on; 0: as long as allowed.
+        """Renew the lease for this time from now; 0: as long as allowed.
 
         Returns the seconds granted, 0 if it does not end by itself.
         """
@@ -115,8 +115,8 @@ class Lease:
 class Client:
     """A connection to the broker; from connect().
 
-    Every request is answered within the timeout.  A task that waits for an answer
-    can be cancelled: a request for a slice is withdrawn, others are carried out.
+    Every request ends within the timeout.  A task that waits for an answer can be
+    cancelled.  A request for a slice is then withdrawn; other requests are completed.
     A client belongs to the event loop in which it was connected.
     """
 
@@ -136,7 +136,7 @@ class Client:
         self._fd = native.fileno()
         self._loop.add_reader(self._fd, self._read)
 
-    # What comes by itself.
+    # Events.
 
     def _read(self) -> None:
         try:
@@ -177,7 +177,7 @@ class Client:
         self._error = error
         if not self._in_thread:
             self._loop.remove_reader(self._fd)
-        # Each has one of its own, because raising an exception adds a traceback to it.
+        # Each waiter has its own copy, because raising an exception adds a traceback to it.
         for future in self._requests.values():
             if not future.done():
                 future.set_exception(_copy(error))
@@ -206,7 +206,7 @@ class Client:
     def _done(self, task: "asyncio.Task[Any]") -> None:
         self._tasks.discard(task)
         if not task.cancelled():
-            # Whoever was to hear of it may have been cancelled.
+            # The task that waited for it may have been cancelled.
             task.exception()
 
     async def _locked(self, function: Callable[..., _T], *args: Any) -> _T:
@@ -264,7 +264,7 @@ class Client:
 
     async def acquire(self, name: str, *, index: int = 0, read_only: bool = False, seconds: int = 0,
                       wait: float = 0) -> Lease:
-        """Get a slice; arguments and exceptions are those of vfio_dmabuf.Client.acquire().
+        """Acquire a slice; arguments and exceptions are those of vfio_dmabuf.Client.acquire().
 
         Other tasks run while it waits.
         """
@@ -287,7 +287,7 @@ class Client:
             raise TimeoutError(errno.ETIMEDOUT, "the broker did not answer in time") from None
 
     async def slices(self) -> list[SliceInfo]:
-        """The slices that this user may have; for an administrator: all."""
+        """The slices that this user may lease; for an administrator: all."""
         return await self._call(_leases.slices, self._native)
 
     async def leases(self) -> list[LeaseInfo]:
@@ -303,7 +303,7 @@ class Client:
         return await self._call(_leases.accounts, self._native)
 
     async def status(self) -> Status:
-        """How the broker is."""
+        """The status of the broker."""
         return await self._call(_leases.status, self._native)
 
     async def revoke(self, lease: int) -> None:
@@ -311,14 +311,14 @@ class Client:
         await self._call(self._native.revoke, lease)
 
     async def reload(self) -> None:
-        """Have the broker read its configuration again; for administrators."""
+        """Make the broker read its configuration again; for administrators."""
         await self._call(self._native.reload)
 
     async def events(self) -> AsyncIterator[LeaseEvent]:
         """What happens to this client's leases, from the first step of the iteration on.
 
-        Ends when the client is closed; raises DisconnectedError when the connection
-        ends.
+        It ends when the client is closed.  It raises DisconnectedError when the
+        connection ends.
         """
         self._check()
         queue: asyncio.Queue[LeaseEvent | Error | None] = asyncio.Queue()
@@ -337,9 +337,9 @@ class Client:
         return self._native.closed()
 
     async def close(self) -> None:
-        """End the connection, and all leases with it.  May be called again.
+        """End the connection and all its leases.  May be called again.
 
-        Waits for a request that is being made.  If that wait is cancelled, the
+        It waits for a request that is running.  If that wait is cancelled, the
         connection ends after the request.
         """
         if asyncio.get_running_loop() is not self._loop:
@@ -363,9 +363,9 @@ class Client:
 
 
 async def connect(path: str | None = None, *, timeout: float | None = 10.0) -> Client:
-    """Connect to the broker; path: its socket, if it is not the usual one.
+    """Connect to the broker; path: its socket, if not the default.
 
-    timeout: seconds within which every request is answered; None: no limit.
+    timeout: seconds within which every request ends; None: no limit.
     """
     loop = asyncio.get_running_loop()
     try:

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use vfio_dmabuf::{Access, AccessError, Acquire, Client, Slice};
 
-/// Reads until the slice is revoked; how many times.
+/// Reads until the slice is revoked; returns the number of reads.
 fn read(slice: &Slice) -> Result<u64, Box<dyn Error>> {
     let mapping = slice.map(Access::Read)?;
     let register = mapping.register::<u32>(0)?;

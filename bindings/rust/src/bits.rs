@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! Sets of bits as types.
 
-/// Gives a tuple struct over an integer the constants and what a set can do.
+/// Gives a tuple struct over an integer its constants and the operations of a set.
 macro_rules! bit_set {
     ($type:ident; $($(#[$doc:meta])* $name:ident = $value:expr;)*) => {
         impl $type {
@@ -12,7 +12,7 @@ macro_rules! bit_set {
                 self.0 & other.0 == other.0
             }
 
-            /// Whether it has nothing.
+            /// Whether it is empty.
             pub fn is_empty(self) -> bool {
                 self.0 == 0
             }

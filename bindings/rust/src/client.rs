@@ -28,8 +28,8 @@ pub struct RequestId(pub u64);
 
 /// A slice that the broker has granted.
 ///
-/// The lease ends when it is [released](Client::release), revoked or out of time, and when
-/// the [`Client`] is dropped.  After its end the mappings answer with an error.
+/// The lease ends when it is [released](Client::release) or revoked, when it expires, and
+/// when the [`Client`] is dropped.  After its end, accesses to its mappings return errors.
 ///
 /// Dropping this closes the fds of the slice and does not end the lease.
 #[must_use = "the lease lasts until it is released or the client is dropped"]
@@ -40,7 +40,7 @@ pub struct Lease {
     pub id: LeaseId,
     /// Which of an array of slices it is.
     pub index: u32,
-    /// When it ends by itself, from when it was granted; `None`: it does not.
+    /// The time after which it expires, from the grant on; `None`: it does not expire.
     pub time: Option<Duration>,
     /// The slice; it is watched.
     pub slice: Slice,
@@ -58,8 +58,8 @@ pub enum End {
     Revoked,
     /// The broker has lost the device.
     Device,
-    /// Its client has disconnected, or, as a broker that was restarted finds, no process has
-    /// the slice any more.
+    /// Its client has disconnected, or no process had the slice any more when the broker was
+    /// restarted.
     Client,
     /// The broker could not send it.
     Unsent,
@@ -120,7 +120,7 @@ pub enum Event {
     },
 }
 
-/// What to ask the broker for.
+/// A request for a slice.
 ///
 /// ```
 /// use std::time::Duration;
@@ -138,13 +138,14 @@ pub struct Acquire {
 }
 
 impl Acquire {
-    /// A slice by its name in the broker's configuration, "device/slice"; the first if it is
-    /// an array; for as long as the configuration allows; without waiting.
+    /// A slice by its name in the broker's configuration, "device/slice".  If it is an array:
+    /// the first.  Without a time, the lease lasts as long as the configuration allows.  The
+    /// request does not wait.
     pub fn new(name: impl Into<String>) -> Self {
         Self { name: name.into(), index: 0, flags: Flags::default(), seconds: 0, wait_ms: 0 }
     }
 
-    /// Which of an array.
+    /// Index in an array of slices.
     pub fn index(mut self, index: u32) -> Self {
         self.index = index;
         self
@@ -173,14 +174,14 @@ impl Acquire {
         self
     }
 
-    /// A name with a NUL in it is none, as the library says of one that is too long.
+    /// A name with a NUL does not exist, just as the library reports for a name that is too long.
     fn c_name(&self, what: &'static str) -> Result<CString> {
         CString::new(self.name.as_str())
             .map_err(|_| Error::new(what, libc::ENOENT, "there is no such slice".into()))
     }
 }
 
-/// 0 means something else to the broker.
+/// For the broker, 0 has another meaning.
 fn whole_seconds(time: Duration) -> u32 {
     let seconds = time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0));
     u32::try_from(seconds).unwrap_or(u32::MAX).max(1)
@@ -201,15 +202,14 @@ fn whole_milliseconds(time: Duration) -> u128 {
 
 /// A connection to the broker.
 ///
-/// Every call that talks to the broker ends within the connection's time limit.  After
+/// Every call that sends a request to the broker ends within the connection's time limit.  After
 /// [`ErrorKind::TimedOut`] the connection can still be used.  After [`ErrorKind::Disconnected`] or
-/// [`ErrorKind::Protocol`] it has ended, and all its leases with it.  Errors have the
-/// broker's words.
+/// [`ErrorKind::Protocol`] it has ended, and all its leases have ended too.  Errors contain the
+/// text of the broker.
 ///
 /// Dropping it closes the connection, which ends all its leases.
 ///
-/// For an event loop, [`AsFd`] polls readable when [`next_event`](Self::next_event) is to
-/// be called.
+/// For an event loop: when [`AsFd`] is readable, call [`next_event`](Self::next_event).
 ///
 /// ```no_run
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -227,7 +227,7 @@ fn whole_milliseconds(time: Duration) -> u128 {
 /// ```
 ///
 /// # Threads
-/// A client is [`Send`] and [`Sync`]; all that talks to the broker takes `&mut self`.
+/// A client is [`Send`] and [`Sync`].  All calls that use the connection take `&mut self`.
 pub struct Client {
     raw: NonNull<ffi::vdb_client>,
 }
@@ -283,7 +283,7 @@ impl Client {
         self.raw.as_ptr()
     }
 
-    /// Of the call that has just failed.
+    /// The error of the call that has just failed.
     pub(crate) fn error(&mut self, what: &'static str) -> Error {
         let errno = errno();
         Error::new(what, errno, self.words())
@@ -309,7 +309,7 @@ impl Client {
         unsafe { ffi::vdb_client_set_timeout(self.raw(), milliseconds(timeout)) };
     }
 
-    /// Gets a slice.
+    /// Acquires a slice.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] (no such slice, or not for this user), [`ErrorKind::Busy`],
@@ -338,7 +338,7 @@ impl Client {
         unsafe { lease(raw.id, raw.index, raw.seconds, raw.slice) }
     }
 
-    /// Asks for a slice, and does not wait for the answer, which is
+    /// Requests a slice, and does not wait for the answer, which is
     /// [`Event::Granted`] or [`Event::Refused`].  Does not block.
     ///
     /// # Errors
@@ -363,8 +363,8 @@ impl Client {
         Ok(RequestId(id))
     }
 
-    /// Withdraws what [`acquire_start`](Self::acquire_start) has asked for.  If it is or was
-    /// granted, it is released.  Does not block.
+    /// Withdraws a request of [`acquire_start`](Self::acquire_start).  If it is granted, the
+    /// lease is released.  Does not block.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] if its outcome has been reported
@@ -384,8 +384,8 @@ impl Client {
         self.check("releasing a lease", done)
     }
 
-    /// Makes a lease last for this time from now, in whole seconds, rounded up; `None`: as
-    /// long as allowed.  Returns what was granted; `None`: it does not end by itself.
+    /// Renews a lease for this time from now, in whole seconds, rounded up; `None`: as long
+    /// as allowed.  Returns the time that was granted; `None`: it does not expire.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`]; [`ErrorKind::InvalidInput`] if it is more than allowed
@@ -432,7 +432,7 @@ impl Client {
                     request,
                     error: Error::new("acquiring a slice", raw.error, self.words()),
                 },
-                // A later library's.
+                // An event of a later library.
                 _ => continue,
             }));
         }
@@ -470,7 +470,7 @@ impl Client {
         self.check("revoking a lease", done)
     }
 
-    /// Has the broker read its configuration again; for administrators.
+    /// Makes the broker read its configuration again; for administrators.
     ///
     /// # Errors
     /// [`ErrorKind::PermissionDenied`]; [`ErrorKind::Other`] if the configuration has a

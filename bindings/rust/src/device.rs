@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Devices: what the owner of slices holds.
+//! Devices, which owners of slices hold.
 
 use std::fmt;
 use std::mem::size_of;
@@ -54,7 +54,7 @@ pub struct Range {
 }
 
 impl From<std::ops::Range<u64>> for Range {
-    /// An empty range, which cannot be exported, if its end is not behind its start.
+    /// If the end is not after the start, the range is empty, and cannot be exported.
     fn from(range: std::ops::Range<u64>) -> Self {
         Self { offset: range.start, length: range.end.saturating_sub(range.start) }
     }
@@ -66,12 +66,12 @@ impl Range {
     }
 }
 
-/// The kernel's number of a buffer.  It is not used again while the module is loaded, and
-/// of use only to a holder of the device.
+/// The kernel's number of a buffer.  It is not used again while the module is loaded.  Only
+/// a holder of the device can use it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BufferId(pub u64);
 
-/// What the kernel knows of a slice or a BAR mapping of the device.
+/// What the kernel reports about a slice or a BAR mapping of the device.
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Buffer {
@@ -117,10 +117,10 @@ impl Buffer {
     }
 }
 
-/// An fd that reports suspension and revocation of a device or a buffer.  It keeps neither
-/// of them alive, and can be passed to any process.
+/// An fd that reports suspension and revocation of a device or a buffer.  It does not keep
+/// them, and can be sent to any process.
 ///
-/// It polls readable at first and after every change.
+/// It is readable at first and after every change.
 #[derive(Debug)]
 pub struct Events {
     fd: OwnedFd,
@@ -256,8 +256,8 @@ impl Device {
 
     /// Uses a VFIO device fd that the program has, for instance from another crate.
     ///
-    /// The device is open as long as one of its fds.  To use what another crate keeps, pass
-    /// `BorrowedFd::try_clone_to_owned()` of its fd.
+    /// The device is open as long as one of its fds.  If another crate keeps the fd, pass a
+    /// copy of it: `BorrowedFd::try_clone_to_owned()`.
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`] if it is not a VFIO device, [`ErrorKind::WrongDevice`] if
@@ -275,8 +275,8 @@ impl Device {
         self.raw.as_ptr()
     }
 
-    /// What DMA is mapped through: the type 1 container, or the iommufd that the device is
-    /// attached to.  `None` of a device of [`from_fd`](Self::from_fd).
+    /// The fd through which DMA is mapped: the type 1 container, or the iommufd to which the
+    /// device is attached.  `None` for a device of [`from_fd`](Self::from_fd).
     pub fn iommu_fd(&self) -> Option<BorrowedFd<'_>> {
         // SAFETY: the device lives.
         let fd = unsafe { ffi::vdb_device_iommu_fd(self.raw()) };
@@ -379,7 +379,7 @@ impl Device {
         check("revoking a slice", unsafe { ffi::vdb_slice_revoke(self.raw(), slice.raw()) })
     }
 
-    /// Gives a slice an event fd, which travels with it; one that it has is replaced.
+    /// Gives a slice an event fd, which is sent with it.  Replaces an event fd that it has.
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`], [`ErrorKind::WrongDevice`]
@@ -524,7 +524,7 @@ fn zeroed_buffer() -> ffi::vdb_buffer {
     unsafe { std::mem::zeroed() }
 }
 
-/// Room for the library's words for a failure.
+/// A buffer for the library's text about a failure.
 pub(crate) struct Reason([c_char; ffi::VDB_ERROR_SIZE]);
 
 impl Reason {
@@ -536,15 +536,15 @@ impl Reason {
         self.0.as_mut_ptr()
     }
 
-    /// To be called right after the failure, for errno.
+    /// Call this immediately after the failure, because it reads errno.
     pub(crate) fn error(&self, what: &'static str) -> Error {
         Error::new(what, crate::error::errno(), text(&self.0))
     }
 }
 
-/// The text in an array of the library's, which has an end unless something is broken.
+/// The text in an array of the library.  Without a NUL, it is the whole array.
 pub(crate) fn text(chars: &[c_char]) -> String {
-    // As bytes, whatever sign a char has here.
+    // As bytes, because a char can be signed or unsigned.
     let bytes: Vec<u8> = chars.iter().map(|&c| c as u8).take_while(|&c| c != 0).collect();
     String::from_utf8_lossy(&bytes).into_owned()
 }

@@ -12,15 +12,15 @@ use libc::c_int;
 pub enum ErrorKind {
     /// An argument is wrong: not in whole pages, out of bounds, not a name.
     InvalidInput,
-    /// There is no such function, BAR, buffer, slice, lease or socket.
+    /// The function, BAR, buffer, slice, lease or socket does not exist.
     NotFound,
-    /// This user is not allowed to.
+    /// This user is not allowed to do that.
     PermissionDenied,
     /// Another process or client has it.
     Busy,
     /// The slice is revoked.
     Revoked,
-    /// A register did not answer: its slice is revoked or suspended.
+    /// A register cannot be accessed: its slice is revoked or suspended.
     Unreachable,
     /// The device is not open or was lost, does not have that BAR, or is not the slice's.
     WrongDevice,
@@ -30,9 +30,9 @@ pub enum ErrorKind {
     TimedOut,
     /// The other end has closed the connection.
     Disconnected,
-    /// Nobody listens at the broker's socket.
+    /// No process listens at the broker's socket.
     ConnectionRefused,
-    /// The other end does not speak this protocol.
+    /// The other end does not use this protocol.
     Protocol,
     /// A limit is reached: of leases, connections or fds.
     LimitReached,
@@ -73,10 +73,10 @@ impl ErrorKind {
     }
 }
 
-/// Why a call of the library failed: its errno, and its words or the broker's.
+/// Why a call of the library failed: its errno, and a text of the library or the broker.
 ///
-/// It becomes an [`io::Error`] with `?`; that has the same text, and this error
-/// behind [`io::Error::get_ref`].
+/// `?` converts it into an [`io::Error`] with the same text, whose [`io::Error::get_ref`]
+/// returns this error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
     what: &'static str,
@@ -85,7 +85,7 @@ pub struct Error {
     reason: String,
 }
 
-/// The result of what can fail.
+/// The result of a call that can fail.
 pub type Result<T> = std::result::Result<T, Error>;
 
 pub(crate) fn errno() -> c_int {
@@ -98,7 +98,7 @@ impl Error {
         Self { what, kind, errno, reason }
     }
 
-    /// Of the library's last call in this thread.
+    /// The error of the library's last call in this thread.
     pub(crate) fn last(what: &'static str) -> Self {
         Self::new(what, errno(), String::new())
     }
@@ -118,7 +118,7 @@ impl Error {
         self.errno
     }
 
-    /// Why, in the words of the library or the broker; empty if they had none.
+    /// The text of the library or the broker; empty if there is none.
     pub fn reason(&self) -> &str {
         &self.reason
     }
@@ -144,12 +144,12 @@ impl From<Error> for io::Error {
 
 /// Why a register could not be read or written.
 ///
-/// It is small, for loops that poll a register.  It becomes an [`Error`] or an
-/// [`io::Error`] with `?`.
+/// It is small, for loops that poll a register.  `?` converts it into an [`Error`] or an
+/// [`io::Error`].
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AccessError {
-    /// The device cannot be reached: the slice is revoked, or suspended in a way in which
+    /// The device cannot be reached: the slice is revoked, or suspended for a reason for which
     /// accesses do not wait.  A write that was in progress may have reached the device.
     Unreachable,
     /// The register is not within the mapping.

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-//! What `<vfio-dmabuf.h>` declares, by hand, in its order and under its names.
+//! The declarations of `<vfio-dmabuf.h>`, written by hand, in its order and with its names.
 //!
-//! `tests/abi.rs` reads this file and has a C compiler compare each constant, struct
-//! and function with the header.  That is why it has nothing but plain declarations,
-//! one field or function a line.
+//! `tests/abi.rs` reads this file, and lets a C compiler compare each constant, struct
+//! and function with the header.  So it contains only plain declarations, one field or
+//! function a line.
 
 #![allow(non_camel_case_types, missing_docs)]
 

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
-//! What turns SIGBUS into an error: the handler that register accesses need.
+//! The handler that turns SIGBUS into an error, which register accesses need.
 //!
 //! An access to a revoked slice raises SIGBUS.  The library's accesses are single
-//! instructions that it knows; its handler has them return an error, and passes every
-//! other SIGBUS to the disposition that was there before.
+//! instructions that it knows.  Its handler makes them return an error, and passes every
+//! other SIGBUS to the disposition that was installed before.
 //!
-//! [`Slice::map`](crate::Slice::map) installs that handler, so that most programs need
-//! nothing of this module.  A program that installs a SIGBUS handler of its own, before
-//! or after, calls [`handle`] first in it, and [`assume_installed`] before it maps.
+//! [`Slice::map`](crate::Slice::map) installs that handler, so most programs do not need
+//! this module.  If a program installs its own SIGBUS handler, before or after, that
+//! handler calls [`handle`] first, and the program calls [`assume_installed`] before it
+//! maps.
 //!
 //! A thread that accesses registers must not block SIGBUS: the kernel ends a process
 //! that faults while the signal is blocked.
@@ -22,7 +23,7 @@ use crate::ffi;
 /// Whether the program has said that its own handler calls [`handle`].
 static ASSUMED: AtomicBool = AtomicBool::new(false);
 
-/// Whether the library has guarded accesses for this CPU.  Elsewhere slices can be
+/// Whether the library has guarded accesses for this CPU.  On other CPUs slices can be
 /// mapped, and each access fails with
 /// [`AccessError::Unsupported`](crate::AccessError::Unsupported).
 pub fn is_supported() -> bool {
@@ -48,7 +49,7 @@ pub fn enable() -> Result<()> {
     }
 }
 
-/// For mappings, which can be made without a guard where there is none.
+/// For mappings, which can be made without a guard if the CPU has none.
 pub(crate) fn enable_if_supported() -> Result<()> {
     match enable() {
         Err(error) if error.kind() == ErrorKind::Unsupported => Ok(()),
@@ -56,19 +57,19 @@ pub(crate) fn enable_if_supported() -> Result<()> {
     }
 }
 
-/// Has [`enable`] and [`Slice::map`](crate::Slice::map) leave SIGBUS alone.
+/// After this, [`enable`] and [`Slice::map`](crate::Slice::map) do not change SIGBUS.
 ///
 /// # Safety
-/// A SIGBUS handler of the program's that calls [`handle`] first is installed, with
-/// `SA_SIGINFO`, and stays.
+/// The program has installed a SIGBUS handler with `SA_SIGINFO` that calls [`handle`]
+/// first, and does not remove it.
 pub unsafe fn assume_installed() {
     ASSUMED.store(true, Ordering::Relaxed);
 }
 
-/// Treats a SIGBUS that an access of the library has raised; async-signal-safe.
+/// Handles a SIGBUS that an access of the library has raised; async-signal-safe.
 ///
-/// Returns true if it was one: the handler then returns at once, and the access fails.
-/// False: the signal is the program's to treat.
+/// If it returns true, it was such a signal: return from the handler immediately, and the
+/// access fails.  If it returns false, the program must handle the signal.
 ///
 /// # Safety
 /// Called in a handler for SIGBUS that was installed with `SA_SIGINFO`, with the second

@@ -2,20 +2,20 @@
 //! Share parts of a PCI device's BARs between processes: safe bindings of
 //! libvfio-dmabuf, on top of the driver dmabuf-vfio-pci.
 //!
-//! An owner holds a [`Device`]: it exports [`Slice`]s of BARs, passes them on, lists them
-//! and revokes them.  A client holds slices and nothing else of the device: it gets them
+//! An owner holds a [`Device`].  It exports [`Slice`]s of BARs, sends them, lists them and
+//! revokes them.  A client holds slices and nothing else of the device.  It receives them
 //! from an owner ([`Slice::receive`]) or as a [`Lease`] from the broker ([`Client`]), maps
-//! them ([`Slice::map`]) and talks to registers through the [`Mapping`].
+//! them ([`Slice::map`]), and accesses registers through the [`Mapping`].
 //!
 //! A slice can be revoked at any time.  An access then returns
-//! [`AccessError::Unreachable`]: it never raises SIGBUS, as long as the guard's handler is
-//! the process's ([`guard`]).
+//! [`AccessError::Unreachable`].  It never raises SIGBUS as long as the guard's handler is
+//! installed ([`guard`]).
 //!
 //! # What is safe about it
-//! All objects own their fds and mappings.  Nothing can be used after it was closed or
-//! unmapped.  There are no references to device memory.  What a device does by DMA when
-//! its registers are written is bounded by the IOMMU: only memory that the program has
-//! mapped for DMA can be reached.  The code that maps it is responsible for it.
+//! All objects own their fds and mappings.  They cannot be used after they were closed or
+//! unmapped.  There are no references to device memory.  When a program writes registers,
+//! the device can do DMA.  The IOMMU limits that to memory that the program has mapped for
+//! DMA, and the code that maps it is responsible for it.
 
 #[macro_use]
 mod bits;

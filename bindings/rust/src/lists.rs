@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! What a client asks the broker about itself and others.
+//! Lists and status of the broker.
 
 use std::ffi::CStr;
 use std::mem::size_of;
@@ -95,7 +95,7 @@ pub struct SliceInfo {
     pub length: u64,
     /// 1: it is not an array.
     pub count: u32,
-    /// How many of these could be granted now.
+    /// The number of these that could be granted now.
     pub free: u32,
     /// Requests that wait for it.
     pub waiting: u32,
@@ -125,9 +125,9 @@ pub struct LeaseInfo {
     pub offset: u64,
     /// In bytes.
     pub length: u64,
-    /// Which of an array; of one that waits: as asked for.
+    /// Index in an array; for a request that waits: as requested.
     pub index: u32,
-    /// What is left of it, also to wait; `None`: without a limit.
+    /// The time that is left, also to wait; `None`: without a limit.
     pub time: Option<Duration>,
     /// The client's process.
     pub pid: u32,
@@ -143,7 +143,7 @@ pub struct LeaseInfo {
     pub end: Option<End>,
 }
 
-/// A device of the broker's.
+/// A device of the broker.
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeviceInfo {
@@ -163,7 +163,7 @@ pub struct DeviceInfo {
     pub reason: String,
 }
 
-/// What an owner uses of something that can run out.
+/// What an owner uses of a limited resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Share {
     /// How much is used.
@@ -192,7 +192,7 @@ pub struct AccountInfo {
     pub leases: Share,
 }
 
-/// What all owners use of something that can run out.  An ordinary client knows only
+/// What all owners use of a limited resource.  An ordinary client knows only
 /// `per_owner`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Total {
@@ -200,7 +200,7 @@ pub struct Total {
     pub used: u32,
     /// The limit.
     pub limit: u32,
-    /// How much of the places that are not kept for anybody.
+    /// The number of used places that are not kept for one user.
     pub pool_used: u32,
     /// How many of these there are.
     pub pool: u32,
@@ -242,7 +242,7 @@ pub struct Status {
     pub problem: String,
 }
 
-/// What becomes an item of a list.
+/// A struct of the library that becomes an item of a list.
 trait Item: Sized {
     type Raw;
     /// # Safety
@@ -336,7 +336,7 @@ impl Item for AccountInfo {
 }
 
 /// # Safety
-/// As the library calls it, with a list of these items.
+/// The callback of the library, with a list of these items.
 unsafe extern "C" fn push<T: Item>(raw: *const T::Raw, data: *mut c_void) -> bool {
     // SAFETY: the library hands on what it was given, and an item whose texts have ends.
     unsafe { (*data.cast::<Vec<T>>()).push(T::of(&*raw)) };

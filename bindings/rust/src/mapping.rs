@@ -76,10 +76,10 @@ pub trait RegisterValue: sealed::Width {}
 
 /// A slice or a part of it, mapped into this process until the mapping is dropped.
 ///
-/// The registers are not memory of Rust's: there is no `&[u8]` of them, as the device
-/// changes them at any time and reading one can have side effects.  Each access is one
-/// volatile access of its width, made by the library.  It waits while the device is
-/// reset, and fails with [`AccessError::Unreachable`] once the slice is revoked.
+/// The registers are not memory of Rust.  A `&[u8]` of them does not exist, because the
+/// device changes them at any time, and reading a register can have side effects.  Each
+/// access is one volatile access of its width, made by the library.  It waits while the
+/// device is reset.  If the slice is revoked, it fails with [`AccessError::Unreachable`].
 ///
 /// The accesses of one thread to a mapping that is not write-combining reach the device
 /// in the order of the program.  What the thread wrote to ordinary memory before
@@ -113,11 +113,11 @@ pub trait RegisterValue: sealed::Width {}
 /// ```
 ///
 /// # Threads
-/// A mapping is [`Send`] and [`Sync`].  What it points to is the device's, and is never
-/// reached through a reference.  An access is a single instruction in the library, which
-/// for the compiler is a call of a foreign function; two at the same time are ordered by
-/// the device, as those of two CPUs are.  Registers that must be accessed one after the
-/// other (an index and its data) need a lock of the program's.
+/// A mapping is [`Send`] and [`Sync`].  It points to memory of the device, which is never
+/// accessed through a reference.  An access is a single instruction in the library.  For
+/// the compiler it is a call of a foreign function.  The device orders two simultaneous
+/// accesses, like those of two CPUs.  If registers must be accessed in sequence (an index
+/// and its data), the program needs a lock.
 pub struct Mapping {
     address: NonNull<c_void>,
     length: usize,
@@ -132,8 +132,8 @@ unsafe impl Sync for Mapping {}
 
 impl Mapping {
     /// # Safety
-    /// `address` comes from `vdb_slice_map()` with that length and access, is unmapped by
-    /// nobody else, and `length` is greater than 0.
+    /// `address` comes from `vdb_slice_map()` with that length and access, nothing else
+    /// unmaps it, and `length` is greater than 0.
     pub(crate) unsafe fn new(address: NonNull<c_void>, length: usize, access: Access) -> Self {
         Self { address, length, access }
     }
@@ -149,10 +149,10 @@ impl Mapping {
         self.access
     }
 
-    /// Its address, for VMMs that give it to the kernel (KVM's memory slots, say).
+    /// Its address, for VMMs that pass it to the kernel (for memory slots of KVM, for example).
     ///
-    /// Do not read or write through it: an access that is not the library's raises SIGBUS
-    /// once the slice is revoked.
+    /// Do not read or write through it.  After the slice is revoked, such an access raises
+    /// SIGBUS.
     pub fn as_ptr(&self) -> *mut u8 {
         self.address.as_ptr().cast()
     }
@@ -201,7 +201,7 @@ impl Mapping {
 
 macro_rules! named_accesses {
     ($($type:ty, $read:ident, $write:ident;)*) => {
-        /// The same by the names that device drivers in Rust are used to.
+        /// The same, with the name that device drivers in Rust use.
         impl Mapping {$(
             #[doc = concat!("[`read`](Self::read) of a `", stringify!($type), "`")]
             /// # Errors
@@ -247,7 +247,7 @@ impl fmt::Debug for Mapping {
     }
 }
 
-/// A register of a [`Mapping`], whose place has been checked.
+/// A register of a [`Mapping`], whose offset has been checked.
 pub struct Register<'mapping, T: RegisterValue> {
     address: NonNull<c_void>,
     access: Access,
@@ -318,8 +318,8 @@ impl<T: RegisterValue> Register<'_, T> {
 /// Flushes the CPU's write-combining buffers.
 ///
 /// Writes to a slice with [`Flags::WRITE_COMBINING`](crate::Flags::WRITE_COMBINING) reach
-/// the device in any order and at any time.  Those that this thread made before this call
-/// leave the CPU before anything that follows.
+/// the device in any order and at any time.  Writes of this thread before this call leave
+/// the CPU before everything after it.
 #[inline]
 pub fn flush_write_combining() {
     #[cfg(target_arch = "x86_64")]

@@ -19,7 +19,7 @@ use crate::mapping::{Access, Mapping};
 pub enum State {
     /// It can be used.
     Live,
-    /// For a time it cannot be reached: accesses wait or fail.
+    /// It cannot be reached temporarily: accesses wait or fail.
     Suspended,
     /// It cannot be reached any more.  For a device: it was closed.
     Revoked,
@@ -45,12 +45,12 @@ bit_set! {
     READ_ONLY = ffi::VDB_FLAG_READ_ONLY;
     /// Mapped write-combining instead of uncached.
     WRITE_COMBINING = ffi::VDB_FLAG_WC;
-    /// Not a slice, but a mapping of the device fd; only
-    /// [`Device::buffers`] says it.
+    /// Not a slice, but a mapping of the device fd.  Only
+    /// [`Device::buffers`] reports it.
     BAR_MAPPING = ffi::VDB_FLAG_BAR_MAPPING;
 }
 
-/// Where a slice begins, for [`Slice::from_fd`].
+/// The place of a slice, for [`Slice::from_fd`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Place<'a> {
     /// The function, "0000:01:00.0", if it is known.
@@ -93,7 +93,7 @@ unsafe impl Sync for Slice {}
 
 impl Slice {
     /// # Safety
-    /// `raw` is null after a failure that errno tells of, or a slice that is the caller's.
+    /// `raw` is null after a failure that set errno, or a slice that the caller owns.
     pub(crate) unsafe fn take(what: &'static str, raw: *mut ffi::vdb_slice) -> Result<Self> {
         match NonNull::new(raw) {
             Some(raw) => Ok(Self { raw }),
@@ -109,11 +109,11 @@ impl Slice {
         self.raw.as_ptr()
     }
 
-    /// Makes a slice of a DMABUF that came another way than [`Slice::receive`].
+    /// Makes a slice of a DMABUF that was not received with [`Slice::receive`].
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidInput`] if `dmabuf` is not one, its mode is not what
-    /// `place.flags` says, or another value makes no sense.  The fds are closed then.
+    /// [`ErrorKind::InvalidInput`] if `dmabuf` is not one, if its mode does not match
+    /// `place.flags`, or if another value is invalid.  The fds are closed then.
     pub fn from_fd(dmabuf: OwnedFd, event_fd: Option<OwnedFd>, place: Place<'_>) -> Result<Self> {
         const WHAT: &str = "making a slice of an fd";
         let bdf = place.bdf.map(|bdf| c_string(WHAT, bdf)).transpose()?;
@@ -131,7 +131,7 @@ impl Slice {
         };
         // SAFETY: it is ours.
         let slice = unsafe { Self::take(WHAT, raw) }?;
-        // They are the slice's now.
+        // The slice owns them now.
         std::mem::forget((dmabuf, event_fd));
         Ok(slice)
     }
@@ -150,11 +150,11 @@ impl Slice {
         }
     }
 
-    /// Passes it on over a connected `AF_UNIX` socket, `SOCK_SEQPACKET` or `SOCK_STREAM`.
+    /// Sends it over a connected `AF_UNIX` socket, `SOCK_SEQPACKET` or `SOCK_STREAM`.
     ///
-    /// If it is watched, the receiver gets an event fd of its own when `device` is the one
-    /// that it was exported from.  Without it, both processes share one event fd: what one of them
-    /// has read, the other is not notified of.
+    /// If it is watched, and `device` is the device that it was exported from, the receiver gets
+    /// its own event fd.  Without `device`, both processes share one event fd.  If one of them
+    /// has read an event, the other does not see it.
     ///
     /// # Errors
     /// What `sendmsg()` says, and with `device` as [`Device::watch`]
@@ -186,7 +186,7 @@ impl Slice {
         const WHAT: &str = "mapping a slice";
         let invalid = || Error::new(WHAT, libc::EINVAL, String::new());
         let length = usize::try_from(length).map_err(|_| invalid())?;
-        // For the library 0 means all that follows.
+        // For the library, 0 means everything up to the end.
         if length == 0 {
             return Err(invalid());
         }
@@ -209,8 +209,8 @@ impl Slice {
     /// The state of a watched slice, and a number that grows with every suspension,
     /// resumption and revocation.
     ///
-    /// Makes the [event fd](Self::event_fd) quiet until there is more, except after
-    /// revocation.  Does not block.
+    /// After this, the [event fd](Self::event_fd) is not readable until the state changes
+    /// again, except after revocation.  Does not block.
     ///
     /// # Errors
     /// With `ENODATA` if the slice is not watched
@@ -224,7 +224,7 @@ impl Slice {
         }
     }
 
-    /// The fd that polls readable when [`state`](Self::state) has news; `None` if the slice
+    /// The fd that is readable when [`state`](Self::state) has changed; `None` if the slice
     /// is not watched.
     pub fn event_fd(&self) -> Option<BorrowedFd<'_>> {
         // SAFETY: the slice lives.

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-//! `src/ffi.rs` against the C header: a C compiler compares them.
+//! A C compiler compares `src/ffi.rs` with the C header.
 //!
-//! Each declaration of ffi.rs is turned into C: a constant into an assertion, a struct into
-//! a twin whose size and members are asserted to be the same, a function into an assertion
-//! about its type.  What the library exports and ffi.rs does not have is a failure, too,
-//! unless it is listed here.
+//! The test turns each declaration of ffi.rs into C.  A constant becomes an assertion.  A
+//! struct becomes a twin with assertions about its size and members.  A function becomes an
+//! assertion about its type.  The test also fails if the library exports a function that
+//! neither ffi.rs nor the list here has.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -15,7 +15,7 @@ use std::process::Command;
 
 const FFI: &str = include_str!("../src/ffi.rs");
 
-/// What the crate has no use for; a mapping outlives its slice, and is given to munmap().
+/// Functions that the crate does not use.  A mapping outlives its slice, so it uses munmap().
 const NOT_BOUND: &[&str] = &["vdb_parse_bdf", "vdb_slice_unmap"];
 
 /// A type of ffi.rs in C, with room for a name in it: "int %", "struct vdb_slice *%".
@@ -81,7 +81,7 @@ impl Checks {
     }
 
     fn structure(&mut self, name: &str, fields: &[&str]) {
-        // Opaque, and known by its pointers only.
+        // Opaque: only pointers to it exist.
         if fields.iter().any(|field| field.starts_with("opaque: ")) {
             return;
         }
@@ -116,7 +116,7 @@ impl Checks {
             .collect();
         let parameters =
             if parameters.is_empty() { "void".to_owned() } else { parameters.join(", ") };
-        // Volatile is a matter of the C compiler's, and Rust has no such pointers.
+        // Rust does not have volatile pointers.
         let pointer = declare(result, &format!("(*)({parameters})"));
         let volatile = pointer.replacen("const void *", "const volatile void *", 1);
         let volatile = volatile.replacen("(*)(void *,", "(*)(volatile void *,", 1);
@@ -151,14 +151,14 @@ fn checks() -> Checks {
     checks
 }
 
-/// Of the checkout, or where the compiler looks.
+/// The header of the checkout, or of the compiler's directories.
 fn include_option() -> Option<String> {
     let dir = env::var("VFIO_DMABUF_INCLUDE_DIR").map(PathBuf::from);
     let dir = dir.unwrap_or_else(|_| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../include"));
     dir.join("vfio-dmabuf.h").exists().then(|| format!("-I{}", dir.display()))
 }
 
-/// A file of this test's, removed at its end.
+/// A file of this test, which is removed at its end.
 struct Source(PathBuf);
 
 impl Source {
@@ -175,7 +175,7 @@ impl Drop for Source {
     }
 }
 
-/// The compiler's complaints, if any.
+/// The compiler's errors, or an empty text.
 fn compile(name: &str, text: &str) -> Result<(), String> {
     let source = Source::new(name, text);
     let output = Command::new(env::var("CC").unwrap_or_else(|_| "cc".into()))
@@ -195,14 +195,14 @@ fn compile(name: &str, text: &str) -> Result<(), String> {
 fn declarations_are_those_of_the_header() {
     let checks = checks();
 
-    // That the parser has seen them.
+    // The parser must have seen them.
     assert!(checks.constants > 30 && checks.structs > 10 && checks.functions.len() > 50);
     if let Err(said) = compile("declarations", &checks.c) {
         panic!("ffi.rs is not what the header says:\n{said}");
     }
 }
 
-/// The check itself: each of these is wrong in one place.
+/// Tests the check: each of these declarations has one mistake.
 #[test]
 fn wrong_declarations_are_found() {
     type Add = fn(&mut Checks);

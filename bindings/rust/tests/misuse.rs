@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-//! Misuse does not compile: each file in `tests/misuse` is given to the compiler, which
-//! must refuse it, and for the reason that the file's first line names and for no other.
+//! Misuse does not compile.  The compiler must reject each file in `tests/misuse`, for the
+//! reason that the file's first line names and for no other.
 //!
-//! A line that ends in `// WRONG` is what is wrong: without it the file must compile.
+//! A line that ends in `// WRONG` is the mistake.  Without it, the file must compile.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -11,12 +11,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::SystemTime;
 
-/// Where cargo has put the crate and what it depends on.
+/// The directory in which cargo has put the crate and its dependencies.
 fn deps() -> PathBuf {
     env::current_exe().unwrap().parent().unwrap().to_owned()
 }
 
-/// The newest, as there may be some of earlier builds.
+/// The newest, because there can be some of earlier builds.
 fn library() -> PathBuf {
     fs::read_dir(deps())
         .unwrap()
@@ -56,7 +56,7 @@ fn errors(source: &Path, out: &Path) -> (BTreeSet<String>, String) {
     (codes, said)
 }
 
-/// What is not as it should be, if anything.
+/// What is wrong with a file, if anything.
 fn check(source: &Path) -> Option<String> {
     let name = source.file_stem().unwrap().to_string_lossy().into_owned();
     let text = fs::read_to_string(source).unwrap();
