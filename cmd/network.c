@@ -160,7 +160,7 @@ static void ask(struct search *search)
 {
 	bool again;
 
-	/* The kernel says if interfaces have come or gone meanwhile. */
+	/* The kernel reports if interfaces were added or removed meanwhile. */
 	do {
 		struct mnl_socket *socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
 		int ret = -1;

@@ -492,7 +492,7 @@ unsafe fn lease(id: u64, index: u32, seconds: u32, slice: *mut ffi::vdb_slice) -
 
 impl Drop for Client {
     fn drop(&mut self) {
-        // SAFETY: it is ours, and nobody uses it any more.
+        // SAFETY: this object owns it, and nothing uses it any more.
         unsafe { ffi::vdb_client_close(self.raw.as_ptr()) };
     }
 }

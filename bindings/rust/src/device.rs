@@ -263,7 +263,7 @@ impl Device {
     /// [`ErrorKind::Unsupported`] if it is not a VFIO device, [`ErrorKind::WrongDevice`] if
     /// it is one, but not a PCI function.  The fd is closed then.
     pub fn from_fd(fd: OwnedFd) -> Result<Self> {
-        // SAFETY: the fd is open, and stays so until the object is gone.
+        // SAFETY: the fd is open, and stays open until the object is closed.
         let raw = unsafe { ffi::vdb_device_from_fd(fd.as_raw_fd()) };
         match NonNull::new(raw) {
             Some(raw) => Ok(Self { raw, _fd: Some(fd) }),
@@ -489,7 +489,7 @@ impl Device {
 
 impl Drop for Device {
     fn drop(&mut self) {
-        // SAFETY: it is ours, and nobody uses it any more.
+        // SAFETY: this object owns it, and nothing uses it any more.
         unsafe { ffi::vdb_device_close(self.raw.as_ptr()) };
     }
 }

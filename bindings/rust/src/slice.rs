@@ -268,7 +268,7 @@ impl Slice {
 
 impl Drop for Slice {
     fn drop(&mut self) {
-        // SAFETY: it is ours, and nobody uses it any more.
+        // SAFETY: this object owns it, and nothing uses it any more.
         unsafe { ffi::vdb_slice_free(self.raw.as_ptr()) };
     }
 }
