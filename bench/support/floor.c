@@ -17,7 +17,7 @@
 
 #define PAGE	4096UL
 
-/* What the service keeps of the lease. */
+/* What the broker keeps for the lease. */
 struct lent {
 	int fd;
 };

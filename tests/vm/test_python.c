@@ -33,7 +33,7 @@ START_TEST(client)
 }
 END_TEST
 
-/* The lease ends after a second, as it cannot be reached any more. */
+/* The lease expires after a second, and then the slice cannot be accessed any more. */
 START_TEST(example)
 {
 	char command[256], text[1024] = "";

@@ -28,7 +28,7 @@ START_TEST(rust_test)
 		_exit(127);
 	}
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-	/* What it has to say of a failure is on stderr. */
+	/* It describes a failure on stderr. */
 	ck_assert_msg(!WIFSIGNALED(status), "%s: signal %d", names[_i], WTERMSIG(status));
 	ck_assert_msg(!WEXITSTATUS(status), "%s: exit %d", names[_i], WEXITSTATUS(status));
 }
@@ -66,7 +66,7 @@ Suite *suite(void)
 		add_named(!strcmp(group, "broker") ? broker : device, nr);
 		nr++;
 	}
-	/* Without it, and without tests, the program fails. */
+	/* Without a list of tests, this program fails. */
 	if (!list || pclose(list) || !nr || nr == MAX_TESTS) {
 		fprintf(stderr, "%s did not list its tests\n", PROGRAM);
 		exit(EXIT_FAILURE);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Clients of the broker, whose configuration is support/lender.c's.
+//! Clients of the broker, with the configuration of support/lender.c.
 
 use std::io::{Read, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,7 +14,7 @@ use vfio_dmabuf::{
 use crate::support::*;
 
 pub const SOCKET: &str = "/tmp/broker.socket";
-/// What an emulated machine may take.
+/// A time limit for an emulated machine.
 const LONG: Duration = Duration::from_secs(60);
 
 fn connect() -> Client {
@@ -33,7 +33,7 @@ fn acquire(client: &mut Client, request: Acquire) -> Lease {
     }
 }
 
-/// The end of a lease; events of its being suspended or live before that do not matter.
+/// The end of a lease; skips events that say that it is suspended or live.
 fn expect_end(client: &mut Client, wanted: LeaseId) -> Option<End> {
     loop {
         match client.wait_event(Some(LONG)).unwrap() {
@@ -112,7 +112,7 @@ pub fn ends_with_its_time() {
     assert!(client.next_event().unwrap().is_none());
 }
 
-/// The broker does not see what a client does with the slice; dropping it ends nothing.
+/// The broker does not see what a client does with the slice.  Dropping it does not end the lease.
 pub fn lasts_until_it_is_released() {
     let (mut client, mut other) = (connect(), connect());
     let lease = acquire(&mut client, Acquire::new("edu/page"));
@@ -215,7 +215,7 @@ pub fn describes_itself() {
     client.reload().unwrap();
 }
 
-/// What tests/vm/support/survivor.h wants: a byte for each round that went well.
+/// The program for tests/vm/support/survivor.h: prints a byte for each successful round.
 pub fn child_survives() {
     // Whichever thread fails: the others would go on.
     let say = std::panic::take_hook();

@@ -71,7 +71,7 @@ pub fn from_an_fd() {
     assert_eq!(fds(), before);
 }
 
-/// What [`Sync`] promises: each thread's slices are its own, and all go.
+/// As [`Sync`] promises, threads can export at the same time, and all slices are closed.
 pub fn used_by_threads() {
     const THREADS: u64 = 4;
     const ROUNDS: u64 = 25;

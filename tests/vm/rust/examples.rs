@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! The crate's examples do what they say.
+//! The crate's examples work as described.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -25,7 +25,7 @@ fn start(program: &str, arguments: &[&str]) -> (Child, BufReader<std::process::C
     (child, output)
 }
 
-/// Reads until a line has a text, or fails at the end.
+/// Reads until a line contains a text; fails at the end of the output.
 fn wait_for(output: &mut impl BufRead, text: &str) {
     let mut said = String::new();
     loop {
@@ -51,8 +51,8 @@ pub fn owner_and_client() {
     assert!(client.wait().unwrap().success());
 }
 
-/// Another name of the broker's socket here: the usual one, which is all that the example
-/// knows.  Removed at the end.
+/// A link at the default path to the broker's socket, because the example uses that path.
+/// Removed at the end.
 struct UsualSocket;
 
 impl UsualSocket {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! SIGBUS in programs that treat it, too.
+//! SIGBUS in programs that have their own handlers.
 
 use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -34,7 +34,7 @@ fn install(handler: extern "C" fn(c_int, *mut siginfo_t, *mut c_void)) {
     }
 }
 
-/// The address of the handler in force.
+/// The address of the handler that is installed.
 fn installed() -> libc::sighandler_t {
     // SAFETY: it changes nothing.
     unsafe {

@@ -15,7 +15,7 @@ mod mapping;
 mod passing;
 mod support;
 
-/// A group's fixture is test_rust.c's: "broker" has one running.
+/// test_rust.c has the fixtures of groups: for "broker", a broker is running.
 const TESTS: &[(&str, &str, fn())] = &[
     ("device", "device_describes_itself", device::describes_itself),
     ("device", "device_that_cannot_be_opened", device::cannot_be_opened),

@@ -157,7 +157,7 @@ pub fn revoked_is_an_error() {
     assert_eq!(device.revoke(&slice).unwrap_err().kind(), ErrorKind::Revoked);
 }
 
-/// What [`Sync`] promises: several threads share a mapping, and none gets a signal.
+/// As [`Sync`] promises, several threads share a mapping, and none gets a signal.
 pub fn revoked_while_threads_read() {
     const THREADS: usize = 3;
     let device = open("EDU");

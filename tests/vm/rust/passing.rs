@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Slices that are passed to a process without rights.
+//! Slices that are sent to a process without rights.
 
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -13,7 +13,7 @@ use crate::support::*;
 
 const CLIENT_UID: u32 = 1000;
 
-/// This program as another user; what it has of ours is one end of a socket.
+/// Runs this program as another user, with one end of a socket.
 fn start_child(what: &str) -> (Child, UnixStream) {
     let (ours, theirs) = UnixStream::pair().unwrap();
     let child = Command::new("/proc/self/exe")
@@ -26,7 +26,7 @@ fn start_child(what: &str) -> (Child, UnixStream) {
     (child, ours)
 }
 
-/// Whether the event fd polls readable.
+/// Whether the event fd is readable.
 fn has_news(slice: &Slice) -> bool {
     let fd = slice.event_fd().unwrap().as_raw_fd();
     let mut polled = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };

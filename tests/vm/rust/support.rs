@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! The lab's devices, and what several tests need.
+//! The lab's devices, and functions that several tests need.
 
 use std::fs;
 use std::os::fd::AsFd;
@@ -46,7 +46,7 @@ pub fn maps_line(mapping: *const u8) -> Option<String> {
     maps.lines().find(|line| line.starts_with(&start)).map(str::to_owned)
 }
 
-/// What an fd of another process, or of nobody, would be.
+/// An fd that stands for one of another process.
 pub fn dev_null() -> std::os::fd::OwnedFd {
     fs::File::open("/dev/null").unwrap().as_fd().try_clone_to_owned().unwrap()
 }
