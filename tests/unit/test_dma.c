@@ -121,7 +121,7 @@ static int type1_info(struct vfio_iommu_type1_info *info)
 	info->cap_offset = sizeof(*info);
 	to = mempcpy(to, &other, sizeof(other));
 	to = mempcpy(to, &ranges, sizeof(ranges));
-	/* Both have a first and a last address. */
+	/* Both structs consist of a first and a last address. */
 	if (kernel.nr_usable)
 		memcpy(to, kernel.usable, kernel.nr_usable * sizeof(struct vfio_iova_range));
 	return 0;
@@ -443,7 +443,7 @@ START_TEST(kernel_unmaps_less)
 	kernel.unmap_only = PAGE;
 	ck_assert_int_eq(vdb_dma_unmap(dma, iova, 4 * PAGE), -1);
 	check_error(EIO, "only 0x1000 of 0x4000 bytes");
-	/* The rest is free. */
+	/* The whole range stays reserved. */
 	ck_assert_int_eq(vdb_dma_reserve(dma, iova, PAGE), -1);
 	check_error(EEXIST, "");
 	vdb_dma_close(dma);
@@ -493,7 +493,7 @@ START_TEST(memlock_limit)
 		check_map_fails(16 * PAGE, EDQUOT, "RLIMIT_MEMLOCK is 65536 bytes, of which this process uses 12288");
 		snprintf(need, sizeof(need), "at least %llu (ulimit -l %llu", 19 * PAGE, 19 * PAGE / 1024);
 		check_map_fails(16 * PAGE, EDQUOT, need);
-		/* With that limit, the call is allowed. */
+		/* A page is within the limit, so the reason is another one. */
 		check_map_fails(PAGE, ENOMEM, "Cannot allocate memory");
 	} else {
 		kernel.map_errno = 0;
@@ -502,7 +502,7 @@ START_TEST(memlock_limit)
 		check_map_fails(16 * PAGE, EDQUOT, "65536 bytes for all processes of user");
 		snprintf(need, sizeof(need), "at least %llu (ulimit -l %llu", 18 * PAGE, 18 * PAGE / 1024);
 		check_map_fails(16 * PAGE, EDQUOT, need);
-		/* If the user is counted, other processes can have locked memory. */
+		/* A page is within the limit, but other processes of the user can have pinned memory. */
 		check_map_fails(PAGE, EDQUOT, "if others have memory pinned");
 	}
 	vdb_dma_close(dma);

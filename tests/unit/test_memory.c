@@ -278,7 +278,7 @@ START_TEST(what_memory_does_not_have)
 	bad = good;
 	bad.watched = 1;
 	check_refused(&bad, sealed(PAGE, 0), sealed(PAGE, 0));
-	/* As registers. */
+	/* Versions that are not the one of slices of memory. */
 	bad = good;
 	bad.version = 2;
 	check_refused(&bad, sealed(PAGE, 0), -1);

@@ -148,7 +148,7 @@ END_TEST
 
 #define SYSTEMCTL "/tmp/units"
 
-/* A replacement of systemctl with the same answers as in the Debian guest's tests. */
+/* Replaces systemctl.  It answers as the real one does in the Debian guest's tests. */
 START_TEST(units_that_have_failed)
 {
 	ck_assert_int_eq(shell("mkdir -p " SYSTEMCTL " && cat >" SYSTEMCTL "/systemctl <<'END'\n"

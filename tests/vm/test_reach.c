@@ -222,7 +222,7 @@ START_TEST(read_only_for_the_device)
 }
 END_TEST
 
-/* The pages around the reserved ones can be used. */
+/* The pages before and after these addresses are used. */
 START_TEST(interrupt_addresses_are_never_given)
 {
 	char *area = pages(PAGE);

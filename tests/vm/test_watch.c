@@ -340,7 +340,7 @@ START_TEST(leases_are_renewed)
 	ck_assert_uint_eq(json_array_size(list), 1);
 	ck_assert_uint_eq(number_of(json_array_get(list, 0), "lease"), lease.id);
 	ck_assert_uint_eq(number_of(json_array_get(list, 0), "seconds"), 3600);
-	/* More time than the slice allows; a lease of another user; a lease that does not exist. */
+	/* More time than the slice allows; a lease of another connection; a lease that does not exist. */
 	ck_assert_int_eq(vfio_dmabuf("renew " S " -t 2h %" PRIu64, lease.id), 1);
 	check_says("cannot last for 7200 s from now");
 	ck_assert_int_eq(shell(AS_CLIENT "renew " S " %" PRIu64, lease.id), 1);
