@@ -13,7 +13,6 @@
 #include <systemd/sd-daemon.h>
 #include <vfio-dmabuf.h>
 
-#include "common/clock.h"
 #include "connections/watch.h"
 #include "shell/journal.h"
 #include "shell/reload.h"
@@ -197,12 +196,11 @@ static uint64_t work(void)
 
 static int milliseconds(uint64_t until)
 {
-	uint64_t now, left;
+	uint64_t left;
 
 	if (until == UINT64_MAX)
 		return -1;
-	now = clock_now();
-	left = until > now ? until - now : 0;
+	left = until > shell.now ? until - shell.now : 0;
 	return left >= 1000000000 ? 1000000 : (left + 999) / 1000;
 }
 
@@ -213,9 +211,9 @@ static uint64_t feed_watchdog(uint64_t period)
 
 	if (!period)
 		return UINT64_MAX;
-	if (clock_now() >= next) {
+	if (shell.now >= next) {
 		sd_notify(0, "WATCHDOG=1");
-		next = clock_now() + period / 2;
+		next = shell.now + period / 2;
 	}
 	return next;
 }

@@ -551,7 +551,8 @@ int connections_fd(const struct connections *connections, uint64_t client)
 	return connection ? connection->fd : -1;
 }
 
-bool connections_may_log(struct connections *connections, uint64_t owner, uint32_t *suppressed)
+bool connections_may_log(struct connections *connections, uint64_t owner, uint64_t now,
+			 uint32_t *suppressed)
 {
-	return flows_may_log(&connections->flows, owner, clock_now(), suppressed);
+	return flows_may_log(&connections->flows, owner, now, suppressed);
 }

@@ -98,6 +98,7 @@ int connections_fd(const struct connections *connections, uint64_t client);
  * Whether a line because of an owner can be logged.  If so, @suppressed is the number of lines
  * that were suppressed since the last one.
  */
-bool connections_may_log(struct connections *connections, uint64_t owner, uint32_t *suppressed);
+bool connections_may_log(struct connections *connections, uint64_t owner, uint64_t now,
+			 uint32_t *suppressed);
 
 #endif

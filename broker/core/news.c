@@ -96,7 +96,11 @@ static void name_client(struct news *news, const struct client *client)
 void news_of_lease(struct core *core, enum news_type type, const struct lease *lease,
 		   uint32_t seconds)
 {
-	struct news news = {
+	struct news news;
+
+	if (!core->watchers)
+		return;
+	news = (struct news){
 		.type = type,
 		/* A lease of a former process whose client is gone has no account. */
 		.whom = lease->account ? FOR_OWNER : FOR_ADMINS,
@@ -111,9 +115,6 @@ void news_of_lease(struct core *core, enum news_type type, const struct lease *l
 		.seconds = seconds,
 		.end = lease->r.end,
 	};
-
-	if (!core->watchers)
-		return;
 	snprintf(news.name, sizeof(news.name), "%s", lease->r.slice);
 	snprintf(news.bdf, sizeof(news.bdf), "%s", lease->r.bdf);
 	name_client(&news, lease->client);

@@ -22,7 +22,8 @@ static_assert((int)VDP_NEWS_GRANTED == (int)NEWS_GRANTED && (int)VDP_NEWS_RENEWE
 
 static void begin(struct packet *packet, uint32_t type, uint64_t serial, size_t size)
 {
-	memset(packet, 0, sizeof(*packet));
+	memset(&packet->body, 0, size);
+	packet->nr_fds = 0;
 	packet->size = size;
 	packet->body.header.type = type;
 	packet->body.header.serial = serial;

@@ -144,7 +144,7 @@ static bool may_log(struct shell *shell, uint64_t owner)
 {
 	uint32_t suppressed;
 
-	if (!connections_may_log(shell->connections, owner, &suppressed))
+	if (!connections_may_log(shell->connections, owner, shell->now, &suppressed))
 		return false;
 	if (suppressed)
 		journal_line(LOG_NOTICE, "owner %llu: suppressed %u lines",
