@@ -186,7 +186,7 @@ static uint64_t work(void)
 
 	take_results();
 	do
-		until = connections_work(shell.connections);
+		until = connections_work(shell.connections, shell.now);
 	while (take_results());
 	if (devices_changed)
 		shell_show_status(&shell);

@@ -473,17 +473,17 @@ static void forget_accounts(struct connections *connections, uint64_t time)
 		log_suppressed(connections, owner, suppressed);
 }
 
-uint64_t connections_work(struct connections *connections)
+uint64_t connections_work(struct connections *connections, uint64_t now)
 {
-	uint64_t next, pause, time = clock_now();
+	uint64_t next, pause;
 
-	drop_late(connections, time);
-	flows_tick(&connections->flows, time);
+	drop_late(connections, now);
+	flows_tick(&connections->flows, now);
 	serve_ready(connections);
-	forget_accounts(connections, time);
+	forget_accounts(connections, now);
 	free_closed(connections);
-	next = flows_tick(&connections->flows, time);
-	pause = listener_tick(&connections->listener, connections->epoll, time);
+	next = flows_tick(&connections->flows, now);
+	pause = listener_tick(&connections->listener, connections->epoll, now);
 	return next < pause ? next : pause;
 }
 

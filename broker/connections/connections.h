@@ -9,7 +9,7 @@
  *
  * Watches are in an epoll instance of the caller, whose loop is:
  *
- *	until = connections_work(connections);
+ *	until = connections_work(connections, now);
  *	n = epoll_wait(epoll, events, ..., until then, or earlier);
  *	for each event: watch = data.ptr; watch->on_event(watch, events);
  *
@@ -70,9 +70,10 @@ const struct identity *connections_adopt(struct connections *connections, int fd
 
 /*
  * Does what there is to do.  Call it before each wait, and after events from elsewhere.
+ * @now: microseconds of CLOCK_BOOTTIME.
  * Returns the time at which to call it again, in microseconds of CLOCK_BOOTTIME.
  */
-uint64_t connections_work(struct connections *connections);
+uint64_t connections_work(struct connections *connections, uint64_t now);
 
 /* All of these ignore a @client that is not known or is dropped. */
 

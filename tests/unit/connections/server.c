@@ -267,7 +267,7 @@ static void serve(const struct server_options *options, int listening)
 	signal(SIGTERM, on_signal);
 	while (!stop) {
 		struct epoll_event events[8];
-		int timeout = until(connections_work(connections));
+		int timeout = until(connections_work(connections, clock_now()));
 		int nr = epoll_pwait(epoll, events, 8, timeout, &others);
 
 		stats->turns++;
