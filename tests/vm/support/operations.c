@@ -42,7 +42,7 @@ typedef struct vfio_region_dma_range range_t;
 
 static const struct device no_device = { .fd = -1, .group = -1, .container = -1 };
 static struct device dev = no_device, sibling = no_device;
-static int slice = -1, importer = -1, result = -1;
+static int slice = -1, importer = -1, result = -1, event_result = -1;
 static char *map = MAP_FAILED, *room = MAP_FAILED;
 static size_t map_length, room_length;
 static timer_t timer;
@@ -67,6 +67,7 @@ static void unmap(void)
 static void close_result(void)
 {
 	close_fd(&result);
+	close_fd(&event_result);
 }
 
 void operation_cleanup(void)
@@ -255,6 +256,20 @@ static long feature(uint32_t flags, void *data, size_t size)
 	return ret;
 }
 
+static long run_export_with_events(void)
+{
+	struct vfio_dmabuf_feature_export request = {
+		.region_index = MEM, .open_flags = O_RDWR | O_CLOEXEC,
+		.flags = VFIO_DMABUF_EXPORT_EVENTS, .range = { PAGE, PAGE },
+	};
+
+	if (feature(VFIO_DEVICE_FEATURE_GET | VFIO_DMABUF_FEATURE_EXPORT, &request, sizeof(request)))
+		return -1;
+	result = request.dmabuf_fd;
+	event_result = request.events_fd;
+	return 0;
+}
+
 /* The id of the only buffer. */
 static uint64_t only_id(void)
 {
@@ -405,6 +420,14 @@ static void prepare_giant_mapping(void)
 static long run_revoke(void)
 {
 	return slice_revoke(&dev, slice);
+}
+
+/* As an event loop does it, which has a thread for what must wait. */
+static long run_revoke_now(void)
+{
+	int ret = slice_revoke_now(&dev, slice);
+
+	return ret && errno == EAGAIN ? run_revoke() : ret;
 }
 
 static long revoke_by_id(void)
@@ -672,6 +695,7 @@ const struct operation operations[] = {
 	{ "open", prepare_group, run_open, close_result, 0 },
 	{ "export", prepare_device, run_export, close_result, 0 },
 	{ "export of many ranges", prepare_device, run_export_many, close_result, 0 },
+	{ "export with events", prepare_device, run_export_with_events, close_result, 0 },
 	{ "memattr", prepare_slice, run_memattr, NULL, 0 },
 	{ "list", prepare_slice, run_list, NULL, 0 },
 	{ "info by fd", prepare_slice, run_info_fd, NULL, 0 },
@@ -689,6 +713,7 @@ const struct operation operations[] = {
 	{ "read of an event", prepare_events, run_read_event, undo_read_event, 0 },
 	{ "wait for an event", prepare_wait_for_event, run_wait_for_event, NULL, 0 },
 	{ "revoke", prepare_slice_mapping, run_revoke, NULL, EBADFD },
+	{ "revoke without waiting", prepare_slice_mapping, run_revoke_now, NULL, EBADFD },
 	{ "revoke by id", prepare_slice_id, revoke_by_id, NULL, EBADFD },
 	{ "memory off", prepare_slice_mapping, run_memory_off, undo_memory_off, 0 },
 	{ "D3", prepare_d3, run_d3, undo_d3, 0 },
