@@ -47,6 +47,12 @@ static bool needs_token(const char *bdf, char *physical, size_t size)
 	       function_link(physical, "driver", driver, sizeof(driver)) && strstr(driver, "vfio");
 }
 
+static int token_not_needed(const char *bdf, const char *error)
+{
+	return fail("%s: %s; a function takes a token only if it has virtual functions, or is one of a function with a VFIO driver",
+		    bdf, error);
+}
+
 /* What to do if a device cannot be opened. */
 static int open_failed(const char *bdf, const char *vf_token, int number, const char *error)
 {
@@ -58,6 +64,9 @@ static int open_failed(const char *bdf, const char *vf_token, int number, const 
 			return fail("%s: there is no such function; vfio-dmabuf list shows which there are", bdf);
 		return fail("%s: it has no VFIO driver; bind it first: vfio-dmabuf bind %s", bdf, bdf);
 	case EBUSY:
+		/* With a token that is not needed, a character device answers the same. */
+		if (vf_token && !needs_token(bdf, physical, sizeof(physical)))
+			return token_not_needed(bdf, error);
 		return fail("%s: somebody has it open (if the broker, name a slice), or others of its IOMMU group have drivers of their own (bind --group)",
 			    bdf);
 	case EACCES:
@@ -70,8 +79,7 @@ static int open_failed(const char *bdf, const char *vf_token, int number, const 
 			    bdf, error, physical);
 	case EINVAL:
 		if (vf_token && !needs_token(bdf, physical, sizeof(physical)))
-			return fail("%s: %s; a function takes a token only if it has virtual functions, or is one of a function with a VFIO driver",
-				    bdf, error);
+			return token_not_needed(bdf, error);
 		return fail("%s: %s", bdf, error);
 	default:
 		return fail("%s: %s", bdf, error);
