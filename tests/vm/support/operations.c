@@ -256,11 +256,11 @@ static long feature(uint32_t flags, void *data, size_t size)
 	return ret;
 }
 
-static long run_export_with_events(void)
+static long export_at_once(uint32_t flags)
 {
 	struct vfio_dmabuf_feature_export request = {
 		.region_index = MEM, .open_flags = O_RDWR | O_CLOEXEC,
-		.flags = VFIO_DMABUF_EXPORT_EVENTS, .range = { PAGE, PAGE },
+		.flags = flags, .range = { PAGE, PAGE },
 	};
 
 	if (feature(VFIO_DEVICE_FEATURE_GET | VFIO_DMABUF_FEATURE_EXPORT, &request, sizeof(request)))
@@ -268,6 +268,16 @@ static long run_export_with_events(void)
 	result = request.dmabuf_fd;
 	event_result = request.events_fd;
 	return 0;
+}
+
+static long run_export_at_once(void)
+{
+	return export_at_once(0);
+}
+
+static long run_export_with_events(void)
+{
+	return export_at_once(VFIO_DMABUF_EXPORT_EVENTS);
 }
 
 /* The id of the only buffer. */
@@ -695,6 +705,7 @@ const struct operation operations[] = {
 	{ "open", prepare_group, run_open, close_result, 0 },
 	{ "export", prepare_device, run_export, close_result, 0 },
 	{ "export of many ranges", prepare_device, run_export_many, close_result, 0 },
+	{ "export at once", prepare_device, run_export_at_once, close_result, 0 },
 	{ "export with events", prepare_device, run_export_with_events, close_result, 0 },
 	{ "memattr", prepare_slice, run_memattr, NULL, 0 },
 	{ "list", prepare_slice, run_list, NULL, 0 },
