@@ -105,7 +105,7 @@ int parse_leading_options(int argc, char **argv, bool *help)
 			puts(version);
 			exit(0);
 		case ':':
-			return wrong_option(argv[at], "needs a path behind it");
+			return wrong_option(argv[at], "needs a path after it");
 		default:
 			return wrong_option(argv[at], "cannot stand before the command; only --json, --socket PATH, --help and --version can");
 		}

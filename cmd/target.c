@@ -67,7 +67,7 @@ static int open_failed(const char *bdf, const char *vf_token, int number, const 
 		/* With a token that is not needed, a character device answers the same. */
 		if (vf_token && !needs_token(bdf, physical, sizeof(physical)))
 			return token_not_needed(bdf, error);
-		return fail("%s: somebody has it open (if the broker, name a slice), or others of its IOMMU group have drivers of their own (bind --group)",
+		return fail("%s: another process has it open (if it is the broker, name a slice), or others of its IOMMU group have drivers of their own (bind --group)",
 			    bdf);
 	case EACCES:
 		if (!needs_token(bdf, physical, sizeof(physical)))

@@ -61,7 +61,7 @@ static void check_granting(struct vdb_client *client, struct findings *findings)
 		advise(findings, "see journalctl -u vfio-dmabufd");
 	} else if (*status.problem || !status.grants) {
 		found(findings, "broker", MISSING, "its configuration is rejected%s%s", *status.problem ? ": " : "", status.problem);
-		advise(findings, "run vfio-dmabufd --check, mend it, and run vfio-dmabuf reload");
+		advise(findings, "run vfio-dmabufd --check, correct the mistakes, and run vfio-dmabuf reload");
 	} else if (granting.all) {
 		found(findings, "device", GOOD, status.admin ? "all devices of the broker's configuration are open" :
 		      "all devices of which you may have slices are open");

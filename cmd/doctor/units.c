@@ -50,10 +50,10 @@ static void judge_unit(const struct unit *unit, struct findings *findings)
 		found(findings, "unit", MISSING, "%s has failed (%s)", unit->id, unit->result);
 		/* If the service reaches the start limit, the socket fails as well. */
 		if (strstr(unit->result, "start-limit-hit"))
-			advise(findings, "mend what journalctl -u " SERVICE " says; then systemctl reset-failed " SERVICE " " SOCKET
+			advise(findings, "correct what journalctl -u " SERVICE " reports; then systemctl reset-failed " SERVICE " " SOCKET
 			       ", and systemctl start " SOCKET);
 		else
-			advise(findings, "mend what journalctl -u %s says; then systemctl restart %s", unit->id, unit->id);
+			advise(findings, "correct what journalctl -u %s reports; then systemctl restart %s", unit->id, unit->id);
 	}
 }
 

@@ -725,7 +725,7 @@ START_TEST(function_of_which_only_the_device_is_open)
 	close(edu.group);
 	close(edu.container);
 	/* Only kernels since 6.17 report the device of an fd. */
-	check_edu_is_not_given_back(kernel_is(6, 17) ? this_process() : "somebody has it, or its group, open");
+	check_edu_is_not_given_back(kernel_is(6, 17) ? this_process() : "another process has it, or its group, open");
 	close(edu.fd);
 	ck_assert_runs("unbind %s", lab_bdf("EDU"));
 }

@@ -150,7 +150,7 @@ START_TEST(options_can_stand_anywhere)
 	ck_assert_int_eq(vfio_dmabuf("read edu/page -S /nowhere 0 -n 2"), 1);
 	check_says("/nowhere: No such file");
 	ck_assert_int_eq(vfio_dmabuf("--socket"), 2);
-	check_says("\"--socket\" needs a path behind it");
+	check_says("\"--socket\" needs a path after it");
 }
 END_TEST
 
