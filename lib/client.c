@@ -16,7 +16,6 @@ static_assert(VDB_ANY_INDEX == VDP_ANY_INDEX, "same number");
 
 static const char too_small[] = "the program's struct is smaller than the library's first one";
 
-#define AT_ONCE	64	/* messages that vdb_client_next() reads in one call */
 
 static int say_hello(struct vdb_client *client, uint64_t deadline)
 {
@@ -272,8 +271,9 @@ int64_t vdb_client_renew(struct vdb_client *client, uint64_t lease,
 }
 
 /* 1 and the event of the oldest lease that has one; else 0. */
-static int next_pending(struct vdb_client *client, struct vdb_event *event)
+static int next_pending(struct vdb_client *client, void *found)
 {
+	struct vdb_event *event = found;
 	struct known_lease *lease = client->leases;
 
 	while (lease && !lease->decided && !lease->changed)
@@ -293,27 +293,6 @@ static int next_pending(struct vdb_client *client, struct vdb_event *event)
 	return 1;
 }
 
-static int next(struct vdb_client *client, struct vdb_event *event)
-{
-	struct message m;
-	uint64_t answers;
-
-	client_pay(client);
-	/* A broker that sends continuously does not keep the caller here. */
-	for (int i = 0; i < AT_ONCE; i++) {
-		int ret;
-
-		if (next_pending(client, event))
-			return 1;
-		ret = client_receive(client, &m, 0);
-		if (ret <= 0)
-			return ret;
-		if (client_take(client, &m, &answers))
-			return -1;
-	}
-	return next_pending(client, event);
-}
-
 int vdb_client_next_sized(struct vdb_client *client, struct vdb_event *event, size_t size)
 {
 	struct vdb_event found = { 0 };
@@ -322,7 +301,7 @@ int vdb_client_next_sized(struct vdb_client *client, struct vdb_event *event, si
 	client->error[0] = '\0';
 	if (!vdb_is_size(size, VDB_FIRST_EVENT))
 		return client_fail(client, EINVAL, too_small);
-	ret = next(client, &found);
+	ret = client_next(client, next_pending, &found);
 	if (ret > 0)
 		vdb_fill(event, size, &found, sizeof(found));
 	return ret;

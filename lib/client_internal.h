@@ -105,6 +105,11 @@ int client_errno_of(const struct vdp_error *error);
 
 /* Nothing is to be reported: the fd is not readable for that any more. */
 void client_be_quiet(struct vdb_client *client);
+/*
+ * Reads what the broker has sent until @pending, which returns 1 or 0, has something for
+ * @found.  Does not wait.  1; 0: there is nothing; -1 with errno.
+ */
+int client_next(struct vdb_client *client, int (*pending)(struct vdb_client *client, void *found), void *found);
 
 /* client_watch.c */
 

@@ -10,6 +10,8 @@
 
 #include "client_internal.h"
 
+#define AT_ONCE	64	/* messages that client_next() reads in one call */
+
 static int too_late(struct vdb_client *client)
 {
 	return client_fail(client, ETIMEDOUT, "the broker did not answer in time");
@@ -75,4 +77,25 @@ int client_request(struct vdb_client *client, struct vdp_header *header, uint32_
 	if (m->body.header.type != answer)
 		return client_break_off(client, EPROTO, "the broker's answer does not fit the request");
 	return 0;
+}
+
+int client_next(struct vdb_client *client, int (*pending)(struct vdb_client *client, void *found), void *found)
+{
+	struct message m;
+	uint64_t answers;
+
+	client_pay(client);
+	/* A broker that sends continuously does not keep the caller here. */
+	for (int i = 0; i < AT_ONCE; i++) {
+		int ret;
+
+		if (pending(client, found))
+			return 1;
+		ret = client_receive(client, &m, 0);
+		if (ret <= 0)
+			return ret;
+		if (client_take(client, &m, &answers))
+			return -1;
+	}
+	return pending(client, found);
 }

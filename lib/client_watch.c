@@ -14,7 +14,6 @@ static_assert((int)VDB_NEWS_GRANTED == (int)VDP_NEWS_GRANTED && (int)VDB_NEWS_MI
 	      "same news");
 
 #define ROOM	64
-#define AT_ONCE	64	/* messages that vdb_client_news() looks at in one call */
 
 struct news_queue {
 	unsigned int first, nr;
@@ -101,9 +100,10 @@ static void report(const struct vdp_news *from, struct vdb_news *to)
 }
 
 /* 1 and the oldest that is kept; 0: none is. */
-static int take_oldest(struct vdb_client *client, struct vdb_news *news)
+static int take_oldest(struct vdb_client *client, void *found)
 {
 	struct news_queue *queue = client->news;
+	struct vdb_news *news = found;
 
 	if (!client_has_news(client)) {
 		client_be_quiet(client);
@@ -120,27 +120,6 @@ static int take_oldest(struct vdb_client *client, struct vdb_news *news)
 	return 1;
 }
 
-static int next(struct vdb_client *client, struct vdb_news *news)
-{
-	struct message m;
-	uint64_t answers;
-
-	client_pay(client);
-	/* A broker that goes on and on does not keep the caller here. */
-	for (int i = 0; i < AT_ONCE; i++) {
-		int ret;
-
-		if (take_oldest(client, news))
-			return 1;
-		ret = client_receive(client, &m, 0);
-		if (ret <= 0)
-			return ret;
-		if (client_take(client, &m, &answers))
-			return -1;
-	}
-	return take_oldest(client, news);
-}
-
 int vdb_client_news_sized(struct vdb_client *client, struct vdb_news *news, size_t size)
 {
 	struct vdb_news found = { 0 };
@@ -151,7 +130,7 @@ int vdb_client_news_sized(struct vdb_client *client, struct vdb_news *news, size
 		return client_fail(client, EINVAL, "the program's struct is smaller than the library's first one");
 	if (!client->news)
 		return client_fail(client, EINVAL, "this client does not watch");
-	ret = next(client, &found);
+	ret = client_next(client, take_oldest, &found);
 	if (ret > 0)
 		vdb_fill(news, size, &found, sizeof(found));
 	return ret;

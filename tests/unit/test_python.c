@@ -54,7 +54,7 @@ START_TEST(types)
 END_TEST
 
 /* _native.pyi says what _native has. */
-START_TEST(stub)
+START_TEST(declarations)
 {
 	run("MYPY_CACHE_DIR=" PACKAGE "/mypy " SANITIZED "stubtest vfio_dmabuf._native");
 }
@@ -70,6 +70,6 @@ Suite *suite(void)
 	tcase_add_test(tc, clients);
 	tcase_add_test(tc, package);
 	tcase_add_test(tc, types);
-	tcase_add_test(tc, stub);
+	tcase_add_test(tc, declarations);
 	return s;
 }
