@@ -677,8 +677,8 @@ START_TEST(killed_at_every_call)
 
 	while (killed_at(calls[_i], nth))
 		nth += crash_stride();
-	/* Enough to have been in the middle of things. */
-	ck_assert_int_gt(nth, 2);
+	/* Enough to have been in the middle of things.  The loop seldom needs futex(). */
+	ck_assert_int_gt(nth, strcmp(calls[_i], "futex") ? 3 : 2);
 }
 END_TEST
 
