@@ -244,7 +244,9 @@ fn every_function_of_the_library_is_bound() {
     let exported: BTreeSet<String> = map
         .lines()
         .filter_map(|line| line.trim().strip_suffix(';'))
-        .filter(|name| name.starts_with("vdb_") && !NOT_BOUND.contains(name) && !NOT_YET.contains(name))
+        .filter(|name| {
+            name.starts_with("vdb_") && !NOT_BOUND.contains(name) && !NOT_YET.contains(name)
+        })
         .filter(|name| !name.starts_with("vdb_dma_"))
         .map(str::to_owned)
         .collect();
