@@ -208,8 +208,9 @@ def check_passing(edu: str) -> None:
             got = Slice.receive(there)
             registers = got.map()
             good = (got.flags, got.bdf, registers.read32(0)) == (Flag.READ_ONLY, edu, ID)
-            there.send(b"x")
             good = good and readable(got.event_fileno(), LIMIT) and got.state() == State.LIVE
+            # The owner revokes it as soon as it has read this.
+            there.send(b"x")
             while good and got.state() != State.REVOKED:
                 readable(got.event_fileno(), LIMIT)
             os._exit(0 if good and raises(UnreachableError, registers.read32, 0) else 1)
@@ -224,8 +225,12 @@ def check_passing(edu: str) -> None:
 
 
 def in_sendmsg(thread: threading.Thread) -> bool:
-    with open(f"/proc/self/task/{thread.native_id}/syscall", encoding="ascii") as syscall:
-        return syscall.read().split()[0] == "46"
+    try:
+        with open(f"/proc/self/task/{thread.native_id}/syscall", encoding="ascii") as syscall:
+            return syscall.read().split()[0] == "46"
+    except OSError:
+        # It has ended.
+        return False
 
 
 def check_blocked_sender(edu: str) -> None:
@@ -247,7 +252,7 @@ def check_blocked_sender(edu: str) -> None:
         here.setblocking(True)
         thread = threading.Thread(target=send)
         thread.start()
-        while not errors and not in_sendmsg(thread):
+        while thread.is_alive() and not in_sendmsg(thread):
             thread.join(0.001)
         ok(device.revoke(slice) and not errors, f"a receiver that does not read holds no revocation up {errors}")
         slice.close()
@@ -272,6 +277,7 @@ def check_threads(edu: str, nvme: str) -> None:
             try:
                 while registers.read32(8) == version:
                     counts[which] += 1
+                errors.append(ValueError("another value"))
             except BaseException as error:
                 errors.append(error)
 

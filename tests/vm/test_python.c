@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 /* The Python package with real devices and the broker: tests/vm/bindings.py. */
 #define _GNU_SOURCE
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "lender.h"
 #include "manager.h"
@@ -10,12 +12,35 @@
 #include "survivor.h"
 #include "sysfs.h"
 
+/* Whether a line says that a check has failed, or why the program has ended. */
+static bool tells_failure(const char *line)
+{
+	static const char *const starts[] = { "not ok", "Traceback", "Fatal", "Timeout", "  File" };
+
+	for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++)
+		if (!strncmp(line, starts[i], strlen(starts[i])))
+			return true;
+	return strstr(line, "Error: ") && strncmp(line, "ok ", strlen("ok "));
+}
+
+/* Its lines go to stderr; those that tell a failure are also the test's message. */
 static void run(const char *arguments)
 {
-	char command[256];
+	char command[256], line[1024], failure[4096] = "";
+	size_t length = 0;
+	FILE *output;
+	int status;
 
-	snprintf(command, sizeof(command), "python3 /lab/bindings.py %s 1>&2", arguments);
-	ck_assert_int_eq(system(command), 0);
+	snprintf(command, sizeof(command), "python3 /lab/bindings.py %s 2>&1", arguments);
+	output = popen(command, "r");
+	ck_assert_ptr_nonnull(output);
+	while (fgets(line, sizeof(line), output)) {
+		fputs(line, stderr);
+		if (tells_failure(line) && length < sizeof(failure))
+			length += snprintf(failure + length, sizeof(failure) - length, "%s", line);
+	}
+	status = pclose(output);
+	ck_assert_msg(status == 0, "status %#x\n%s", status, failure);
 }
 
 START_TEST(owner)
