@@ -8,17 +8,20 @@
     bindings.py survive SOCKET
 """
 import asyncio
+import errno
 import faulthandler
+import mmap
 import os
 import select
 import signal
 import socket
 import sys
 import threading
+import time
 
 import vfio_dmabuf
-from vfio_dmabuf import (BusyError, Capability, Client, Device, End, Flag, LostError, NotAllowedError, NotFoundError,
-                         Slice, State, UnreachableError, aio)
+from vfio_dmabuf import (BusyError, Capability, Client, Device, DeviceNews, Dma, End, Flag, Kind, LeaseNews, LostError,
+                         Mapping, NewsType, NotAllowedError, NotFoundError, Slice, State, UnreachableError, aio)
 
 PAGE = 4096
 LIMIT = 60.0  # seconds, for answers and events
@@ -300,9 +303,114 @@ def check_threads(edu: str, nvme: str) -> None:
         registers.close()
 
 
+def copy(registers: Mapping, source: int, destination: int, how: int) -> None:
+    """The DMA engine copies a page.  It takes 100 ms, and does not report in another way that it is done."""
+    for register, value in (0x80, source), (0x88, destination), (0x90, PAGE), (0x98, how | 1):
+        registers.write64(register, value)
+    while registers.read64(0x98) & 1:
+        time.sleep(0.005)
+
+
+def to_device(registers: Mapping, iova: int) -> None:
+    copy(registers, iova, 0x40000, 0)
+
+
+def from_device(registers: Mapping, iova: int) -> None:
+    copy(registers, 0x40000, iova, 2)
+
+
+DATA = bytes(range(256)) * (PAGE // 256)
+ZEROS = bytes(PAGE)
+
+
+def check_memory_slices(edu: str) -> None:
+    with Device(edu) as device, Dma(device) as dma, device.export(0, (0, PAGE)).map() as registers:
+        device.set_bus_master(True)
+        slice = dma.alloc(2 * PAGE)
+        ok((slice.kind, slice.length, slice.flags, slice.iova % PAGE) == (Kind.MEMORY, 2 * PAGE, Flag(0), 0)
+           and slice.iova, f"a slice of memory: {slice}")
+        memory = slice.memory()
+        ok(memory[:] == 2 * ZEROS, "all zeros")
+        memory[:PAGE] = DATA
+        to_device(registers, slice.iova)
+        from_device(registers, slice.iova + PAGE)
+        ok(memory[PAGE:] == DATA, "which the device reads and writes")
+        ok(dma.revoke(slice) is True and dma.revoke(slice) is False, "it is revoked once")
+        memory[PAGE:] = ZEROS
+        from_device(registers, slice.iova + PAGE)
+        ok(memory[PAGE:] == ZEROS and memory[:PAGE] == DATA, "the device does not reach it any more, and we do")
+
+        quiet = dma.alloc(PAGE, device_read_only=True)
+        from_device(registers, quiet.iova)
+        ok(quiet.flags == Flag.DMA_READ_ONLY and quiet.memory()[:] == ZEROS, "memory that the device only reads")
+        only = dma.alloc(PAGE, read_only=True)
+        from_device(registers, only.iova)
+        ok(only.memory()[:] == DATA and raises(PermissionError, only.memory, writable=True), "and that it only writes")
+
+        # As after a restart: another object, and what was kept.
+        with Dma.from_fd(device.iommu_fileno(), dma.ioas) as other:
+            again = Slice.from_memfd(only.fileno(), iova=only.iova, flags=Flag.READ_ONLY)
+            other.reserve(again.iova, again.length)
+            ok(raises(vfio_dmabuf.Error, other.reserve, again.iova, PAGE).errno == errno.EEXIST, "IOVAs are reserved")
+            ok(other.revoke(again), "what another object has mapped is revoked")
+            ok(raises(NotFoundError, dma.unmap, only.iova, PAGE), "nothing is there any more")
+        ok(raises(vfio_dmabuf.Error, dma.revoke, device.export(0, (0, PAGE))), "registers are no memory")
+        ok(raises(vfio_dmabuf.UnsupportedError, device.export(0, (0, PAGE)).memory), "nor mapped as memory")
+        ok(raises(vfio_dmabuf.Error, dma.alloc, 1), "memory is in whole pages")
+        dma.set_width(16)
+        error = raises(vfio_dmabuf.Error, dma.alloc, 1 << 16)
+        ok(error and error.errno == errno.ENOSPC and "no IOVA left" in error.strerror, f"there is no room: {error}")
+    ok(raises(ValueError, dma.alloc, PAGE), "a closed address space is closed")
+
+
+def check_process_memory(edu: str) -> None:
+    with Device(edu) as device, Dma(device) as dma, device.export(0, (0, PAGE)).map() as registers:
+        device.set_bus_master(True)
+        area = mmap.mmap(-1, 2 * PAGE)
+        area[:PAGE] = DATA
+        with dma.map(area) as mapping:
+            to_device(registers, mapping.iova)
+            from_device(registers, mapping.iova + PAGE)
+            ok(area[PAGE:] == DATA, "the device reads and writes memory of the process")
+            ok(raises(BufferError, area.close), "which cannot be closed")
+        area[PAGE:] = ZEROS
+        from_device(registers, mapping.iova + PAGE)
+        ok(mapping.closed and area[PAGE:] == ZEROS, "until it is unmapped")
+        mapping.close()
+        mapping = dma.map(area, device_read_only=True)
+        from_device(registers, mapping.iova + PAGE)
+        ok(area[PAGE:] == ZEROS, "memory that the device only reads")
+        iova = mapping.iova
+        del mapping
+        ok(raises(vfio_dmabuf.Error, dma.unmap, iova, 2 * PAGE).errno == errno.EINVAL, "what is dropped is unmapped")
+
+        with Dma(device) as other:
+            mapping = other.map(area)
+        ok(other.closed and raises(ValueError, other.map, area), "an address space is closed")
+        from_device(registers, mapping.iova)
+        ok(area[:PAGE] == DATA and not mapping.closed, "and what it has mapped is not")
+        child = os.fork()
+        if not child:
+            del mapping
+            os._exit(0)
+        os.waitpid(child, 0)
+        from_device(registers, mapping.iova + PAGE)
+        ok(area[PAGE:] == DATA, "nor does a child unmap it")
+        mapping.close()
+        area[:PAGE] = ZEROS
+        from_device(registers, mapping.iova)
+        ok(area[:PAGE] == ZEROS, "until that is closed")
+        area.close()
+        ok(raises((BufferError, TypeError), dma.map, bytes(PAGE)), "the device does not write to bytes")
+        ok(raises(vfio_dmabuf.Error, dma.map, bytearray(PAGE - 1)).errno == errno.EINVAL, "nor to a part of a page")
+        with Device.from_fd(device) as copied:
+            ok(raises(vfio_dmabuf.Error, Dma, copied), "a device that has no IOMMU fd")
+
+
 def owner(edu: str, nvme: str, ivshmem: str) -> None:
     before = fds()
-    for check in check_devices, check_slices, check_suspension, check_buffers, check_fds, check_passing, check_blocked_sender:
+    for check in check_devices, check_slices, check_suspension, check_buffers, check_fds, check_passing, \
+            check_blocked_sender, check_memory_slices, check_process_memory:
         check(edu)
     check_memory(ivshmem)
     check_threads(edu, nvme)
@@ -326,7 +434,12 @@ def client(path: str) -> None:
         error = raises(NotFoundError, first.acquire, "edu/nothing")
         ok(error and "edu/nothing" in str(error), f"there is no such slice: {error}")
 
+        watch = second.watch()
         with first.acquire("edu/page") as lease:
+            news = next(news for news in watch if isinstance(news, LeaseNews))
+            ok((news.type, news.lease, news.name, news.pid, news.length, news.end) ==
+               (NewsType.GRANTED, lease.id, "edu/page", os.getpid(), PAGE, End.NONE), f"which all are told: {news}")
+            ok(0 < news.time <= time.clock_gettime(time.CLOCK_BOOTTIME), "and when")
             registers = lease.slice.map()
             ok(registers.read32(0) == ID and lease.seconds == 0 and lease.index == 0, f"it is granted: {lease}")
             listed = {info.id: info for info in first.leases()}
@@ -336,6 +449,9 @@ def client(path: str) -> None:
             ok(raises(TimeoutError, second.acquire, "edu/page", wait=0.02), "nor if they wait a moment")
             ok(lease.renew() == 0, "it need not be renewed")
         ok(lease.state == State.REVOKED and lease.end == End.RELEASED, f"it is released: {lease}")
+        while news.type != NewsType.ENDED:
+            news = second.next_news(LIMIT)
+        ok((news.lease, news.end) == (lease.id, End.RELEASED), f"which is news as well: {news}")
         ok(raises(UnreachableError, registers.read32, 0), "its registers cannot be reached")
         lease.release()
         ok(first.next_event() is None, "there is no event of what this client has done")
@@ -377,10 +493,19 @@ def client(path: str) -> None:
     ok(fds() == before, "nothing is left open")
 
 
+async def until(watch: aio.Watch, lease: int):
+    """News up to the end of a lease."""
+    async for news in watch:
+        yield news
+        if isinstance(news, LeaseNews) and news.lease == lease and news.type == NewsType.ENDED:
+            return
+
+
 async def tasks(path: str) -> None:
     async with await aio.connect(path, timeout=LIMIT) as first, await aio.connect(path, timeout=LIMIT) as second:
+        watch = await first.watch()
         lease = await first.acquire("edu/page")
-        registers = lease.slice.map()
+        registers, released = lease.slice.map(), lease.id
         ok(registers.read32(0) == ID, "a slice is granted")
         ticks = 0
 
@@ -424,6 +549,10 @@ async def tasks(path: str) -> None:
         async with await first.acquire("edu/short") as short:
             event, end = await asyncio.gather(first_end(short.id), short.wait_end())
         ok(event.end == end == End.EXPIRED == short.end, f"the end of a lease is heard: {event}")
+        told = [news async for news in until(watch, short.id) if not isinstance(news, DeviceNews)]
+        ok([(news.type, news.end) for news in told if news.lease == released] ==
+           [(NewsType.GRANTED, End.NONE), (NewsType.ENDED, End.RELEASED)], "all of that was told")
+        ok(told[-1].end == End.EXPIRED, f"up to the last: {told[-1]}")
         kept = await second.acquire("edu/array", index=3)
         ok(kept.index == 3, "one of an array")
     ok(second.closed and isinstance((await asyncio.gather(kept.wait_end(), return_exceptions=True))[0],

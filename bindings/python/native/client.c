@@ -41,19 +41,6 @@ PyObject *client_raise(PyObject *self, const char *what, int error, const struct
 	return raise_error(state_of(self), what, error, words->text);
 }
 
-static PyObject *client_close(PyObject *self, PyObject *unused)
-{
-	(void)unused;
-	handle_close((struct handle *)self);
-	Py_RETURN_NONE;
-}
-
-static PyObject *client_closed(PyObject *self, PyObject *unused)
-{
-	(void)unused;
-	return PyBool_FromLong(((struct handle *)self)->closed);
-}
-
 static PyObject *client_fileno(PyObject *self, PyObject *unused)
 {
 	struct vdb_client *client = handle_enter((struct handle *)self);
@@ -161,7 +148,8 @@ static PyObject *client_renew(PyObject *self, PyObject *args)
 	return PyLong_FromLongLong(granted);
 }
 
-static PyObject *client_reload(PyObject *self, PyObject *unused)
+static PyObject *call_alone(PyObject *self, PyObject *unused, const char *what,
+			    int (*call)(struct vdb_client *client))
 {
 	struct vdb_client *client = handle_enter((struct handle *)self);
 	struct words words;
@@ -170,11 +158,16 @@ static PyObject *client_reload(PyObject *self, PyObject *unused)
 	(void)unused;
 	if (!client)
 		return NULL;
-	WITHOUT_LOCK(error, ret = vdb_client_reload(client));
+	WITHOUT_LOCK(error, ret = call(client));
 	client_leave(self, client, &words);
 	if (ret)
-		return client_raise(self, "reload", error, &words);
+		return client_raise(self, what, error, &words);
 	Py_RETURN_NONE;
+}
+
+static PyObject *client_reload(PyObject *self, PyObject *unused)
+{
+	return call_alone(self, unused, "reload", vdb_client_reload);
 }
 
 static PyObject *client_next(PyObject *self, PyObject *unused)
@@ -199,6 +192,34 @@ static PyObject *client_next(PyObject *self, PyObject *unused)
 			     (unsigned long long)event.request, (unsigned long long)event.lease,
 			     (int)event.state, (int)event.end, text_of(words.text),
 			     event.index, event.seconds, slice);
+}
+
+static PyObject *client_watch(PyObject *self, PyObject *unused)
+{
+	return call_alone(self, unused, "watch", vdb_client_watch);
+}
+
+static PyObject *client_news(PyObject *self, PyObject *unused)
+{
+	struct vdb_client *client = handle_enter((struct handle *)self);
+	struct vdb_news news;
+	struct words words;
+	int ret, error;
+
+	(void)unused;
+	if (!client)
+		return NULL;
+	WITHOUT_LOCK(error, ret = vdb_client_news(client, &news));
+	client_leave(self, client, &words);
+	if (ret < 0)
+		return client_raise(self, "news", error, &words);
+	if (!ret)
+		Py_RETURN_NONE;
+	return Py_BuildValue("iiKKKKKIIIIIIINNNN", (int)news.type, (int)news.end, (unsigned long long)news.time,
+			     (unsigned long long)news.missed, (unsigned long long)news.lease,
+			     (unsigned long long)news.offset, (unsigned long long)news.length,
+			     news.bar, news.flags, news.index, news.seconds, news.pid, news.uid, news.gid,
+			     text_of(news.name), text_of(news.bdf), text_of(news.client), text_of(news.reason));
 }
 
 static PyObject *total_tuple(const struct vdb_total *total)
@@ -228,8 +249,8 @@ static PyObject *client_status(PyObject *self, PyObject *unused)
 }
 
 static PyMethodDef methods[] = {
-	{ "close", client_close, METH_NOARGS, NULL },
-	{ "closed", client_closed, METH_NOARGS, NULL },
+	{ "close", handle_method_close, METH_NOARGS, NULL },
+	{ "closed", handle_method_closed, METH_NOARGS, NULL },
 	{ "fileno", client_fileno, METH_NOARGS, NULL },
 	{ "set_timeout", client_set_timeout, METH_VARARGS, NULL },
 	{ "acquire_start", client_acquire_start, METH_VARARGS, NULL },
@@ -239,6 +260,8 @@ static PyMethodDef methods[] = {
 	{ "renew", client_renew, METH_VARARGS, NULL },
 	{ "reload", client_reload, METH_NOARGS, NULL },
 	{ "next", client_next, METH_NOARGS, NULL },
+	{ "watch", client_watch, METH_NOARGS, NULL },
+	{ "news", client_news, METH_NOARGS, NULL },
 	{ "status", client_status, METH_NOARGS, NULL },
 	{ "slices", client_slices, METH_NOARGS, NULL },
 	{ "leases", client_leases, METH_NOARGS, NULL },

@@ -61,19 +61,6 @@ PyObject *device_from_fd(PyObject *module, PyObject *arg)
 	return handle;
 }
 
-static PyObject *device_close(PyObject *self, PyObject *unused)
-{
-	(void)unused;
-	handle_close((struct handle *)self);
-	Py_RETURN_NONE;
-}
-
-static PyObject *device_closed(PyObject *self, PyObject *unused)
-{
-	(void)unused;
-	return PyBool_FromLong(((struct handle *)self)->closed);
-}
-
 /* Calls that cannot wait, and return a number. */
 #define DEFINE_GETTER(name, function)					\
 static PyObject *device_##name(PyObject *self, PyObject *unused)	\
@@ -140,6 +127,23 @@ static PyObject *device_reset(PyObject *self, PyObject *unused)
 	handle_unshare((struct handle *)self);
 	if (ret)
 		return fail(self, "reset", error);
+	Py_RETURN_NONE;
+}
+
+static PyObject *device_set_bus_master(PyObject *self, PyObject *args)
+{
+	struct vdb_device *device;
+	int on, ret, error;
+
+	if (!PyArg_ParseTuple(args, "p:set_bus_master", &on))
+		return NULL;
+	device = handle_share((struct handle *)self);
+	if (!device)
+		return NULL;
+	WITHOUT_LOCK(error, ret = vdb_device_set_bus_master(device, on));
+	handle_unshare((struct handle *)self);
+	if (ret)
+		return fail(self, "set_bus_master", error);
 	Py_RETURN_NONE;
 }
 
@@ -477,13 +481,14 @@ PyObject *event_read(PyObject *module, PyObject *arg)
 }
 
 static PyMethodDef methods[] = {
-	{ "close", device_close, METH_NOARGS, NULL },
-	{ "closed", device_closed, METH_NOARGS, NULL },
+	{ "close", handle_method_close, METH_NOARGS, NULL },
+	{ "closed", handle_method_closed, METH_NOARGS, NULL },
 	{ "fileno", device_fileno, METH_NOARGS, NULL },
 	{ "iommu_fileno", device_iommu_fileno, METH_NOARGS, NULL },
 	{ "capabilities", device_capabilities, METH_NOARGS, NULL },
 	{ "bar", device_bar, METH_VARARGS, NULL },
 	{ "reset", device_reset, METH_NOARGS, NULL },
+	{ "set_bus_master", device_set_bus_master, METH_VARARGS, NULL },
 	{ "export", device_export, METH_VARARGS, NULL },
 	{ "revoke", device_revoke, METH_O, NULL },
 	{ "revoke_id", device_revoke_id, METH_VARARGS, NULL },

@@ -79,15 +79,21 @@ void handle_unshare(struct handle *handle)
 	close_if_unused(handle);
 }
 
-void *handle_enter(struct handle *handle)
+void handle_lock(struct handle *handle)
 {
-	if (!handle_share(handle))
-		return NULL;
+	handle->users++;
 	if (!PyThread_acquire_lock(handle->lock, NOWAIT_LOCK)) {
 		Py_BEGIN_ALLOW_THREADS
 		PyThread_acquire_lock(handle->lock, WAIT_LOCK);
 		Py_END_ALLOW_THREADS
 	}
+}
+
+void *handle_enter(struct handle *handle)
+{
+	if (!check_open(handle))
+		return NULL;
+	handle_lock(handle);
 	if (check_open(handle))
 		return handle->object;
 	handle_leave(handle);
@@ -104,6 +110,19 @@ void handle_close(struct handle *handle)
 {
 	handle->closed = true;
 	close_if_unused(handle);
+}
+
+PyObject *handle_method_close(PyObject *self, PyObject *unused)
+{
+	(void)unused;
+	handle_close((struct handle *)self);
+	Py_RETURN_NONE;
+}
+
+PyObject *handle_method_closed(PyObject *self, PyObject *unused)
+{
+	(void)unused;
+	return PyBool_FromLong(((struct handle *)self)->closed);
 }
 
 void handle_dealloc(PyObject *self)

@@ -83,6 +83,7 @@ static const struct {
 	CONSTANT(CAP_EXPORT), CONSTANT(CAP_WC), CONSTANT(CAP_EVENTS), CONSTANT(CAP_LIST),
 	CONSTANT(FLAG_READ_ONLY), CONSTANT(FLAG_WC), CONSTANT(FLAG_BAR_MAPPING),
 	CONSTANT(FLAG_HUGE), CONSTANT(FLAG_DMA_READ_ONLY),
+	CONSTANT(KIND_REGISTERS), CONSTANT(KIND_MEMORY),
 	CONSTANT(STATE_LIVE), CONSTANT(STATE_SUSPENDED), CONSTANT(STATE_REVOKED),
 	CONSTANT(END_NONE), CONSTANT(END_RELEASED), CONSTANT(END_EXPIRED), CONSTANT(END_REVOKED),
 	CONSTANT(END_DEVICE), CONSTANT(END_CLIENT), CONSTANT(END_UNSENT), CONSTANT(END_EXPORT),
@@ -92,6 +93,9 @@ static const struct {
 	CONSTANT(DEVICE_OPEN), CONSTANT(DEVICE_CLOSING),
 	CONSTANT(LEASE_WAITING), CONSTANT(LEASE_EXPORTING), CONSTANT(LEASE_GRANTED),
 	CONSTANT(LEASE_ENDING), CONSTANT(LEASE_ENDED),
+	CONSTANT(NEWS_GRANTED), CONSTANT(NEWS_RENEWED), CONSTANT(NEWS_ENDED),
+	CONSTANT(NEWS_DEVICE_OPEN), CONSTANT(NEWS_DEVICE_LOST), CONSTANT(NEWS_DEVICE_SUSPENDED),
+	CONSTANT(NEWS_DEVICE_RESUMED), CONSTANT(NEWS_RESTARTED), CONSTANT(NEWS_MISSED),
 };
 
 static int add_constants(PyObject *module)
@@ -107,13 +111,10 @@ static int add_constants(PyObject *module)
 	return PyModule_AddStringConstant(module, "BROKER_SOCKET", VDB_BROKER_SOCKET);
 }
 
-static PyTypeObject *add_type(PyObject *module, PyType_Spec *spec)
+static int add_type(PyObject *module, PyType_Spec *spec, PyTypeObject **type)
 {
-	PyObject *type = PyType_FromModuleAndSpec(module, spec, NULL);
-
-	if (type && PyModule_AddType(module, (PyTypeObject *)type))
-		Py_CLEAR(type);
-	return (PyTypeObject *)type;
+	*type = (PyTypeObject *)PyType_FromModuleAndSpec(module, spec, NULL);
+	return *type ? PyModule_AddType(module, *type) : -1;
 }
 
 static int exec(PyObject *module)
@@ -127,11 +128,13 @@ static int exec(PyObject *module)
 	Py_DECREF(errors);
 	if (!state->make_error)
 		return -1;
-	state->device = add_type(module, &device_spec);
-	state->slice = state->device ? add_type(module, &slice_spec) : NULL;
-	state->mapping = state->slice ? add_type(module, &mapping_spec) : NULL;
-	state->client = state->mapping ? add_type(module, &client_spec) : NULL;
-	return state->client ? add_constants(module) : -1;
+	return add_type(module, &device_spec, &state->device) ||
+	       add_type(module, &slice_spec, &state->slice) ||
+	       add_type(module, &mapping_spec, &state->mapping) ||
+	       add_type(module, &client_spec, &state->client) ||
+	       add_type(module, &dma_spec, &state->dma) ||
+	       add_type(module, &dma_mapping_spec, &state->dma_mapping) ||
+	       add_constants(module) ? -1 : 0;
 }
 
 static int traverse(PyObject *module, visitproc visit, void *arg)
@@ -143,6 +146,8 @@ static int traverse(PyObject *module, visitproc visit, void *arg)
 	Py_VISIT(state->slice);
 	Py_VISIT(state->mapping);
 	Py_VISIT(state->client);
+	Py_VISIT(state->dma);
+	Py_VISIT(state->dma_mapping);
 	return 0;
 }
 
@@ -155,6 +160,8 @@ static int clear(PyObject *module)
 	Py_CLEAR(state->slice);
 	Py_CLEAR(state->mapping);
 	Py_CLEAR(state->client);
+	Py_CLEAR(state->dma);
+	Py_CLEAR(state->dma_mapping);
 	return 0;
 }
 
@@ -169,7 +176,10 @@ static PyMethodDef functions[] = {
 	{ "device_from_fd", device_from_fd, METH_O, NULL },
 	{ "event_read", event_read, METH_O, NULL },
 	{ "slice_from_fd", slice_from_fd, METH_VARARGS, NULL },
+	{ "slice_from_memfd", slice_from_memfd, METH_VARARGS, NULL },
 	{ "slice_receive", slice_receive, METH_O, NULL },
+	{ "dma_from_device", dma_from_device, METH_O, NULL },
+	{ "dma_from_fd", dma_from_fd, METH_VARARGS, NULL },
 	{ "connect", connect_client, METH_VARARGS, NULL },
 	/* For tests without a device: a mapping of any file. */
 	{ "_map_fd", map_fd, METH_VARARGS, NULL },

@@ -28,6 +28,8 @@ struct state {
 	PyTypeObject *slice;
 	PyTypeObject *mapping;
 	PyTypeObject *client;
+	PyTypeObject *dma;
+	PyTypeObject *dma_mapping;
 };
 
 struct state *state_of_module(PyObject *module);
@@ -71,10 +73,14 @@ void *handle_share(struct handle *handle);
 void handle_unshare(struct handle *handle);
 /* The same for one thread at a time, until handle_leave(). */
 void *handle_enter(struct handle *handle);
+/* The same of an object that has a user, whether or not it is closed for others. */
+void handle_lock(struct handle *handle);
 void handle_leave(struct handle *handle);
 /* Closes it after the calls that are running. */
 void handle_close(struct handle *handle);
-/* For tp_dealloc. */
+/* Methods of all these types, and their tp_dealloc. */
+PyObject *handle_method_close(PyObject *self, PyObject *unused);
+PyObject *handle_method_closed(PyObject *self, PyObject *unused);
 void handle_dealloc(PyObject *self);
 
 #define WITHOUT_LOCK(error, call) do {		\
@@ -99,7 +105,7 @@ void guard_end(const struct guard *guard);
 
 /* ---- one file for each type ---- */
 
-extern PyType_Spec device_spec, slice_spec, mapping_spec, client_spec;
+extern PyType_Spec device_spec, slice_spec, mapping_spec, client_spec, dma_spec, dma_mapping_spec;
 
 PyObject *slice_new(const struct state *state, struct vdb_slice *slice);
 PyObject *mapping_new(const struct state *state, void *address, size_t length, int prot);
@@ -109,6 +115,9 @@ PyObject *device_from_fd(PyObject *module, PyObject *arg);
 PyObject *event_read(PyObject *module, PyObject *arg);
 PyObject *slice_from_fd(PyObject *module, PyObject *args);
 PyObject *slice_receive(PyObject *module, PyObject *arg);
+PyObject *slice_from_memfd(PyObject *module, PyObject *args);
+PyObject *dma_from_device(PyObject *module, PyObject *object);
+PyObject *dma_from_fd(PyObject *module, PyObject *args);
 PyObject *map_fd(PyObject *module, PyObject *args);
 PyObject *connect_client(PyObject *module, PyObject *args);
 

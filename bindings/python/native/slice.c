@@ -49,6 +49,28 @@ PyObject *slice_from_fd(PyObject *module, PyObject *args)
 	return raise_error(state, "from_fd", error, "");
 }
 
+/* Likewise. */
+PyObject *slice_from_memfd(PyObject *module, PyObject *args)
+{
+	const struct state *state = state_of_module(module);
+	struct vdb_slice *slice = NULL;
+	int fd, copy, error;
+	unsigned int flags;
+	uint64_t iova;
+
+	if (!PyArg_ParseTuple(args, "iO&O&:slice_from_memfd", &fd, number_u64, &iova, number_u32, &flags))
+		return NULL;
+	WITHOUT_LOCK(error,
+		copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+		if (copy >= 0)
+			slice = vdb_memory_from_fd(copy, iova, flags));
+	if (slice)
+		return slice_new(state, slice);
+	if (copy >= 0)
+		close(copy);
+	return raise_error(state, "from_memfd", error, "");
+}
+
 PyObject *slice_receive(PyObject *module, PyObject *arg)
 {
 	const struct state *state = state_of_module(module);
@@ -141,24 +163,20 @@ static PyObject *slice_state(PyObject *self, PyObject *unused)
 	return Py_BuildValue("iK", state, (unsigned long long)changes);
 }
 
-/* The members that do not change: bdf, bar, offset, length, flags. */
+/* The members that do not change: kind, bdf, bar, offset, length, iova, flags. */
 static PyObject *slice_about(PyObject *self, PyObject *unused)
 {
 	struct vdb_slice *slice = handle_share((struct handle *)self);
-	char bdf[VDB_BDF_SIZE];
-	unsigned int bar, flags;
-	uint64_t offset, length;
+	PyObject *about;
 
 	(void)unused;
 	if (!slice)
 		return NULL;
-	strcpy(bdf, vdb_slice_bdf(slice));
-	bar = vdb_slice_bar(slice);
-	offset = vdb_slice_offset(slice);
-	length = vdb_slice_length(slice);
-	flags = vdb_slice_flags(slice);
+	about = Py_BuildValue("isIKKKI", (int)vdb_slice_kind(slice), vdb_slice_bdf(slice), vdb_slice_bar(slice),
+			      (unsigned long long)vdb_slice_offset(slice), (unsigned long long)vdb_slice_length(slice),
+			      (unsigned long long)vdb_slice_iova(slice), vdb_slice_flags(slice));
 	handle_unshare((struct handle *)self);
-	return Py_BuildValue("sIKKI", bdf, bar, (unsigned long long)offset, (unsigned long long)length, flags);
+	return about;
 }
 
 #define DEFINE_FD(name, function, begin, end)				\
@@ -179,19 +197,6 @@ DEFINE_FD(fileno, vdb_slice_fd, handle_share, handle_unshare)
 /* vdb_slice_watch() replaces it. */
 DEFINE_FD(event_fileno, vdb_slice_event_fd, handle_enter, handle_leave)
 
-static PyObject *slice_close(PyObject *self, PyObject *unused)
-{
-	(void)unused;
-	handle_close((struct handle *)self);
-	Py_RETURN_NONE;
-}
-
-static PyObject *slice_closed(PyObject *self, PyObject *unused)
-{
-	(void)unused;
-	return PyBool_FromLong(((struct handle *)self)->closed);
-}
-
 static PyMethodDef methods[] = {
 	{ "send", slice_send, METH_VARARGS, NULL },
 	{ "map", slice_map, METH_VARARGS, NULL },
@@ -199,8 +204,8 @@ static PyMethodDef methods[] = {
 	{ "about", slice_about, METH_NOARGS, NULL },
 	{ "fileno", slice_fileno, METH_NOARGS, NULL },
 	{ "event_fileno", slice_event_fileno, METH_NOARGS, NULL },
-	{ "close", slice_close, METH_NOARGS, NULL },
-	{ "closed", slice_closed, METH_NOARGS, NULL },
+	{ "close", handle_method_close, METH_NOARGS, NULL },
+	{ "closed", handle_method_closed, METH_NOARGS, NULL },
 	{ 0 }
 };
 

@@ -9,7 +9,8 @@ import threading
 from collections.abc import Callable
 
 HELLO, ACQUIRE, RELEASE, RENEW, REVOKE, STATUS, LIST_SLICES, LIST_LEASES, LIST_DEVICES, LIST_ACCOUNTS = range(1, 11)
-ANSWER, ITEM, STATE, END, ERROR = 0x100, 0x200, 0x301, 0x302, 0x3FF
+WATCH = 12
+ANSWER, ITEM, STATE, END, NEWS, ERROR = 0x100, 0x200, 0x301, 0x302, 0x303, 0x3FF
 
 
 def packet(kind: int, serial: int, body: bytes = b"", item: int = 0) -> bytes:
@@ -22,6 +23,16 @@ def error(serial: int, code: int, text: str) -> bytes:
 
 def end(serial: int, lease: int, answers: int, reason: int) -> bytes:
     return packet(END, serial, struct.pack("<QQII", lease, answers, reason, 0))
+
+
+def news(kind: int, *, time: int = 0, lease: int = 0, missed: int = 0, end: int = 0, name: bytes = b"",
+         reason: bytes = b"") -> bytes:
+    """Of a lease and a device, all that a test does not give has a value of its own."""
+    place = (0x1000, 0x2000) if lease else (0, 0)
+    numbers = (2, 1, 3, 4, 5, 6, 7) if lease else (0,) * 7
+    return packet(NEWS, 0, struct.pack("<QQQQQIIIIIIIIII64s16s64s192s", time, lease, *place, missed, kind, end,
+                                       *numbers, 0, name, b"0000:01:00.0" if name else b"",
+                                       b"me" if lease else b"", reason))
 
 
 class Broker:

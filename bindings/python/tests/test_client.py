@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Clients of a broker whose answers the test defines."""
 import asyncio
+import dataclasses
 import errno
+import gc
 import select
 import signal
 import struct
@@ -14,8 +16,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import fake_broker
 import vfio_dmabuf
 from fake_broker import (ACQUIRE, ANSWER, ITEM, LIST_ACCOUNTS, LIST_DEVICES, LIST_LEASES, LIST_SLICES, RELEASE,
-                         RENEW, STATE, STATUS, end, error, packet)
-from vfio_dmabuf import End, Flag, State, _leases, aio
+                         RENEW, STATE, STATUS, WATCH, end, error, news, packet)
+from vfio_dmabuf import DeviceNews, End, Flag, LeaseNews, MissedNews, News, NewsType, State, _leases, _news, aio
 
 LIMIT = 60.0  # seconds, for answers that come
 
@@ -32,6 +34,40 @@ LEASE = struct.pack("<Q64s16s64sQQIIIIIIIIII", 7, b"nic/doorbell", b"0000:01:00.
 DEVICE = struct.pack("<64s16sIIII192s", b"nic", b"0000:01:00.0", 9, 1, 4, 5, b"it is asleep")
 ACCOUNT = struct.pack("<QIIIIIIII", 1000, 1, 2, 3, 0, 4, 5, 6, 0)
 STATUS_BODY = struct.pack("<II6I6III192s", 3, 16, 1, 2, 3, 4, 5, 0, 6, 7, 8, 9, 10, 0, 2, 1, b"all is wrong")
+
+
+LEASE_NEWS = news(3, time=1500000, lease=7, end=2, name=b"nic/doorbell")
+# What the broker sends, and what the program gets.
+ALL_NEWS = [
+    (LEASE_NEWS, LeaseNews(NewsType.ENDED, 1.5, 7, End.EXPIRED, "nic/doorbell", 3, "0000:01:00.0", 2, 0x1000, 0x2000,
+                           Flag.READ_ONLY, 4, 5, 6, 7, "me")),
+    (news(5, name=b"nic", reason=b"gone"), DeviceNews(NewsType.DEVICE_LOST, None, "nic", "0000:01:00.0", "gone")),
+    (news(8), News(NewsType.RESTARTED, None)),
+    (news(9, missed=3), MissedNews(NewsType.MISSED, None, 3)),
+    (news(77), News(NewsType(77), None)),
+]
+
+
+def watched(serial: int, request: bytes) -> list[bytes]:
+    return [packet(WATCH + ANSWER, serial)]
+
+
+class BacklogTest(unittest.TestCase):
+    def test_news_that_do_not_fit_are_counted(self) -> None:
+        backlog = _news.Backlog()
+        self.assertFalse(backlog)
+        restarted = News(NewsType.RESTARTED, None)
+        for _ in range(_news._ROOM + 2):
+            backlog.put(restarted)
+        backlog.put(MissedNews(NewsType.MISSED, 1.0, 5))
+        self.assertEqual([backlog.take() for _ in range(_news._ROOM)], [restarted] * _news._ROOM)
+        self.assertTrue(backlog)
+        # What comes after them is missed as well, until the program has been told.
+        backlog.put(restarted)
+        self.assertEqual(backlog.take(), MissedNews(NewsType.MISSED, None, 8))
+        backlog.put(restarted)
+        self.assertEqual((backlog.take(), backlog.take()), (restarted, None))
+        self.assertFalse(backlog)
 
 
 class ClientTest(unittest.TestCase):
@@ -86,6 +122,77 @@ class ClientTest(unittest.TestCase):
         with self.assertRaises(TimeoutError) as caught:
             self.client.acquire("nic/doorbell", wait=1)
         self.assertIsInstance(caught.exception, vfio_dmabuf.Error)
+
+    def test_watch(self) -> None:
+        # The first comes before the answer.
+        self.broker.answers[WATCH] = lambda serial, request: [
+            ALL_NEWS[0][0], packet(WATCH + ANSWER, serial), *(packet for packet, _ in ALL_NEWS[1:])]
+        watch = self.client.watch()
+        for _, expected in ALL_NEWS:
+            self.assertEqual(next(watch), expected)
+        self.assertEqual(NewsType(77).name, "UNKNOWN_77")
+        self.assertIsNone(self.client.next_news())
+        self.assertIsNone(self.client.next_news(0.01))
+        with self.assertRaises(dataclasses.FrozenInstanceError):
+            ALL_NEWS[0][1].time = 2.0  # type: ignore[misc]
+        self.broker.hang_up()
+        with self.assertRaises(vfio_dmabuf.DisconnectedError):
+            next(watch)
+
+    def test_not_watched(self) -> None:
+        with self.assertRaises(vfio_dmabuf.Error) as caught:
+            self.client.next_news()
+        self.assertEqual((caught.exception.errno, caught.exception.strerror),
+                         (errno.EINVAL, "this client does not watch"))
+        self.broker.answers[WATCH] = lambda serial, request: [error(serial, 4, "no such request")]
+        with self.assertRaises(vfio_dmabuf.UnsupportedError):
+            self.client.watch()
+
+    def test_events_and_news_wait_for_each_other(self) -> None:
+        """What is read while the program waits for the other is kept, and fileno() stays readable."""
+        self.broker.answers[WATCH] = watched
+        poll = select.poll()
+        poll.register(self.client, select.POLLIN)
+        watch = self.client.watch()
+        self.broker.send(LEASE_NEWS)
+        # The library is done with them: nothing keeps the connection's own fd readable.
+        self.assertIsNone(self.client.next_event(0.05))
+        self.assertFalse(self.client._poll_native(0))
+        self.assertTrue(poll.poll(0))
+        self.broker.send(LEASE_NEWS)
+        self.broker.answers[ACQUIRE] = lambda serial, request: [error(serial, 6, "busy")]
+        with self.assertRaises(vfio_dmabuf.BusyError):
+            self.client.acquire("nic/doorbell")
+        self.client._put_aside(vfio_dmabuf.LeaseEvent(7, State.SUSPENDED, End.NONE))
+        self.assertEqual([next(watch), next(watch)], [ALL_NEWS[0][1]] * 2)
+        self.assertTrue(poll.poll(0))
+        self.assertEqual(self.client.next_event(), vfio_dmabuf.LeaseEvent(7, State.SUSPENDED, End.NONE))
+        self.assertIsNone(self.client.next_event())
+        self.assertFalse(poll.poll(0))
+
+    def test_news_before_the_end_of_the_connection(self) -> None:
+        self.broker.answers[WATCH] = watched
+        watch = self.client.watch()
+        self.broker.send(LEASE_NEWS)
+        self.broker.send(LEASE_NEWS)
+        self.broker.hang_up()
+        # This reads all of it.
+        with self.assertRaises(vfio_dmabuf.DisconnectedError):
+            self.client.next_event(LIMIT)
+        self.assertEqual([next(watch), next(watch)], [ALL_NEWS[0][1]] * 2)
+        with self.assertRaises(vfio_dmabuf.DisconnectedError):
+            next(watch)
+
+    def test_late_answer_to_watch(self) -> None:
+        """The broker does it all the same, and its news do not keep the fd readable."""
+        self.client.set_timeout(0.02)
+        with self.assertRaises(vfio_dmabuf.TimeoutError):
+            self.client.watch()
+        self.broker.send(packet(WATCH + ANSWER, self.broker.wait(WATCH)))
+        self.broker.send(LEASE_NEWS)
+        self.assertIsNone(self.client.next_event(0.05))
+        self.assertFalse(self.client._poll_native(0))
+        self.assertEqual(self.client.next_news(), ALL_NEWS[0][1])
 
     def test_what_is_asked(self) -> None:
         requests = []
@@ -212,6 +319,47 @@ class AsyncTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(caught.exception.strerror, "no such slice")
         with self.assertRaises(vfio_dmabuf.NotFoundError):
             await renew
+
+    async def test_watch(self) -> None:
+        self.broker.answers[WATCH] = lambda serial, request: [LEASE_NEWS, packet(WATCH + ANSWER, serial)]
+        first = await self.client.watch()
+        second = await self.client.watch()
+        for packet_, _ in ALL_NEWS[1:]:
+            self.broker.send(packet_)
+        # The second request has another answer with news.
+        self.assertEqual([await anext(first) for _ in range(6)],
+                         [ALL_NEWS[0][1], *(expected for _, expected in ALL_NEWS)])
+        self.assertEqual([await anext(second) for _ in range(5)], [expected for _, expected in ALL_NEWS])
+        waiting = asyncio.create_task(anext(first))
+        await asyncio.sleep(0)
+        await self.client.close()
+        with self.assertRaises(StopAsyncIteration):
+            await waiting
+        self.assertEqual([news async for news in second], [])
+
+    async def test_watch_that_is_not_used(self) -> None:
+        self.broker.answers[WATCH] = watched
+        await self.client.watch()
+        gc.collect()
+        self.assertEqual(len(self.client._watchers), 0)
+        self.broker.send(LEASE_NEWS)
+        self.broker.answers[STATUS] = lambda serial, request: [packet(STATUS + ANSWER, serial, STATUS_BODY)]
+        await self.client.status()
+
+    async def test_watch_ends_with_the_connection(self) -> None:
+        self.broker.answers[WATCH] = watched
+        watch = await self.client.watch()
+        self.broker.send(LEASE_NEWS)
+        self.broker.hang_up()
+        self.assertEqual(await anext(watch), ALL_NEWS[0][1])
+        for _ in range(2):
+            with self.assertRaises(vfio_dmabuf.DisconnectedError):
+                await anext(watch)
+
+    async def test_older_broker(self) -> None:
+        self.broker.answers[WATCH] = lambda serial, request: [error(serial, 4, "no such request")]
+        with self.assertRaises(vfio_dmabuf.UnsupportedError):
+            await self.client.watch()
 
     async def test_cancelled_request(self) -> None:
         for lease, in_thread in (3, False), (4, True):

@@ -2,8 +2,10 @@
 """The package as a whole: names, constants, documentation."""
 import enum
 import errno
+import fcntl
 import inspect
 import os
+import socket
 import unittest
 
 import vfio_dmabuf
@@ -34,7 +36,8 @@ class Package(unittest.TestCase):
         """Every constant of the header that _native has is in an enumeration."""
         for prefix, kind in (("CAP_", vfio_dmabuf.Capability), ("FLAG_", vfio_dmabuf.Flag),
                              ("STATE_", vfio_dmabuf.State), ("END_", vfio_dmabuf.End),
-                             ("DEVICE_", vfio_dmabuf.DevicePhase), ("LEASE_", vfio_dmabuf.LeasePhase)):
+                             ("DEVICE_", vfio_dmabuf.DevicePhase), ("LEASE_", vfio_dmabuf.LeasePhase),
+                             ("KIND_", vfio_dmabuf.Kind), ("NEWS_", vfio_dmabuf.NewsType)):
             values = {value for name, value in vars(_native).items() if name.startswith(prefix)}
             assert issubclass(kind, enum.Enum)
             self.assertEqual({member.value for member in kind}, values)
@@ -47,7 +50,8 @@ class Package(unittest.TestCase):
             for line in header:
                 words = line.replace(",", " ").split()
                 name = words[1] if words[:1] == ["#define"] and len(words) > 2 else words[0] if words else ""
-                prefixes = ("VDB_CAP_", "VDB_FLAG_", "VDB_STATE_", "VDB_END_", "VDB_DEVICE_", "VDB_LEASE_")
+                prefixes = ("VDB_CAP_", "VDB_FLAG_", "VDB_STATE_", "VDB_END_", "VDB_DEVICE_", "VDB_LEASE_",
+                            "VDB_KIND_", "VDB_NEWS_")
                 if name.startswith(prefixes) and not hasattr(_native, name[4:]):
                     missing.append(name)
         self.assertEqual(missing, [])
@@ -101,6 +105,17 @@ class Fds(unittest.TestCase):
         with self.assertRaises(TypeError):
             vfio_dmabuf.Device.from_fd("x")  # type: ignore[arg-type]
 
+    def test_no_io_address_space(self) -> None:
+        before = self.fds()
+        with open("/dev/null", "rb") as null:
+            for ioas in 0, 1:
+                with self.assertRaises(vfio_dmabuf.UnsupportedError) as caught:
+                    vfio_dmabuf.Dma.from_fd(null, ioas)
+                self.assertTrue(caught.exception.strerror)
+            with self.assertRaises(OverflowError):
+                vfio_dmabuf.Dma.from_fd(null, 2**32)
+        self.assertEqual(self.fds(), before)
+
     def test_no_such_device(self) -> None:
         with self.assertRaises(FileNotFoundError) as caught:
             vfio_dmabuf.Device("ffff:7f:00.0")
@@ -108,6 +123,66 @@ class Fds(unittest.TestCase):
         with self.assertRaises(vfio_dmabuf.Error) as other:
             vfio_dmabuf.Device("nonsense")
         self.assertEqual(other.exception.errno, errno.EINVAL)
+
+
+class Memory(unittest.TestCase):
+    """A memfd that is sealed as the library does it."""
+
+    def memfd(self, length: int, *seals: int) -> int:
+        fd = os.memfd_create("test", os.MFD_ALLOW_SEALING)
+        self.addCleanup(os.close, fd)
+        os.ftruncate(fd, length)
+        for seal in fcntl.F_SEAL_SHRINK, fcntl.F_SEAL_GROW, *seals:
+            fcntl.fcntl(fd, fcntl.F_ADD_SEALS, seal)
+        return fd
+
+    def slice(self, length: int = 8192) -> vfio_dmabuf.Slice:
+        return vfio_dmabuf.Slice.from_memfd(self.memfd(length, fcntl.F_SEAL_SEAL), iova=0x10000)
+
+    def test_slice(self) -> None:
+        with self.slice() as slice:
+            self.assertEqual((slice.kind, slice.length, slice.iova, slice.bdf, slice.flags),
+                             (vfio_dmabuf.Kind.MEMORY, 8192, 0x10000, "", vfio_dmabuf.Flag(0)))
+            self.assertEqual(repr(slice), "<vfio_dmabuf.Slice memory at 0x10000+0x2000>")
+            with slice.memory(4096) as memory, slice.map() as registers:
+                items = memoryview(memory).cast("I")
+                items[1] = 0x12345678
+                self.assertEqual((len(memory), registers.read32(4100)), (4096, 0x12345678))
+                items.release()
+        with self.assertRaises(ValueError):
+            slice.memory()
+
+    def test_parts(self) -> None:
+        slice = self.slice()
+        with slice.memory(4096, 4096) as memory:
+            self.assertEqual(len(memory), 4096)
+        for offset, length in (0, 0), (0, 12288), (8192, None), (-4096, 4096), (4096, 8192), (2**64, 4096), (1, 4096):
+            with self.subTest(offset=offset, length=length), self.assertRaises((vfio_dmabuf.Error, ValueError)):
+                slice.memory(offset, length)
+        with slice.memory(writable=False) as memory, self.assertRaises(TypeError):
+            memory[0] = 1
+
+    def test_passing(self) -> None:
+        here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with here, there, self.slice() as sent, sent.memory() as memory:
+            memory[8191] = 7
+            sent.send(here)
+            with vfio_dmabuf.Slice.receive(there) as got, got.memory() as same:
+                self.assertEqual((got.kind, got.iova, same[8191]), (sent.kind, sent.iova, 7))
+
+    def test_other_memfds(self) -> None:
+        before = os.listdir("/proc/self/fd")
+        for fd, iova, flags in ((self.memfd(4096), 0x1000, 0), (self.memfd(100, fcntl.F_SEAL_SEAL), 0x1000, 0),
+                                (self.memfd(4096, fcntl.F_SEAL_SEAL), 1, 0),
+                                (self.memfd(4096, fcntl.F_SEAL_SEAL), 0x1000, 1)):
+            before.append(str(fd))
+            with self.assertRaises(vfio_dmabuf.Error) as caught:
+                vfio_dmabuf.Slice.from_memfd(fd, iova=iova, flags=vfio_dmabuf.Flag(flags))
+            self.assertEqual(caught.exception.errno, errno.EINVAL)
+            self.assertIn("memfd", str(caught.exception))
+        self.assertEqual(len(os.listdir("/proc/self/fd")), len(before))
+        with self.assertRaises(OverflowError):
+            vfio_dmabuf.Slice.from_memfd(self.memfd(4096, fcntl.F_SEAL_SEAL), iova=2**64)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,14 @@ The owner of a device exports slices of its BARs and revokes them:
         ...
         device.revoke(slice)
 
+The owner also maps memory for the device's DMA:
+
+        with Dma(device) as dma:
+            slice = dma.alloc(2 << 20)
+            slice.memory()[:4] = b"data"     # slice.iova is its address for the device
+            ...
+            dma.revoke(slice)
+
 A client receives a slice from the owner or from the broker, maps it, and accesses
 registers through it:
 
@@ -24,19 +32,21 @@ handler has replaced it, the module installs it again.
 """
 from ._client import Client, Lease
 from ._device import Device, Events, parse_bdf
+from ._dma import Dma, DmaMapping
 from ._errors import (BusyError, DisconnectedError, Error, LostError, NotAllowedError, NotFoundError,
                       TimeoutError, UnreachableError, UnsupportedError, WouldBlockError)
 from ._leases import ANY_INDEX, LeaseEvent
 from ._native import BROKER_SOCKET, Mapping
+from ._news import DeviceNews, LeaseNews, MissedNews, News
 from ._slice import Slice
-from ._types import (AccountInfo, Bar, Buffer, Capability, DeviceInfo, DevicePhase, End, Flag,
-                     LeaseInfo, LeasePhase, Share, SliceInfo, State, Status, Total)
+from ._types import (AccountInfo, Bar, Buffer, Capability, DeviceInfo, DevicePhase, End, Flag, Kind,
+                     LeaseInfo, LeasePhase, NewsType, Share, SliceInfo, State, Status, Total)
 
 __all__ = [
     "ANY_INDEX", "BROKER_SOCKET",
     "AccountInfo", "Bar", "Buffer", "BusyError", "Capability", "Client", "Device", "DeviceInfo",
-    "DevicePhase", "DisconnectedError", "End", "Error", "Events", "Flag", "Lease", "LeaseEvent",
-    "LeaseInfo", "LeasePhase", "LostError", "Mapping", "NotAllowedError", "NotFoundError", "Share",
-    "Slice", "SliceInfo", "State", "Status", "TimeoutError", "Total", "UnreachableError",
-    "UnsupportedError", "WouldBlockError", "parse_bdf",
+    "DeviceNews", "DevicePhase", "DisconnectedError", "Dma", "DmaMapping", "End", "Error", "Events", "Flag",
+    "Kind", "Lease", "LeaseEvent", "LeaseInfo", "LeaseNews", "LeasePhase", "LostError", "Mapping", "MissedNews",
+    "News", "NewsType", "NotAllowedError", "NotFoundError", "Share", "Slice", "SliceInfo", "State", "Status",
+    "TimeoutError", "Total", "UnreachableError", "UnsupportedError", "WouldBlockError", "parse_bdf",
 ]

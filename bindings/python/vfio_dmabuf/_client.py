@@ -6,12 +6,15 @@ import select
 import time
 import weakref
 from collections import deque
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
 from . import _leases, _native
 from ._errors import DisconnectedError, NotFoundError, TimeoutError, WouldBlockError
+from ._handle import Handle
 from ._leases import Granted, LeaseEvent, Refused
+from ._news import Backlog, News, news_of
 from ._slice import Slice
 from ._types import AccountInfo, DeviceInfo, End, LeaseInfo, SliceInfo, State, Status
 
@@ -78,7 +81,7 @@ class Lease:
         return f"<vfio_dmabuf.Lease {self.id} {self.state.name.lower()}>"
 
 
-class Client:
+class Client(Handle["_native.Client"]):
     """A connection to the broker.
 
     Every call ends within the timeout (seconds; None: no limit).  As a context
@@ -88,8 +91,11 @@ class Client:
 
     def __init__(self, path: str | None = None, *, timeout: float | None = 10.0) -> None:
         """Connect to the broker; path: its socket, if not the default."""
-        # fileno() is readable because of events on the connection, and of events that acquire() has put aside.
+        # fileno() is readable because of the connection, and because of what was put aside while
+        # the program waited for something else.
         self._aside: deque[LeaseEvent] = deque()
+        self._news = Backlog()
+        self._watches = self._rung = False
         self._leases: weakref.WeakValueDictionary[int, Lease] = weakref.WeakValueDictionary()
         self._timeout = timeout
         try:
@@ -127,7 +133,8 @@ class Client:
                 if isinstance(event, LeaseEvent):
                     self._put_aside(event)
                 elif event is None:
-                    self._poll_native(deadline)
+                    if self._put_news_aside() and not self._poll_native(deadline):
+                        raise TimeoutError(errno.ETIMEDOUT, "the broker did not answer in time")
                 elif event.request != request:
                     # The event of a request that was interrupted before its number was known.
                     self._drop(event)
@@ -170,23 +177,57 @@ class Client:
         values = self._native.next()
         return None if values is None else _leases.event_of(values)
 
-    def _poll_native(self, deadline: float | None) -> None:
+    def _poll_native(self, deadline: float | None) -> bool:
         poll = select.poll()
         poll.register(self._native.fileno(), select.POLLIN)
         left = None if deadline is None else max(0, deadline - time.monotonic()) * 1000
-        if not poll.poll(left):
-            raise TimeoutError(errno.ETIMEDOUT, "the broker did not answer in time")
+        return bool(poll.poll(left))
+
+    def _wait(self, deadline: float | None) -> bool:
+        """Until there is something to read; False: the time is over."""
+        return (deadline is None or time.monotonic() < deadline) and self._poll_native(deadline)
+
+    # The connection's fd is readable until all events and news are read.  So what waits for one reads the other.
 
     def _put_aside(self, event: LeaseEvent) -> None:
-        if not self._aside:
-            os.eventfd_write(self._bell.fileno(), 1)
         self._aside.append(event)
+        self._ring()
 
-    def _next(self) -> LeaseEvent | None:
+    def _put_events_aside(self) -> bool:
+        """False: the connection has ended, which is reported after all that came before."""
+        try:
+            while (read := self._read()) is not None:
+                if isinstance(read, LeaseEvent):
+                    self._put_aside(read)
+                else:
+                    self._drop(read)
+        except DisconnectedError:
+            return False
+        return True
+
+    def _put_news_aside(self) -> bool:
+        """Likewise."""
+        try:
+            while self._watches and (values := self._native.news()) is not None:
+                self._news.put(news_of(values))
+                self._ring()
+        except DisconnectedError:
+            return False
+        return True
+
+    def _ring(self) -> None:
+        """Makes fileno() readable while something is put aside."""
+        wanted = bool(self._aside or self._news)
+        if wanted and not self._rung:
+            os.eventfd_write(self._bell.fileno(), 1)
+        elif self._rung and not wanted:
+            os.eventfd_read(self._bell.fileno())
+        self._rung = wanted
+
+    def _next_event(self) -> LeaseEvent | None:
         if self._aside:
             event = self._aside.popleft()
-            if not self._aside:
-                os.eventfd_read(self._bell.fileno())
+            self._ring()
             return event
         while (read := self._read()) is not None:
             if isinstance(read, LeaseEvent):
@@ -201,18 +242,59 @@ class Client:
         event.  If a lease has had several states, it may report only the last.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
-        while (event := self._next()) is None:
-            left = None if deadline is None else deadline - time.monotonic()
-            if left is not None and left <= 0:
+        while (event := self._next_event()) is None:
+            if self._put_news_aside() and not self._wait(deadline):
                 return None
-            self._epoll.poll(left)
         lease = self._leases.get(event.lease)
         if lease is not None:
             lease._take(event.state, event.end)
         return event
 
+    def watch(self) -> Iterator[News]:
+        """What happens to leases and devices from now on: an iterator that waits for the next news.
+
+        An administrator gets all.  Others get what happens to the leases of their owner, of
+        all connections.  If the program is slow, MissedNews says how many it has missed.
+        The iterator raises DisconnectedError when the connection ends.
+
+        Raises UnsupportedError if the broker is older.
+        """
+        try:
+            self._native.watch()
+        except TimeoutError:
+            # The broker may still do it.
+            self._watches = True
+            raise
+        self._watches = True
+        return self._watch()
+
+    def _watch(self) -> Iterator[News]:
+        while True:
+            news = self.next_news(None)
+            if news is not None:
+                yield news
+
+    def _next_news(self) -> News | None:
+        if self._news:
+            news = self._news.take()
+            self._ring()
+            return news
+        values = self._native.news()
+        return None if values is None else news_of(values)
+
+    def next_news(self, timeout: float | None = 0) -> News | None:
+        """The next news, after watch(); for programs that do more than wait for them.
+
+        Waits up to timeout seconds; None: without limit.  Returns None if there is none.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while (news := self._next_news()) is None:
+            if self._put_events_aside() and not self._wait(deadline):
+                return None
+        return news
+
     def fileno(self) -> int:
-        """An fd that is readable when next_event() has something to report."""
+        """An fd that is readable when next_event() or next_news() has something to report."""
         return self._epoll.fileno()
 
     def slices(self) -> list[SliceInfo]:
@@ -243,20 +325,8 @@ class Client:
         """Make the broker read its configuration again; for administrators."""
         self._native.reload()
 
-    @property
-    def closed(self) -> bool:
-        """Whether close() was called."""
-        return self._native.closed()
-
     def close(self) -> None:
         """End the connection, and all leases with it.  May be called again."""
         self._epoll.close()
         self._bell.close()
         self._native.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
-        self.close()

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Devices, for their owner."""
 import os
-from types import TracebackType
 from typing import Protocol, Self
 
 from . import _native
+from ._handle import Closing, FileHandle
 from ._slice import Slice
 from ._types import Bar, Buffer, Capability, Flag, State
 
@@ -16,7 +16,7 @@ class HasFileno(Protocol):
         """The file descriptor."""
 
 
-class Events:
+class Events(Closing):
     """Reports when a device or buffer is suspended, resumed and revoked; from Device.watch().
 
     It does not keep the buffer or the device.
@@ -52,23 +52,18 @@ class Events:
         """Close the fd.  May be called again."""
         self._file.close()
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
-        self.close()
-
-
-class Device:
+class Device(FileHandle["_native.Device"]):
     """A PCI function, opened through VFIO.
 
     If the function can be reset, opening it resets it.  As a context manager, it is
     closed at the end.  When the last fd of a device is closed, all its slices are
-    revoked.  Threads can use it at the same time.
+    revoked; they stay valid objects.  Threads can use it at the same time.
+
+    fileno() is the VFIO device fd, for everything that VFIO can do.
     """
 
-    __slots__ = ("_native", "__weakref__")
+    __slots__ = ("__weakref__",)
 
     def __init__(self, bdf: str, *, vf_token: str | None = None) -> None:
         """Open a function by its name, "0000:01:00.0"; domain 0000 may be left out.
@@ -92,12 +87,8 @@ class Device:
         device._native = _native.device_from_fd(fd)
         return device
 
-    def fileno(self) -> int:
-        """The VFIO device fd, for everything that VFIO can do; it belongs to the device."""
-        return self._native.fileno()
-
     def iommu_fileno(self) -> int:
-        """The type 1 container or iommufd through which DMA is mapped; -1 after from_fd()."""
+        """The type 1 container or iommufd that Dma uses; -1 after from_fd()."""
         return self._native.iommu_fileno()
 
     def capabilities(self) -> Capability:
@@ -113,6 +104,13 @@ class Device:
     def reset(self) -> None:
         """Reset the function; its slices are suspended meanwhile."""
         self._native.reset()
+
+    def set_bus_master(self, on: bool) -> None:
+        """Let the device do DMA and send interrupts, or not.
+
+        After it was opened, and after a reset, it does neither.
+        """
+        self._native.set_bus_master(on)
 
     def export(self, bar: int, *ranges: tuple[int, int], read_only: bool = False,
                write_combining: bool = False) -> Slice:
@@ -164,22 +162,6 @@ class Device:
         if id == 0:
             raise ValueError("0 is not the id of a buffer")
         return Events(self._native.watch(id or 0))
-
-    @property
-    def closed(self) -> bool:
-        """Whether close() was called."""
-        return self._native.closed()
-
-    def close(self) -> None:
-        """Close the device.  Its slices stay valid objects.  May be called again."""
-        self._native.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
-        self.close()
 
 
 def _buffer(id: int, inode: int, offset: int, length: int, bar: int, flags: int, state: int,

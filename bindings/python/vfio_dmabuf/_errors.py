@@ -70,6 +70,9 @@ _TEXTS: dict[tuple[str, int], str] = {
     ("from_fd", errno.ENOTTY): "not a VFIO device",
     ("from_fd", errno.ENODEV): "a VFIO device that is not a PCI function",
     ("from_fd", errno.EINVAL): "not a DMABUF with these flags, or an argument makes no sense",
+    ("from_memfd", errno.EINVAL): "not a memfd that is sealed like a slice of memory with these flags, or an argument"
+                                  " makes no sense",
+    ("memory", errno.EOPNOTSUPP): "the slice is of registers: use map()",
     ("reset", errno.EINVAL): "the function cannot be reset alone",
     ("export", errno.EINVAL): "no such BAR or flag, or the ranges are empty, not in whole pages,"
                               " or outside the BAR",

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: MIT
 """Slices, and their mappings."""
 import errno
+import mmap
 import select
 import socket
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from . import _native
-from ._errors import TimeoutError
-from ._types import Flag, State
+from ._errors import TimeoutError, make
+from ._handle import FileHandle
+from ._types import Flag, Kind, State
 
 if TYPE_CHECKING:
     from ._device import Device
@@ -25,27 +26,31 @@ def _wait_for(sock: socket.socket, event: int) -> None:
         raise TimeoutError(errno.ETIMEDOUT, "the socket's timeout is over")
 
 
-class Slice:
-    """A part of a BAR that can be mapped, and sent to other processes.
+class Slice(FileHandle["_native.Slice"]):
+    """A part of a BAR, or memory for DMA, that can be mapped, and sent to other processes.
 
-    It comes from Device.export(), Slice.receive(), or a lease of the broker.  As a
-    context manager, it is closed at the end.  Closing a slice does not revoke it, and
+    It comes from Device.export(), Dma.alloc(), Slice.receive(), or a lease of the broker.
+    As a context manager, it is closed at the end.  Closing a slice does not revoke it, and
     does not unmap its mappings.
+
+    fileno() is the DMABUF, or the memfd.
     """
 
-    __slots__ = ("_native", "bdf", "bar", "offset", "length", "flags")
+    __slots__ = ("kind", "bdf", "bar", "offset", "length", "iova", "flags")
 
-    bdf: str  #: the PCI function, "" if not known
-    bar: int
+    kind: Kind
+    bdf: str  #: the PCI function, "" if not known, and of memory
+    bar: int  #: of registers, like the next one
     offset: int  #: of its byte 0 in the BAR
     length: int  #: bytes
+    iova: int  #: of memory: the address for the device
     flags: Flag
 
     def __init__(self, native: "_native.Slice") -> None:
         """For this package; use one of the sources above."""
         self._native = native
-        self.bdf, self.bar, self.offset, self.length, flags = native.about()
-        self.flags = Flag(flags)
+        kind, self.bdf, self.bar, self.offset, self.length, self.iova, flags = native.about()
+        self.kind, self.flags = Kind(kind), Flag(flags)
 
     @classmethod
     def from_fd(cls, fd: int, *, bar: int, offset: int, event_fd: int = -1, bdf: str | None = None,
@@ -57,10 +62,20 @@ class Slice:
         return cls(_native.slice_from_fd(fd, event_fd, bdf, bar, offset, flags))
 
     @classmethod
+    def from_memfd(cls, fd: int, *, iova: int, flags: Flag = Flag(0)) -> Self:
+        """Make a slice of a memfd of Dma.alloc() that was kept over a restart, for example.
+
+        The slice has a copy of the fd; the caller closes its own.  Dma.reserve() keeps its
+        IOVAs from being given out again.
+        """
+        return cls(_native.slice_from_memfd(fd, iova, flags))
+
+    @classmethod
     def receive(cls, sock: socket.socket) -> Self:
         """Receive what send() has sent to the other end of an AF_UNIX socket.
 
-        It does not trust the message.  It waits up to the socket's timeout.
+        It does not trust the message, except for the IOVA of memory.  It waits up to the
+        socket's timeout.
         """
         _wait_for(sock, select.POLLIN)
         return cls(_native.slice_receive(sock))
@@ -78,6 +93,9 @@ class Slice:
     def map(self, offset: int = 0, length: int | None = None, *, writable: bool | None = None) -> "_native.Mapping":
         """Map the slice or a part of it, in whole pages.
 
+        Accesses are those to registers, also if it is memory: each is one access of its
+        width, in the order of the program.  So poll what the device writes with them.
+
         writable: None: yes, unless the slice is read-only.
         """
         if length is not None and length <= 0:
@@ -85,6 +103,28 @@ class Slice:
         if writable is None:
             writable = not self.flags & Flag.READ_ONLY
         return self._native.map(offset, length or 0, writable)
+
+    def memory(self, offset: int = 0, length: int | None = None, *, writable: bool | None = None) -> mmap.mmap:
+        """Map a slice of memory or a part of it, in whole pages, as ordinary memory.
+
+        memoryview(slice.memory()).cast("I") has items of 32 bits, for example.
+
+        Raises UnsupportedError if it is not a slice of memory.  writable: as in map().
+        """
+        if self.kind != Kind.MEMORY:
+            raise make(errno.EOPNOTSUPP, "memory", "")
+        if writable is None:
+            writable = not self.flags & Flag.READ_ONLY
+        if length is None:
+            length = self.length - offset
+        # Of mmap(), 0 would mean all of the file.
+        if length <= 0 or offset < 0 or offset > self.length - length:
+            raise make(errno.EINVAL, "map", "")
+        try:
+            return mmap.mmap(self.fileno(), length, offset=offset,
+                             prot=mmap.PROT_READ | (mmap.PROT_WRITE if writable else 0))
+        except OSError as error:
+            raise make(error.errno or errno.EINVAL, "map", "") from None
 
     def state(self) -> State:
         """The state of a watched slice.  After this, event_fileno() is not readable until the state changes."""
@@ -94,30 +134,11 @@ class Slice:
         """A number that grows with every suspension, resumption and revocation of a watched slice."""
         return self._native.state()[1]
 
-    def fileno(self) -> int:
-        """The DMABUF's fd; it belongs to the slice."""
-        return self._native.fileno()
-
     def event_fileno(self) -> int:
         """An fd that is readable when the state has changed; -1 if the slice is not watched."""
         return self._native.event_fileno()
 
-    @property
-    def closed(self) -> bool:
-        """Whether close() was called."""
-        return self._native.closed()
-
-    def close(self) -> None:
-        """Close the fds.  May be called again."""
-        self._native.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
-        self.close()
-
     def __repr__(self) -> str:
-        return (f"<vfio_dmabuf.Slice {self.bdf or '?'}/{self.bar} {self.offset:#x}+{self.length:#x}"
-                f"{', closed' if self.closed else ''}>")
+        place = (f"memory at {self.iova:#x}" if self.kind == Kind.MEMORY else
+                 f"{self.bdf or '?'}/{self.bar} {self.offset:#x}")
+        return f"<vfio_dmabuf.Slice {place}+{self.length:#x}{', closed' if self.closed else ''}>"

@@ -38,6 +38,13 @@ class Flag(enum.IntFlag):
     DMA_READ_ONLY = _native.FLAG_DMA_READ_ONLY  #: memory that the device cannot write to
 
 
+class Kind(_OpenEnum):
+    """The kind of a slice."""
+
+    REGISTERS = _native.KIND_REGISTERS  #: part of a BAR
+    MEMORY = _native.KIND_MEMORY  #: memory for DMA
+
+
 class State(enum.IntEnum):
     """The state of a slice or device."""
 
@@ -79,6 +86,20 @@ class LeasePhase(_OpenEnum):
     GRANTED = _native.LEASE_GRANTED
     ENDING = _native.LEASE_ENDING  #: being revoked, then the on-release actions
     ENDED = _native.LEASE_ENDED  #: its client has not read that yet
+
+
+class NewsType(_OpenEnum):
+    """The type of news.  A later broker may have other types."""
+
+    GRANTED = _native.NEWS_GRANTED  #: this and the next two: LeaseNews
+    RENEWED = _native.NEWS_RENEWED
+    ENDED = _native.NEWS_ENDED
+    DEVICE_OPEN = _native.NEWS_DEVICE_OPEN  #: this and the next three: DeviceNews
+    DEVICE_LOST = _native.NEWS_DEVICE_LOST
+    DEVICE_SUSPENDED = _native.NEWS_DEVICE_SUSPENDED
+    DEVICE_RESUMED = _native.NEWS_DEVICE_RESUMED
+    RESTARTED = _native.NEWS_RESTARTED  #: the broker; what happened meanwhile is not known
+    MISSED = _native.NEWS_MISSED  #: MissedNews
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ made in a thread, one at a time, and nothing else uses the connection meanwhile.
 """
 import asyncio
 import builtins
+import contextlib
 import errno
 import weakref
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -20,10 +21,11 @@ from typing import Any, Self, TypeVar
 from . import _leases, _native
 from ._errors import DisconnectedError, Error, NotFoundError, TimeoutError, WouldBlockError
 from ._leases import Granted, LeaseEvent, Refused
+from ._news import Backlog, News, news_of
 from ._slice import Slice
 from ._types import AccountInfo, DeviceInfo, End, LeaseInfo, SliceInfo, State, Status
 
-__all__ = ["Client", "Lease", "connect"]
+__all__ = ["Client", "Lease", "Watch", "connect"]
 
 _T = TypeVar("_T")
 
@@ -112,6 +114,39 @@ class Lease:
             pass
 
 
+class Watch:
+    """What happens to leases and devices: an asynchronous iterator; from Client.watch()."""
+
+    def __init__(self) -> None:
+        """For this package; use Client.watch()."""
+        self._backlog = Backlog()
+        self._changed = asyncio.Event()
+        self._end: Error | None = None
+        self._closed = False
+
+    def _put(self, news: News) -> None:
+        self._backlog.put(news)
+        self._changed.set()
+
+    def _break(self, error: Error | None) -> None:
+        """No more comes: the client is closed, or the connection has ended."""
+        self._end, self._closed = error, True
+        self._changed.set()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> News:
+        while (news := self._backlog.take()) is None:
+            if self._end is not None:
+                raise _copy(self._end)
+            if self._closed:
+                raise StopAsyncIteration
+            self._changed.clear()
+            await self._changed.wait()
+        return news
+
+
 class Client:
     """A connection to the broker; from connect().
 
@@ -133,6 +168,9 @@ class Client:
         self._withdrawn: list[int] = []
         self._leases: weakref.WeakValueDictionary[int, Lease] = weakref.WeakValueDictionary()
         self._queues: set[asyncio.Queue[LeaseEvent | Error | None]] = set()
+        self._watches = False
+        # Those that a program no longer uses are gone by themselves.
+        self._watchers: weakref.WeakSet[Watch] = weakref.WeakSet()
         self._fd = native.fileno()
         self._loop.add_reader(self._fd, self._read)
 
@@ -140,13 +178,35 @@ class Client:
 
     def _read(self) -> None:
         try:
-            for _ in range(_AT_ONCE):
-                values = self._native.next()
-                if values is None:
-                    return
-                self._take(_leases.event_of(values))
+            self._read_some(self._read_event)
+            self._read_some(self._read_news)
         except Error as error:
+            # First what came before it.
+            for read in self._read_event, self._read_news:
+                with contextlib.suppress(Error):
+                    while read():
+                        pass
             self._break(error)
+
+    def _read_some(self, read: Callable[[], bool]) -> None:
+        for _ in range(_AT_ONCE):
+            if not read():
+                return
+
+    def _read_event(self) -> bool:
+        values = self._native.next()
+        if values is None:
+            return False
+        self._take(_leases.event_of(values))
+        return True
+
+    def _read_news(self) -> bool:
+        values = self._native.news() if self._watches else None
+        if values is None:
+            return False
+        for watcher in self._watchers:
+            watcher._put(news_of(values))
+        return True
 
     def _take(self, event: LeaseEvent | Granted | Refused) -> None:
         if isinstance(event, LeaseEvent):
@@ -186,6 +246,8 @@ class Client:
             lease._break(_copy(error))
         for queue in self._queues:
             queue.put_nowait(_copy(error))
+        for watcher in self._watchers:
+            watcher._break(error)
 
     # Requests.
 
@@ -331,6 +393,31 @@ class Client:
         finally:
             self._queues.discard(queue)
 
+    async def watch(self) -> Watch:
+        """What happens to leases and devices from now on.
+
+            async for news in await client.watch():
+                print(news)
+
+        Which news come, and exceptions, are those of vfio_dmabuf.Client.watch().  It ends
+        when the client is closed.
+        """
+        watcher = Watch()
+        # News may come before the answer.
+        self._watchers.add(watcher)
+        await self._shielded(self._start_watching)
+        return watcher
+
+    async def _start_watching(self) -> None:
+        # Also if the caller was cancelled: what the library has received must be read.
+        try:
+            await self._locked(self._native.watch)
+        except TimeoutError:
+            # The broker may still do it.
+            self._watches = True
+            raise
+        self._watches = True
+
     @property
     def closed(self) -> bool:
         """Whether close() was called."""
@@ -348,6 +435,9 @@ class Client:
             for queue in self._queues:
                 queue.put_nowait(None)
             self._queues.clear()
+            for watcher in self._watchers:
+                watcher._break(None)
+            self._watchers.clear()
             self._break(DisconnectedError(errno.ENOTCONN, "the client is closed"))
             # A call that runs in a thread ends first.
             self._native.close()
