@@ -16,6 +16,7 @@ use crate::device::Reason;
 #[allow(unused_imports)] // ErrorKind: for the documentation
 use crate::error::{errno, Error, ErrorKind, Result};
 use crate::ffi;
+use crate::news::News;
 use crate::slice::{Flags, Slice, State};
 
 /// The number of a lease.
@@ -118,6 +119,8 @@ pub enum Event {
         /// Why, in the broker's words.
         error: Error,
     },
+    /// Something has happened at the broker: see [`Client::watch`].
+    News(News),
 }
 
 /// A request for a slice.
@@ -230,6 +233,8 @@ fn whole_milliseconds(time: Duration) -> u128 {
 /// A client is [`Send`] and [`Sync`].  All calls that use the connection take `&mut self`.
 pub struct Client {
     raw: NonNull<ffi::vdb_client>,
+    /// The library accepts vdb_client_news().
+    pub(crate) watches: bool,
 }
 
 // SAFETY: the library keeps nothing of the thread that has connected.
@@ -274,7 +279,7 @@ impl Client {
             )
         };
         match NonNull::new(raw) {
-            Some(raw) => Ok(Self { raw }),
+            Some(raw) => Ok(Self { raw, watches: false }),
             None => Err(reason.error(WHAT)),
         }
     }
@@ -399,8 +404,9 @@ impl Client {
         }
     }
 
-    /// What has happened to this client's leases and requests; `None` if nothing has.  Does
-    /// not block.  Of several states of a lease only the last may be reported.
+    /// What has happened to this client's leases and requests, and, after
+    /// [`watch`](Self::watch), at the broker; `None` if nothing has.  Does not block.  Of several
+    /// states of a lease only the last may be reported.
     ///
     /// # Errors
     /// [`ErrorKind::Disconnected`], [`ErrorKind::Protocol`]
@@ -413,9 +419,17 @@ impl Client {
                 ffi::vdb_client_next_sized(self.raw(), &mut raw, size_of::<ffi::vdb_event>())
             };
             if got == 0 {
-                return Ok(None);
+                return if self.watches {
+                    Ok(self.next_news()?.map(Event::News))
+                } else {
+                    Ok(None)
+                };
             }
-            self.check("reading events of the broker", got)?;
+            if let Err(error) = self.check("reading events of the broker", got) {
+                // First the news that came before it.
+                let news = if self.watches { self.next_news().ok().flatten() } else { None };
+                return news.map(|news| Some(Event::News(news))).ok_or(error);
+            }
             let request = RequestId(raw.request);
             return Ok(Some(match raw.r#type {
                 ffi::VDB_EVENT_STATE => Event::State {
@@ -460,6 +474,12 @@ impl Client {
         }
     }
 
+    /// An iterator that waits for the next event.  What it has not returned when it is dropped,
+    /// [`next_event`](Self::next_event) returns.
+    pub fn events(&mut self) -> ClientEvents<'_> {
+        ClientEvents { client: self, ended: false }
+    }
+
     /// Ends any lease; for administrators.  When it returns the slice is revoked.
     ///
     /// # Errors
@@ -481,6 +501,29 @@ impl Client {
         self.check("reloading the configuration", done)
     }
 }
+
+/// What [`Client::events`] returns.  After an error, which is the end of the connection, it ends.
+#[derive(Debug)]
+pub struct ClientEvents<'client> {
+    client: &'client mut Client,
+    ended: bool,
+}
+
+impl Iterator for ClientEvents<'_> {
+    type Item = Result<Event>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.ended {
+            return None;
+        }
+        // Without a limit of time, it returns nothing only if it fails.
+        let event = self.client.wait_event(None).transpose();
+        self.ended = !matches!(event, Some(Ok(_)));
+        event
+    }
+}
+
+impl std::iter::FusedIterator for ClientEvents<'_> {}
 
 /// # Safety
 /// `slice` is the caller's.

@@ -275,7 +275,7 @@ impl Device {
         self.raw.as_ptr()
     }
 
-    /// The fd through which DMA is mapped: the type 1 container, or the iommufd to which the
+    /// The fd through which [`Dma`](crate::Dma) maps: the type 1 container, or the iommufd to which the
     /// device is attached.  `None` for a device of [`from_fd`](Self::from_fd).
     pub fn iommu_fd(&self) -> Option<BorrowedFd<'_>> {
         // SAFETY: the device lives.
@@ -317,6 +317,17 @@ impl Device {
     pub fn reset(&self) -> Result<()> {
         // SAFETY: the device lives.
         check("resetting a device", unsafe { ffi::vdb_device_reset(self.raw()) })
+    }
+
+    /// Lets the device do DMA and send interrupts, or not.  After it was opened, and after a
+    /// reset, it does neither.
+    ///
+    /// # Errors
+    /// What the config space's `read()` and `write()` say
+    pub fn set_bus_master(&self, on: bool) -> Result<()> {
+        // SAFETY: the device lives.
+        let set = unsafe { ffi::vdb_device_set_bus_master(self.raw(), on) };
+        check("letting a device do DMA", set)
     }
 
     /// Exports ranges of a BAR as one slice, in the given order.

@@ -23,6 +23,11 @@ pub const VDB_CAP_LIST: c_uint = 8;
 pub const VDB_FLAG_READ_ONLY: c_uint = 1;
 pub const VDB_FLAG_WC: c_uint = 2;
 pub const VDB_FLAG_BAR_MAPPING: c_uint = 4;
+pub const VDB_FLAG_HUGE: c_uint = 8;
+pub const VDB_FLAG_DMA_READ_ONLY: c_uint = 16;
+
+pub const VDB_KIND_REGISTERS: c_uint = 0;
+pub const VDB_KIND_MEMORY: c_uint = 1;
 
 pub const VDB_STATE_LIVE: c_uint = 0;
 pub const VDB_STATE_SUSPENDED: c_uint = 1;
@@ -57,6 +62,16 @@ pub const VDB_LEASE_GRANTED: c_uint = 3;
 pub const VDB_LEASE_ENDING: c_uint = 4;
 pub const VDB_LEASE_ENDED: c_uint = 5;
 
+pub const VDB_NEWS_GRANTED: c_uint = 1;
+pub const VDB_NEWS_RENEWED: c_uint = 2;
+pub const VDB_NEWS_ENDED: c_uint = 3;
+pub const VDB_NEWS_DEVICE_OPEN: c_uint = 4;
+pub const VDB_NEWS_DEVICE_LOST: c_uint = 5;
+pub const VDB_NEWS_DEVICE_SUSPENDED: c_uint = 6;
+pub const VDB_NEWS_DEVICE_RESUMED: c_uint = 7;
+pub const VDB_NEWS_RESTARTED: c_uint = 8;
+pub const VDB_NEWS_MISSED: c_uint = 9;
+
 #[repr(C)]
 pub struct vdb_device {
     opaque: [u8; 0],
@@ -64,6 +79,11 @@ pub struct vdb_device {
 
 #[repr(C)]
 pub struct vdb_slice {
+    opaque: [u8; 0],
+}
+
+#[repr(C)]
+pub struct vdb_dma {
     opaque: [u8; 0],
 }
 
@@ -205,6 +225,28 @@ pub struct vdb_status {
     pub problem: [c_char; 192],
 }
 
+#[repr(C)]
+pub struct vdb_news {
+    pub r#type: c_uint,
+    pub end: c_uint,
+    pub time: u64,
+    pub missed: u64,
+    pub lease: u64,
+    pub offset: u64,
+    pub length: u64,
+    pub bar: u32,
+    pub flags: u32,
+    pub index: u32,
+    pub seconds: u32,
+    pub pid: u32,
+    pub uid: u32,
+    pub gid: u32,
+    pub name: [c_char; 64],
+    pub bdf: [c_char; 16],
+    pub client: [c_char; 64],
+    pub reason: [c_char; 192],
+}
+
 #[rustfmt::skip]
 extern "C" {
     pub fn vdb_version() -> c_uint;
@@ -214,6 +256,7 @@ extern "C" {
     pub fn vdb_device_close(device: *mut vdb_device);
     pub fn vdb_device_fd(device: *const vdb_device) -> c_int;
     pub fn vdb_device_iommu_fd(device: *const vdb_device) -> c_int;
+    pub fn vdb_device_set_bus_master(device: *const vdb_device, on: bool) -> c_int;
     pub fn vdb_device_capabilities(device: *const vdb_device) -> c_uint;
     pub fn vdb_device_bar_sized(device: *const vdb_device, index: c_uint, bar: *mut vdb_bar, size: size_t) -> c_int;
     pub fn vdb_device_reset(device: *const vdb_device) -> c_int;
@@ -222,12 +265,14 @@ extern "C" {
     pub fn vdb_slice_revoke(device: *const vdb_device, slice: *const vdb_slice) -> c_int;
     pub fn vdb_slice_watch(device: *const vdb_device, slice: *mut vdb_slice) -> c_int;
     pub fn vdb_slice_free(slice: *mut vdb_slice);
+    pub fn vdb_slice_kind(slice: *const vdb_slice) -> c_uint;
     pub fn vdb_slice_fd(slice: *const vdb_slice) -> c_int;
     pub fn vdb_slice_event_fd(slice: *const vdb_slice) -> c_int;
     pub fn vdb_slice_bdf(slice: *const vdb_slice) -> *const c_char;
     pub fn vdb_slice_bar(slice: *const vdb_slice) -> c_uint;
     pub fn vdb_slice_offset(slice: *const vdb_slice) -> u64;
     pub fn vdb_slice_length(slice: *const vdb_slice) -> u64;
+    pub fn vdb_slice_iova(slice: *const vdb_slice) -> u64;
     pub fn vdb_slice_flags(slice: *const vdb_slice) -> c_uint;
     pub fn vdb_slice_state(slice: *mut vdb_slice, changes: *mut u64) -> c_int;
 
@@ -245,6 +290,19 @@ extern "C" {
     pub fn vdb_slice_send(socket: c_int, device: *const vdb_device, slice: *const vdb_slice) -> c_int;
     pub fn vdb_slice_receive(socket: c_int) -> *mut vdb_slice;
     pub fn vdb_slice_from_fd(fd: c_int, event_fd: c_int, bdf: *const c_char, bar: c_uint, offset: u64, flags: c_uint) -> *mut vdb_slice;
+
+    pub fn vdb_dma_from_device(device: *const vdb_device, error: *mut c_char) -> *mut vdb_dma;
+    pub fn vdb_dma_from_fd(iommu_fd: c_int, ioas: u32, error: *mut c_char) -> *mut vdb_dma;
+    pub fn vdb_dma_close(dma: *mut vdb_dma);
+    pub fn vdb_dma_error(dma: *const vdb_dma) -> *const c_char;
+    pub fn vdb_dma_ioas(dma: *const vdb_dma) -> u32;
+    pub fn vdb_dma_set_width(dma: *mut vdb_dma, bits: c_uint) -> c_int;
+    pub fn vdb_dma_reserve(dma: *mut vdb_dma, iova: u64, length: u64) -> c_int;
+    pub fn vdb_dma_map(dma: *mut vdb_dma, address: *mut c_void, length: u64, flags: c_uint, iova: *mut u64) -> c_int;
+    pub fn vdb_dma_unmap(dma: *mut vdb_dma, iova: u64, length: u64) -> c_int;
+    pub fn vdb_memory_alloc(dma: *mut vdb_dma, length: u64, flags: c_uint) -> *mut vdb_slice;
+    pub fn vdb_dma_revoke(dma: *mut vdb_dma, slice: *mut vdb_slice) -> c_int;
+    pub fn vdb_memory_from_fd(fd: c_int, iova: u64, flags: c_uint) -> *mut vdb_slice;
 
     pub fn vdb_guard_supported() -> bool;
     pub fn vdb_guard_enable() -> c_int;
@@ -275,5 +333,7 @@ extern "C" {
     pub fn vdb_client_devices(client: *mut vdb_client, each: Each<vdb_device_info>, data: *mut c_void) -> c_int;
     pub fn vdb_client_accounts(client: *mut vdb_client, each: Each<vdb_account_info>, data: *mut c_void) -> c_int;
     pub fn vdb_client_status_sized(client: *mut vdb_client, status: *mut vdb_status, size: size_t) -> c_int;
+    pub fn vdb_client_watch(client: *mut vdb_client) -> c_int;
+    pub fn vdb_client_news_sized(client: *mut vdb_client, news: *mut vdb_news, size: size_t) -> c_int;
     pub fn vdb_client_reload(client: *mut vdb_client) -> c_int;
 }

@@ -15,28 +15,33 @@
 //! All objects own their fds and mappings.  They cannot be used after they were closed or
 //! unmapped.  There are no references to device memory.  When a program writes registers,
 //! the device can do DMA.  The IOMMU limits that to memory that the program has mapped for
-//! DMA, and the code that maps it is responsible for it.
+//! DMA ([`Dma`]).  Slices of memory are safe, because the program accesses them only as it
+//! accesses registers.  [`Dma::map`], which maps the program's own memory, is not.
 
 #[macro_use]
 mod bits;
 mod client;
 mod device;
+mod dma;
 mod error;
 #[doc(hidden)]
 pub mod ffi;
 pub mod guard;
 mod lists;
 mod mapping;
+mod news;
 mod slice;
 
-pub use client::{Acquire, Client, End, Event, Lease, LeaseId, RequestId};
+pub use client::{Acquire, Client, ClientEvents, End, Event, Lease, LeaseId, RequestId};
 pub use device::{Bar, Buffer, BufferId, Capabilities, Device, Events, Range};
+pub use dma::{Dma, DmaMapping};
 pub use error::{AccessError, Error, ErrorKind, Result};
 pub use lists::{
     AccountInfo, DeviceInfo, DevicePhase, LeaseInfo, LeasePhase, Share, SliceInfo, Status, Total,
 };
 pub use mapping::{flush_write_combining, Access, Mapping, Register, RegisterValue};
-pub use slice::{Flags, Place, Slice, State};
+pub use news::{DeviceNews, Happened, LeaseNews, News};
+pub use slice::{Flags, Kind, Place, Slice, State};
 
 /// The version of the C library that the program runs with: major, minor, patch.
 pub fn library_version() -> (u32, u32, u32) {
@@ -50,6 +55,8 @@ const _: () = {
     const fn threads<T: Send + Sync>() {}
     threads::<Client>();
     threads::<Device>();
+    threads::<Dma>();
+    threads::<DmaMapping>();
     threads::<Events>();
     threads::<Lease>();
     threads::<Mapping>();

@@ -151,8 +151,9 @@ impl Mapping {
 
     /// Its address, for VMMs that pass it to the kernel (for memory slots of KVM, for example).
     ///
-    /// Do not read or write through it.  After the slice is revoked, such an access raises
-    /// SIGBUS.
+    /// Do not read or write registers through it.  After the slice is revoked, such an access
+    /// raises SIGBUS.  Memory stays; use atomic or volatile operations, because the device and
+    /// other processes change it at any time.
     pub fn as_ptr(&self) -> *mut u8 {
         self.address.as_ptr().cast()
     }
@@ -178,6 +179,58 @@ impl Mapping {
         // SAFETY: it is within the mapping.
         let address = unsafe { self.address.byte_add(offset) };
         Ok(Register { address, access: self.access, mapping: PhantomData })
+    }
+
+    /// Copies a block of memory from an offset in bytes on.  For memory, not for registers: the
+    /// width of the accesses is not defined.  If it fails, a part may have been copied.
+    ///
+    /// # Errors
+    /// Any [`AccessError`] except [`Misaligned`](AccessError::Misaligned)
+    pub fn read_into(&self, offset: usize, bytes: &mut [u8]) -> Result<(), AccessError> {
+        let mut at = self.block(offset, bytes.len())?;
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            if at % 8 == 0 && rest.len() >= 8 {
+                let (now, later) = rest.split_at_mut(8);
+                now.copy_from_slice(&self.read::<u64>(at)?.to_ne_bytes());
+                (at, rest) = (at + 8, later);
+            } else {
+                let (now, later) = rest.split_at_mut(1);
+                now[0] = self.read(at)?;
+                (at, rest) = (at + 1, later);
+            }
+        }
+        Ok(())
+    }
+
+    /// Copies a block to memory at an offset in bytes, likewise.
+    ///
+    /// # Errors
+    /// Any [`AccessError`] except [`Misaligned`](AccessError::Misaligned)
+    pub fn write_from(&self, offset: usize, bytes: &[u8]) -> Result<(), AccessError> {
+        let mut at = self.block(offset, bytes.len())?;
+        let mut rest = bytes;
+        while let Some(&first) = rest.first() {
+            match rest.first_chunk::<8>() {
+                Some(word) if at % 8 == 0 => {
+                    self.write(at, u64::from_ne_bytes(*word))?;
+                    (at, rest) = (at + 8, &rest[8..]);
+                }
+                _ => {
+                    self.write(at, first)?;
+                    (at, rest) = (at + 1, &rest[1..]);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The offset of a block that lies within the mapping.
+    fn block(&self, offset: usize, length: usize) -> Result<usize, AccessError> {
+        if offset > self.length || length > self.length - offset {
+            return Err(AccessError::OutOfBounds);
+        }
+        Ok(offset)
     }
 
     /// Reads the register at an offset in bytes.

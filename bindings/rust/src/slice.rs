@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Slices: parts of a BAR that this process can map.
+//! Slices: parts of a BAR, or memory for DMA, that this process can map.
 
 use std::ffi::{CStr, CString};
 use std::fmt;
@@ -48,6 +48,20 @@ bit_set! {
     /// Not a slice, but a mapping of the device fd.  Only
     /// [`Device::buffers`] reports it.
     BAR_MAPPING = ffi::VDB_FLAG_BAR_MAPPING;
+    /// Memory of huge pages.
+    HUGE = ffi::VDB_FLAG_HUGE;
+    /// Memory that the device can read, and not write.
+    DMA_READ_ONLY = ffi::VDB_FLAG_DMA_READ_ONLY;
+}
+
+/// What a slice is a part of.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Of a BAR.
+    Registers,
+    /// Of memory, which the device reaches at an IOVA: see [`Dma`](crate::Dma).
+    Memory,
 }
 
 /// The place of a slice, for [`Slice::from_fd`].
@@ -64,11 +78,11 @@ pub struct Place<'a> {
 }
 
 /// A part of a BAR that this process can map: a DMABUF and, if the slice is watched, the
-/// event fd that reports suspension and revocation.
+/// event fd that reports suspension and revocation.  Or memory for DMA: a sealed memfd.
 ///
 /// Dropping it closes the fds.  Mappings stay valid, and the slice is not revoked.
 ///
-/// [`AsFd`] is the DMABUF, for other drivers that import one.
+/// [`AsFd`] is the DMABUF, for other drivers that import one, or the memfd.
 ///
 /// ```compile_fail,E0505
 /// # use std::os::fd::{AsFd, OwnedFd};
@@ -136,8 +150,27 @@ impl Slice {
         Ok(slice)
     }
 
+    /// Makes a slice of a memfd of [`Dma::alloc`](crate::Dma::alloc) that was kept over a
+    /// restart, for example.  [`Dma::reserve`](crate::Dma::reserve) keeps its IOVAs from being
+    /// given out again.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`] if it is not a memfd that is sealed like a slice of memory
+    /// with these flags, or `iova` is invalid.  The fd is closed then.
+    pub fn from_memfd(memfd: OwnedFd, iova: u64, flags: Flags) -> Result<Self> {
+        // SAFETY: the fd is open, and the slice is ours.
+        let slice = unsafe {
+            let raw = ffi::vdb_memory_from_fd(memfd.as_raw_fd(), iova, flags.0);
+            Self::take("making a slice of a memfd", raw)
+        }?;
+        // The slice owns it now.
+        std::mem::forget(memfd);
+        Ok(slice)
+    }
+
     /// Receives what [`Slice::send`] has sent over a connected `AF_UNIX` socket.  The
-    /// message is not trusted: bounds and mode are compared with the DMABUF.
+    /// message is not trusted: bounds and mode are compared with the DMABUF or memfd.  But the
+    /// IOVA of memory is what the sender says.
     ///
     /// # Errors
     /// [`ErrorKind::Protocol`] if the message is not a slice, or does not match the DMABUF;
@@ -177,7 +210,7 @@ impl Slice {
         self.map_part(0, self.len(), access)
     }
 
-    /// Maps a part of it, in whole pages.
+    /// Maps a part of it, in whole pages, which may be huge ones if it is memory.
     ///
     /// # Errors
     /// As [`map`](Self::map); [`ErrorKind::InvalidInput`] if it is not in whole pages, empty
@@ -233,6 +266,21 @@ impl Slice {
         (fd >= 0).then(|| unsafe { BorrowedFd::borrow_raw(fd) })
     }
 
+    /// Whether it is of registers or memory.
+    pub fn kind(&self) -> Kind {
+        // SAFETY: the slice lives.
+        match unsafe { ffi::vdb_slice_kind(self.raw()) } {
+            ffi::VDB_KIND_REGISTERS => Kind::Registers,
+            _ => Kind::Memory,
+        }
+    }
+
+    /// The address of memory for the device; `None` of registers.
+    pub fn iova(&self) -> Option<u64> {
+        // SAFETY: the slice lives.
+        (self.kind() == Kind::Memory).then(|| unsafe { ffi::vdb_slice_iova(self.raw()) })
+    }
+
     /// The PCI function, "0000:01:00.0", if it is known.
     pub fn bdf(&self) -> Option<&str> {
         // SAFETY: the slice lives, and the text does not change.
@@ -259,7 +307,8 @@ impl Slice {
         unsafe { ffi::vdb_slice_length(self.raw()) }
     }
 
-    /// [`Flags::READ_ONLY`], [`Flags::WRITE_COMBINING`]
+    /// [`Flags::READ_ONLY`], [`Flags::WRITE_COMBINING`]; of memory also [`Flags::HUGE`],
+    /// [`Flags::DMA_READ_ONLY`]
     pub fn flags(&self) -> Flags {
         // SAFETY: the slice lives.
         Flags(unsafe { ffi::vdb_slice_flags(self.raw()) })
@@ -290,6 +339,8 @@ impl AsRawFd for Slice {
 impl fmt::Debug for Slice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Slice")
+            .field("kind", &self.kind())
+            .field("iova", &self.iova())
             .field("bdf", &self.bdf())
             .field("bar", &self.bar())
             .field("offset", &self.offset())

@@ -7,8 +7,8 @@ use std::thread;
 use std::time::Duration;
 
 use vfio_dmabuf::{
-    AccessError, Acquire, Client, DevicePhase, End, ErrorKind, Event, Flags, Lease, LeaseId,
-    LeasePhase, RequestId, State,
+    AccessError, Acquire, Client, DevicePhase, End, ErrorKind, Event, Flags, Happened, Lease,
+    LeaseId, LeaseNews, LeasePhase, News, RequestId, State,
 };
 
 use crate::support::*;
@@ -177,6 +177,66 @@ pub fn revoked() {
     assert_eq!(mapping.read_u32(EDU_ID), Err(AccessError::Unreachable));
     assert_eq!(expect_end(&mut client, lease.id), Some(End::Revoked));
     assert_eq!(admin.revoke(LeaseId(u64::MAX)).unwrap_err().kind(), ErrorKind::NotFound);
+}
+
+/// The next news of a lease; devices are opened at any time.
+fn expect_news(client: &mut Client, wanted: LeaseId) -> (LeaseNews, Option<End>, bool) {
+    for event in client.events() {
+        match event.unwrap() {
+            Event::News(News { what: Happened::Granted(lease), time, .. })
+                if lease.id == wanted =>
+            {
+                assert!(time.is_some());
+                return (lease, None, false);
+            }
+            Event::News(News { what: Happened::Renewed(lease), .. }) if lease.id == wanted => {
+                return (lease, None, true);
+            }
+            Event::News(News { what: Happened::Ended(lease, end), .. }) if lease.id == wanted => {
+                return (lease, Some(end), false);
+            }
+            Event::News(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    panic!("the events ended");
+}
+
+pub fn watched() {
+    let (mut client, mut watcher) = (connect(), connect());
+    watcher.watch().unwrap();
+    let hour = Duration::from_secs(3600);
+    let lease = acquire(&mut client, Acquire::new("edu/array").index(2).time(hour));
+
+    let (granted, end, _) = expect_news(&mut watcher, lease.id);
+    assert_eq!((granted.name.as_str(), granted.index, end), ("edu/array", 2, None));
+    assert_eq!((granted.bdf, granted.bar, granted.length), (bdf("EDU"), 0, PAGE));
+    assert_eq!((granted.offset, granted.flags), (lease.slice.offset(), Flags::default()));
+    assert_eq!((granted.pid, granted.uid, granted.time), (std::process::id(), 0, Some(hour)));
+    assert!(!granted.client.is_empty());
+    client.renew(lease.id, Some(2 * hour)).unwrap();
+    let (renewed, _, was_renewed) = expect_news(&mut watcher, lease.id);
+    assert!(was_renewed && renewed.time == Some(2 * hour));
+    client.release(lease.id).unwrap();
+    assert_eq!(expect_news(&mut watcher, lease.id).1, Some(End::Released));
+
+    // Its own events and the news come together.
+    let lease = acquire(&mut watcher, Acquire::new("edu/short"));
+    let (mut ended, mut told) = (None, None);
+    while ended.is_none() || told.is_none() {
+        match watcher.wait_event(Some(LONG)).unwrap() {
+            Some(Event::State { state: State::Revoked, end, .. }) => ended = end,
+            Some(Event::News(News { what: Happened::Ended(news, end), .. })) => {
+                assert_eq!(news.id, lease.id);
+                told = Some(end);
+            }
+            Some(_) => {}
+            None => panic!("nothing has come"),
+        }
+    }
+    assert_eq!((ended, told), (Some(End::Expired), Some(End::Expired)));
+    // A client that does not watch is told nothing.
+    assert!(client.next_event().unwrap().is_none());
 }
 
 pub fn describes_itself() {

@@ -9,6 +9,7 @@
 
 mod broker;
 mod device;
+mod dma;
 mod examples;
 mod guard;
 mod mapping;
@@ -41,6 +42,13 @@ const TESTS: &[(&str, &str, fn())] = &[
     ("device", "guard_passes_other_signals_on", guard::passes_others_on),
     ("device", "slice_is_passed_on", passing::passed_on),
     ("device", "slice_is_not_received", passing::not_received),
+    ("device", "memory_slice", dma::slice),
+    ("device", "memory_blocks", dma::blocks),
+    ("device", "memory_directions", dma::directions),
+    ("device", "memory_of_the_process", dma::process_memory),
+    ("device", "memory_that_is_kept", dma::kept),
+    ("device", "memory_is_passed_on", dma::passed_on),
+    ("device", "memory_errors", dma::errors),
     ("device", "example_owner_and_client", examples::owner_and_client),
     ("broker", "lease_begins_and_ends", broker::begins_and_ends),
     ("broker", "lease_is_refused", broker::refused),
@@ -49,6 +57,7 @@ const TESTS: &[(&str, &str, fn())] = &[
     ("broker", "lease_ends_with_the_connection", broker::ends_with_the_connection),
     ("broker", "lease_is_asked_for", broker::asked_for),
     ("broker", "lease_is_revoked", broker::revoked),
+    ("broker", "broker_is_watched", broker::watched),
     ("broker", "broker_describes_itself", broker::describes_itself),
     ("broker", "broker_that_is_none", broker::none),
     ("broker", "example_client_of_the_broker", examples::client_of_the_broker),
