@@ -183,6 +183,19 @@ class ClientTest(unittest.TestCase):
         with self.assertRaises(vfio_dmabuf.DisconnectedError):
             next(watch)
 
+    def test_end_of_the_connection_while_the_other_is_read(self) -> None:
+        """It is not reported before what came before it."""
+        self.broker.answers[WATCH] = watched
+        watch = self.client.watch()
+        self.broker.send(LEASE_NEWS)
+        self.broker.hang_up()
+        self.assertFalse(self.client._put_events_aside())
+        self.assertFalse(self.client._put_news_aside())
+        self.assertEqual(next(watch), ALL_NEWS[0][1])
+        for call in self.client.next_news, self.client.next_event:
+            with self.assertRaises(vfio_dmabuf.DisconnectedError):
+                call()
+
     def test_late_answer_to_watch(self) -> None:
         """The broker does it all the same, and its news do not keep the fd readable."""
         self.client.set_timeout(0.02)
