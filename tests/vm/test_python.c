@@ -26,7 +26,10 @@ static bool tells_failure(const char *line)
 	return strstr(line, "Error: ") && strncmp(line, "ok ", strlen("ok "));
 }
 
-/* Its lines go to stderr; those that tell a failure are also the test's message. */
+/*
+ * Its lines go to stderr; those that tell a failure are also the test's message, as
+ * comments, because they look like a result of this program's.
+ */
 static void run(const char *arguments)
 {
 	char command[256], line[1024], failure[4096] = "";
@@ -40,7 +43,7 @@ static void run(const char *arguments)
 	while (fgets(line, sizeof(line), output)) {
 		fputs(line, stderr);
 		if (tells_failure(line) && length < sizeof(failure))
-			length += snprintf(failure + length, sizeof(failure) - length, "%s", line);
+			length += snprintf(failure + length, sizeof(failure) - length, "# %s", line);
 	}
 	status = pclose(output);
 	ck_assert_msg(status == 0, "status %#x\n%s", status, failure);
