@@ -329,6 +329,7 @@ struct vdb_slice *vdb_memory_alloc(struct vdb_dma *dma, uint64_t length, unsigne
 		fd = make_memory(dma, length, flags & ~VDB_FLAG_HUGE, &iova);
 	if (fd < 0)
 		return NULL;
+	*vdb_iova_tag(&dma->space, iova) = vdb_memfd_number(fd);
 	slice = vdb_memory_from_fd(fd, iova, flags & ~VDB_FLAG_HUGE);
 	if (!slice) {
 		vdb_dma_failed(dma, "%m");
@@ -341,6 +342,17 @@ struct vdb_slice *vdb_memory_alloc(struct vdb_dma *dma, uint64_t length, unsigne
 	return slice;
 }
 
+/* A slice that was received says where it is mapped, which need not be true. */
+static bool is_mapped_there(struct vdb_dma *dma, const struct vdb_slice *slice)
+{
+	uint64_t tag;
+
+	if (!vdb_iova_has(&dma->space, slice->iova, slice->length))
+		return true;
+	tag = *vdb_iova_tag(&dma->space, slice->iova);
+	return !tag || tag == vdb_memfd_number(slice->fd);
+}
+
 int vdb_dma_revoke(struct vdb_dma *dma, struct vdb_slice *slice)
 {
 	if (slice->kind != VDB_KIND_MEMORY) {
@@ -350,6 +362,11 @@ int vdb_dma_revoke(struct vdb_dma *dma, struct vdb_slice *slice)
 	if (slice->state == VDB_STATE_REVOKED) {
 		errno = EBADFD;
 		return vdb_dma_failed(dma, "it is revoked already");
+	}
+	if (!is_mapped_there(dma, slice)) {
+		errno = EINVAL;
+		return vdb_dma_failed(dma, "IOVA 0x%llx has the memory of another slice",
+				      (unsigned long long)slice->iova);
 	}
 	if (vdb_dma_unmap(dma, slice->iova, slice->length) && errno != ENOENT)
 		return -1;

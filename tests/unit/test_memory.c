@@ -260,6 +260,24 @@ START_TEST(flags_that_do_not_fit_the_memory)
 }
 END_TEST
 
+/* Opened again with fewer rights: the receiver could not use it as described. */
+START_TEST(fds_that_do_not_fit_the_memory)
+{
+	static const int modes[] = { O_RDONLY, O_WRONLY };
+
+	for (int i = 0; i < 2; i++) {
+		int fd = sealed(PAGE, 0), again;
+		char path[64];
+
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+		again = open(path, modes[i] | O_CLOEXEC);
+		ck_assert_works(again);
+		close(fd);
+		check_refused(&good, again, -1);
+	}
+}
+END_TEST
+
 START_TEST(what_memory_does_not_have)
 {
 	struct wire bad = good;
@@ -305,6 +323,7 @@ Suite *suite(void)
 	tcase_add_test(tc, files_that_are_no_memfd);
 	tcase_add_test(tc, messages_that_do_not_fit_the_memory);
 	tcase_add_test(tc, flags_that_do_not_fit_the_memory);
+	tcase_add_test(tc, fds_that_do_not_fit_the_memory);
 	tcase_add_test(tc, what_memory_does_not_have);
 	return s;
 }

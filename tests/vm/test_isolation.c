@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <vfio-dmabuf.h>
 
@@ -21,6 +22,7 @@
 #include "dmar.h"
 #include "edu.h"
 #include "edu_dma.h"
+#include "memory.h"
 #include "owner.h"
 #include "space.h"
 #include "suite.h"
@@ -354,6 +356,75 @@ START_TEST(what_the_last_client_left_in_the_device)
 }
 END_TEST
 
+/* ---- memory that a client has in its hands ---- */
+
+#define HUGE_PAGES	"/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"
+#define MIB2		(2UL << 20)
+
+static long step_punch(const struct client_step *step)
+{
+	int ret = fallocate(step->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, step->arg[0]);
+
+	close(step->fd);
+	return ret;
+}
+
+static void give_back_huge_pages(void)
+{
+	file_write(HUGE_PAGES, "0");
+}
+
+/* The device has the only huge page, so the owner's access finds none. */
+START_TEST(hole_in_huge_memory)
+{
+	struct client *c = client_start(CLIENT_NOBODY);
+	struct vdb_slice *slice;
+	uint32_t value;
+	char *map;
+
+	ck_assert_works(file_write(HUGE_PAGES, "1"));
+	slice = space_alloc(dma, MIB2, VDB_FLAG_HUGE);
+	ck_assert_uint_eq(vdb_slice_flags(slice), VDB_FLAG_HUGE);
+	map = owner_map(slice, RW);
+	ck_assert_int_eq(try_read32(map, &value), 0);
+	ck_assert_works(client_call(c, step_punch, &(struct client_step){ { MIB2 }, vdb_slice_fd(slice) }));
+	ck_assert_int_eq(try_read32(map, &value), SIGBUS);
+	ck_assert_works(vdb_guard_enable());
+	ck_assert_int_ne(vdb_try_read32(map, &value), 0);
+	client_end(c);
+}
+END_TEST
+
+/* In blocks of 512 bytes. */
+static blkcnt_t allocated(int fd)
+{
+	struct stat st;
+
+	ck_assert_works(fstat(fd, &st));
+	return st.st_blocks;
+}
+
+START_TEST(memory_that_a_client_keeps)
+{
+	struct party c = party_start('k');
+	struct vdb_slice *sealed = space_alloc(dma, PAGE, VDB_FLAG_READ_ONLY);
+	int fd = dup(vdb_slice_fd(c.memory));
+	struct client_step look = { { c.map }, -1 };
+
+	ck_assert_works(vdb_dma_revoke(dma, c.memory));
+	ck_assert_works(munmap(c.owner_map, PAGE));
+	vdb_slice_free(c.memory);
+	ck_assert_int_eq(client_call(c.client, step_look, &look), 'k');
+	ck_assert_int_eq(allocated(fd), PAGE / 512);
+	ck_assert_works(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, PAGE));
+	ck_assert_int_eq(allocated(fd), 0);
+	ck_assert_int_eq(client_call(c.client, step_look, &look), 0);
+	ck_assert_fails(fallocate(vdb_slice_fd(sealed), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, PAGE),
+			EPERM);
+	client_end(c.client);
+}
+END_TEST
+
 /* ---- what else ---- */
 
 /* Memory alone starts no transfer, and no fd of a client is the device's. */
@@ -420,13 +491,14 @@ START_TEST(registers_that_share_a_page)
 {
 	struct party c = party_start('c');
 	char *registers = edu_start(owner);
-	uint32_t value;
+	int fd = vdb_slice_fd(owner_export(0, 0, PAGE, 0));
 
 	client_write32(c.client, c.registers + EDU_IRQ_RAISE, 0x40);
 	ck_assert_uint_eq(vdb_read32(registers + EDU_IRQ_STATUS), 0x40);
 	client_write32(c.client, c.registers + EDU_IRQ_ACK, 0x40);
 	ck_assert_uint_eq(vdb_read32(registers + EDU_IRQ_STATUS), 0);
-	ck_assert_int_eq(client_try_read32(c.client, c.registers + (long)PAGE, &value), SIGSEGV);
+	ck_assert_int_eq(client_mmap(c.client, fd, PAGE, PAGE, RW), (long)MAP_FAILED);
+	ck_assert_int_eq(client_mmap(c.client, fd, 0, 2 * PAGE, RW), (long)MAP_FAILED);
 	client_end(c.client);
 }
 END_TEST
@@ -478,6 +550,13 @@ Suite *suite(void)
 	tcase_add_checked_fixture(tc, setup, NULL);
 	tcase_add_test(tc, transfer_that_runs_during_the_revocation);
 	tcase_add_test(tc, what_the_last_client_left_in_the_device);
+
+	tc = add_group(s, "memfd");
+	tcase_add_unchecked_fixture(tc, NULL, give_back_huge_pages);
+	tcase_add_checked_fixture(tc, setup, NULL);
+	add_test_or_skip(tc, hole_in_huge_memory,
+			 access(HUGE_PAGES, F_OK) ? "this kernel has no huge pages of 2 MiB" : NULL);
+	tcase_add_test(tc, memory_that_a_client_keeps);
 
 	tc = add_group(s, "registers");
 	tcase_add_checked_fixture(tc, setup, NULL);
