@@ -32,7 +32,8 @@
 /* A message of an IOMMU that remaps interrupts names an entry of its table. */
 #define IS_REMAPPED	0x10
 #define COMPATIBLE	0xfee00000	/* the first processor, by its number */
-#define SPURIOUS	0xff		/* a vector that Linux only counts */
+/* A vector that Linux only counts: a notification of KVM's, or without KVM a spurious one. */
+#define COUNTED		0xf2
 
 struct message {
 	uint32_t address;
@@ -105,8 +106,8 @@ static struct message msi_of(const char *bdf)
 	};
 }
 
-/* Spurious interrupts of all processors. */
-static unsigned long spurious(void)
+/* Interrupts of that vector, of all processors. */
+static unsigned long counted(void)
 {
 	unsigned long sum = 0, value;
 	FILE *file = fopen("/proc/interrupts", "re");
@@ -116,6 +117,7 @@ static unsigned long spurious(void)
 	while (fgets(line, sizeof(line), file)) {
 		char *at = strstr(line, "SPU:"), *end;
 
+		at = at ? at : strstr(line, "PIN:");
 		if (!at)
 			continue;
 		for (at += 4; value = strtoul(at, &end, 10), end != at; at = end)
@@ -166,15 +168,30 @@ static void device_writes(struct message message)
 			{ message.address, message.data, (long)vdb_slice_iova(memory) }, -1 }));
 }
 
-/* It would be an interrupt of any vector, also one that is not maskable. */
+/*
+ * The client chooses the vector, also one that cannot be masked.  The kernel has the IOMMU
+ * block such messages, but QEMU's does not.  If this fails, docs/isolation.md needs a change.
+ */
 START_TEST(interrupt_of_any_vector)
 {
-	unsigned long before = spurious();
-	int kmsg = kmsg_open();
+	unsigned long before = counted();
 
-	device_writes((struct message){ COMPATIBLE, SPURIOUS });
-	ck_assert(kmsg_wait_for(kmsg, "INTR-REMAP", 6));
-	ck_assert_uint_eq(spurious(), before);
+	for (int i = 0; i < 3; i++)
+		device_writes((struct message){ COMPATIBLE, COUNTED });
+	ck_assert_uint_eq(counted(), before + 3);
+	client_end(c);
+}
+END_TEST
+
+/* A real IOMMU compares the sender, but QEMU's does not if it is not told who that is. */
+START_TEST(interrupt_of_another_device_by_dma)
+{
+	int other;
+
+	owner_open("EDU2");
+	other = enable_interrupt(owner, VFIO_PCI_MSI_IRQ_INDEX);
+	device_writes(msi_of(lab_bdf("EDU2")));
+	ck_assert(comes(other, 60));
 	client_end(c);
 }
 END_TEST
@@ -285,6 +302,7 @@ Suite *suite(void)
 	tcase_add_checked_fixture(tc, setup_edu, NULL);
 	tcase_add_test(tc, interrupt_of_any_vector);
 	tcase_add_test(tc, interrupt_of_the_device);
+	tcase_add_test(tc, interrupt_of_another_device_by_dma);
 
 	tc = add_group(s, "table");
 	tcase_add_checked_fixture(tc, setup_nvme, NULL);

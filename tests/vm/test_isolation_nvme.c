@@ -306,6 +306,8 @@ START_TEST(doorbells_that_are_not_valid)
 	for (int i = 0; i < 2; i++) {
 		nvme_fill(nvme_next(&admin), ASYNC_EVENT, 9, 0, 0, 0, 0);
 		nvme_ring(&admin);
+		/* It reports nothing before it has the request. */
+		controller_goes_on();
 		if (i)
 			rings(NVME_SQ_TAIL(0), 0xffff);
 		else
