@@ -73,7 +73,6 @@ static void setup(void)
 	ck_assert_works(vdb_device_set_bus_master(pf, true));
 	vdb_write32(at + TCTL, TCTL_ENABLE);
 	vdb_write32(at + QUEUES, QUEUES_OF_VFS);
-	vdb_write32(at + VF_TX_ENABLE, 0xff);
 	for (int i = 0; i < 2; i++) {
 		ck_assert(function_link(bdf, i ? "virtfn1" : "virtfn0", vf_bdf[i], sizeof(vf_bdf[i])));
 		vf[i] = vdb_device_open(vf_bdf[i], TOKEN, error);
@@ -81,6 +80,8 @@ static void setup(void)
 		space[i] = space_of(vf[i]);
 		ck_assert_works(vdb_device_set_bus_master(vf[i], true));
 	}
+	/* The reset of a function, when it is opened, has disabled it. */
+	vdb_write32(at + VF_TX_ENABLE, 0xff);
 	/* So no address is valid for both. */
 	ck_assert_works(vdb_dma_reserve(space[1], 0, 1000 * PAGE));
 	owner = vf[0];
