@@ -18,6 +18,9 @@
 /* Mappings of others that are in the way of one of ours, at most. */
 #define MAX_FOREIGN	64
 
+/* Tags of mappings: the number of the memfd; 0 if it is not known; or this. */
+#define NO_SLICE	UINT64_MAX
+
 int vdb_dma_failed(struct vdb_dma *dma, const char *format, ...)
 {
 	int error = errno;
@@ -230,6 +233,8 @@ int vdb_dma_map_source(struct vdb_dma *dma, const struct vdb_dma_source *source,
 			return vdb_dma_failed(dma, "%m");
 		if (!dma->kind->map(dma, place, source, read_only)) {
 			dma->mapped += source->length;
+			*vdb_iova_tag(&dma->space, place) =
+				source->fd >= 0 ? vdb_memfd_number(source->fd) : NO_SLICE;
 			*iova = place;
 			return 0;
 		}
@@ -329,7 +334,6 @@ struct vdb_slice *vdb_memory_alloc(struct vdb_dma *dma, uint64_t length, unsigne
 		fd = make_memory(dma, length, flags & ~VDB_FLAG_HUGE, &iova);
 	if (fd < 0)
 		return NULL;
-	*vdb_iova_tag(&dma->space, iova) = vdb_memfd_number(fd);
 	slice = vdb_memory_from_fd(fd, iova, flags & ~VDB_FLAG_HUGE);
 	if (!slice) {
 		vdb_dma_failed(dma, "%m");
@@ -365,7 +369,7 @@ int vdb_dma_revoke(struct vdb_dma *dma, struct vdb_slice *slice)
 	}
 	if (!is_mapped_there(dma, slice)) {
 		errno = EINVAL;
-		return vdb_dma_failed(dma, "IOVA 0x%llx has the memory of another slice",
+		return vdb_dma_failed(dma, "IOVA 0x%llx has other memory than that of the slice",
 				      (unsigned long long)slice->iova);
 	}
 	if (vdb_dma_unmap(dma, slice->iova, slice->length) && errno != ENOENT)

@@ -583,6 +583,7 @@ END_TEST
 START_TEST(slice_that_lies_about_its_address)
 {
 	struct vdb_slice *slice, *other, *liar;
+	uint64_t own;
 
 	open_kind(_i);
 	slice = vdb_memory_alloc(dma, PAGE, 0);
@@ -592,8 +593,16 @@ START_TEST(slice_that_lies_about_its_address)
 	liar = vdb_memory_from_fd(dup(vdb_slice_fd(slice)), vdb_slice_iova(other), 0);
 	ck_assert_ptr_nonnull(liar);
 	ck_assert_int_eq(vdb_dma_revoke(dma, liar), -1);
-	check_error(EINVAL, "the memory of another slice");
+	check_error(EINVAL, "other memory");
 	ck_assert_uint_eq(kernel.nr_mapped, 2);
+	vdb_slice_free(liar);
+	/* The owner's own memory. */
+	own = map(memory, PAGE);
+	liar = vdb_memory_from_fd(dup(vdb_slice_fd(slice)), own, 0);
+	ck_assert_ptr_nonnull(liar);
+	ck_assert_int_eq(vdb_dma_revoke(dma, liar), -1);
+	check_error(EINVAL, "other memory");
+	ck_assert_int_eq(vdb_dma_unmap(dma, own, PAGE), 0);
 	ck_assert_int_eq(vdb_dma_revoke(dma, other), 0);
 	ck_assert_int_eq(vdb_dma_revoke(dma, slice), 0);
 	vdb_slice_free(liar);

@@ -179,6 +179,21 @@ START_TEST(good_message)
 }
 END_TEST
 
+/* An owner that believed it would not unmap the memory. */
+START_TEST(claim_to_be_revoked)
+{
+	struct wire lie = good;
+	struct vdb_slice *slice;
+
+	lie.state = VDB_STATE_REVOKED;
+	send_message(&lie, sealed(PAGE, 0), -1);
+	slice = vdb_slice_receive(ends[0]);
+	ck_assert_ptr_nonnull(slice);
+	ck_assert_int_eq(slice->state, VDB_STATE_LIVE);
+	vdb_slice_free(slice);
+}
+END_TEST
+
 /* With any of these, the sender could remove the memory, and an access would cause SIGBUS. */
 START_TEST(seals_that_are_missing)
 {
@@ -319,6 +334,7 @@ Suite *suite(void)
 	tc = add_group(s, "bad messages");
 	tcase_add_checked_fixture(tc, setup, NULL);
 	tcase_add_test(tc, good_message);
+	tcase_add_test(tc, claim_to_be_revoked);
 	tcase_add_loop_test(tc, seals_that_are_missing, 0, 3);
 	tcase_add_test(tc, files_that_are_no_memfd);
 	tcase_add_test(tc, messages_that_do_not_fit_the_memory);
