@@ -778,7 +778,7 @@ struct vdb_slice *vdb_memory_alloc(struct vdb_dma *dma, uint64_t length, unsigne
  * with it any more, by stopping its queue for example.
  *
  * Return: 0; -1 with errno as vdb_dma_unmap(), except that ENOENT is success, or
- *	EINVAL	@slice is not of memory
+ *	EINVAL	@slice is not of memory, or is not what @dma has mapped at its IOVA
  *	EBADFD	it is revoked already
  */
 int vdb_dma_revoke(struct vdb_dma *dma, struct vdb_slice *slice);

@@ -18,6 +18,9 @@
 /* Mappings of others that are in the way of one of ours, at most. */
 #define MAX_FOREIGN	64
 
+/* Tags of mappings: the number of the memfd; 0 if it is not known; or this. */
+#define NO_SLICE	UINT64_MAX
+
 int vdb_dma_failed(struct vdb_dma *dma, const char *format, ...)
 {
 	int error = errno;
@@ -230,6 +233,8 @@ int vdb_dma_map_source(struct vdb_dma *dma, const struct vdb_dma_source *source,
 			return vdb_dma_failed(dma, "%m");
 		if (!dma->kind->map(dma, place, source, read_only)) {
 			dma->mapped += source->length;
+			*vdb_iova_tag(&dma->space, place) =
+				source->fd >= 0 ? vdb_memfd_number(source->fd) : NO_SLICE;
 			*iova = place;
 			return 0;
 		}
@@ -341,6 +346,17 @@ struct vdb_slice *vdb_memory_alloc(struct vdb_dma *dma, uint64_t length, unsigne
 	return slice;
 }
 
+/* A slice that was received says where it is mapped, which need not be true. */
+static bool is_mapped_there(struct vdb_dma *dma, const struct vdb_slice *slice)
+{
+	uint64_t tag;
+
+	if (!vdb_iova_has(&dma->space, slice->iova, slice->length))
+		return true;
+	tag = *vdb_iova_tag(&dma->space, slice->iova);
+	return !tag || tag == vdb_memfd_number(slice->fd);
+}
+
 int vdb_dma_revoke(struct vdb_dma *dma, struct vdb_slice *slice)
 {
 	if (slice->kind != VDB_KIND_MEMORY) {
@@ -350,6 +366,11 @@ int vdb_dma_revoke(struct vdb_dma *dma, struct vdb_slice *slice)
 	if (slice->state == VDB_STATE_REVOKED) {
 		errno = EBADFD;
 		return vdb_dma_failed(dma, "it is revoked already");
+	}
+	if (!is_mapped_there(dma, slice)) {
+		errno = EINVAL;
+		return vdb_dma_failed(dma, "IOVA 0x%llx has other memory than that of the slice",
+				      (unsigned long long)slice->iova);
 	}
 	if (vdb_dma_unmap(dma, slice->iova, slice->length) && errno != ENOENT)
 		return -1;

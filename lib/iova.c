@@ -100,7 +100,7 @@ int vdb_iova_take(struct vdb_iova_space *space, uint64_t iova, uint64_t length, 
 		space->room = room;
 	}
 	memmove(&space->taken[i + 1], &space->taken[i], (space->nr - i) * sizeof(space->taken[0]));
-	space->taken[i] = (struct vdb_iova_taken){ { iova, last }, foreign };
+	space->taken[i] = (struct vdb_iova_taken){ .range = { iova, last }, .foreign = foreign };
 	space->nr++;
 	return 0;
 }
@@ -111,6 +111,11 @@ bool vdb_iova_has(const struct vdb_iova_space *space, uint64_t iova, uint64_t le
 
 	return length && i < space->nr && !space->taken[i].foreign &&
 	       space->taken[i].range.first == iova && space->taken[i].range.last == iova + (length - 1);
+}
+
+uint64_t *vdb_iova_tag(struct vdb_iova_space *space, uint64_t iova)
+{
+	return &space->taken[first_from(space, iova)].tag;
 }
 
 void vdb_iova_give(struct vdb_iova_space *space, uint64_t iova)

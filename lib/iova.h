@@ -23,6 +23,7 @@ struct vdb_iova_range {
 struct vdb_iova_taken {
 	struct vdb_iova_range range;
 	bool foreign;		/* mapped by others: not ours to unmap */
+	uint64_t tag;		/* of the caller; 0 at first */
 };
 
 struct vdb_iova_space {
@@ -52,7 +53,10 @@ int vdb_iova_take(struct vdb_iova_space *space, uint64_t iova, uint64_t length, 
 /* Whether exactly this range was taken, and not as foreign. */
 bool vdb_iova_has(const struct vdb_iova_space *space, uint64_t iova, uint64_t length);
 
-/* Of a range that vdb_iova_has() says true for. */
+/* The tag of a range that vdb_iova_has() says true for: the caller's, to be changed. */
+uint64_t *vdb_iova_tag(struct vdb_iova_space *space, uint64_t iova);
+
+/* Of such a range. */
 void vdb_iova_give(struct vdb_iova_space *space, uint64_t iova);
 
 void vdb_iova_free(struct vdb_iova_space *space);

@@ -44,11 +44,27 @@ int vdb_memfd_seal(int fd, unsigned int flags)
 		     (flags & VDB_FLAG_READ_ONLY ? F_SEAL_FUTURE_WRITE : 0));
 }
 
+uint64_t vdb_memfd_number(int fd)
+{
+	struct stat st;
+
+	/* Memfds of huge pages have a file system of their own. */
+	return fstat(fd, &st) ? 0 : (uint64_t)st.st_ino << 16 | (st.st_dev & 0xffff);
+}
+
 void *vdb_dma_map_file_here(const struct vdb_dma_source *source)
 {
 	void *address = mmap(NULL, source->length, PROT_READ | PROT_WRITE, MAP_SHARED, source->fd, 0);
 
 	return address == MAP_FAILED ? NULL : address;
+}
+
+/* Whether the fd allows the mappings that @flags promise. */
+static bool can_be_mapped(int fd, unsigned int flags)
+{
+	int mode = fcntl(fd, F_GETFL) & O_ACCMODE;
+
+	return mode == O_RDWR || (mode == O_RDONLY && flags & VDB_FLAG_READ_ONLY);
 }
 
 /* Whether it is sealed as @flags say, for good. */
@@ -72,7 +88,7 @@ struct vdb_slice *vdb_memory_from_fd(int fd, uint64_t iova, unsigned int flags)
 	if (fstat(fd, &st) || fstatfs(fd, &fs))
 		return NULL;
 	if (flags & ~(VDB_FLAG_READ_ONLY | VDB_FLAG_DMA_READ_ONLY) || !is_sealed(fd, flags) ||
-	    (fcntl(fd, F_GETFL) & O_ACCMODE) == O_WRONLY) {
+	    !can_be_mapped(fd, flags)) {
 		errno = EINVAL;
 		return NULL;
 	}

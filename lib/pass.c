@@ -86,7 +86,8 @@ static struct vdb_slice *slice_of(const struct slice_message *message, ssize_t s
 	if (fds[1] >= 0)
 		fcntl(fds[1], F_SETFL, fcntl(fds[1], F_GETFL) | O_NONBLOCK);
 	slice->event_fd = fds[1];
-	slice->state = (enum vdb_state)message->state;
+	/* Whether memory is revoked is for the receiver's IO address space to say. */
+	slice->state = slice->kind == VDB_KIND_MEMORY ? VDB_STATE_LIVE : (enum vdb_state)message->state;
 	slice->changes = message->changes;
 	return slice;
 }

@@ -579,6 +579,39 @@ START_TEST(memory_is_allocated_and_revoked)
 }
 END_TEST
 
+/* A slice that says it is where another one is mapped does not end the other one. */
+START_TEST(slice_that_lies_about_its_address)
+{
+	struct vdb_slice *slice, *other, *liar;
+	uint64_t own;
+
+	open_kind(_i);
+	slice = vdb_memory_alloc(dma, PAGE, 0);
+	other = vdb_memory_alloc(dma, PAGE, 0);
+	ck_assert_ptr_nonnull(slice);
+	ck_assert_ptr_nonnull(other);
+	liar = vdb_memory_from_fd(dup(vdb_slice_fd(slice)), vdb_slice_iova(other), 0);
+	ck_assert_ptr_nonnull(liar);
+	ck_assert_int_eq(vdb_dma_revoke(dma, liar), -1);
+	check_error(EINVAL, "other memory");
+	ck_assert_uint_eq(kernel.nr_mapped, 2);
+	vdb_slice_free(liar);
+	/* The owner's own memory. */
+	own = map(memory, PAGE);
+	liar = vdb_memory_from_fd(dup(vdb_slice_fd(slice)), own, 0);
+	ck_assert_ptr_nonnull(liar);
+	ck_assert_int_eq(vdb_dma_revoke(dma, liar), -1);
+	check_error(EINVAL, "other memory");
+	ck_assert_int_eq(vdb_dma_unmap(dma, own, PAGE), 0);
+	ck_assert_int_eq(vdb_dma_revoke(dma, other), 0);
+	ck_assert_int_eq(vdb_dma_revoke(dma, slice), 0);
+	vdb_slice_free(liar);
+	vdb_slice_free(slice);
+	vdb_slice_free(other);
+	vdb_dma_close(dma);
+}
+END_TEST
+
 START_TEST(kernel_without_map_file)
 {
 	open_kind(1);
@@ -708,6 +741,7 @@ Suite *suite(void)
 	tc = add_group(s, "memory");
 	tcase_add_checked_fixture(tc, setup, NULL);
 	tcase_add_loop_test(tc, memory_is_allocated_and_revoked, 0, 2);
+	tcase_add_loop_test(tc, slice_that_lies_about_its_address, 0, 2);
 	tcase_add_test(tc, kernel_without_map_file);
 	tcase_add_loop_test(tc, memory_that_cannot_be, 0, 2);
 	tcase_add_loop_test(tc, small_pages_instead_of_huge_ones, 0, 2);

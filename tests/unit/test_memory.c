@@ -179,6 +179,21 @@ START_TEST(good_message)
 }
 END_TEST
 
+/* An owner that believed it would not unmap the memory. */
+START_TEST(claim_to_be_revoked)
+{
+	struct wire lie = good;
+	struct vdb_slice *slice;
+
+	lie.state = VDB_STATE_REVOKED;
+	send_message(&lie, sealed(PAGE, 0), -1);
+	slice = vdb_slice_receive(ends[0]);
+	ck_assert_ptr_nonnull(slice);
+	ck_assert_int_eq(slice->state, VDB_STATE_LIVE);
+	vdb_slice_free(slice);
+}
+END_TEST
+
 /* With any of these, the sender could remove the memory, and an access would cause SIGBUS. */
 START_TEST(seals_that_are_missing)
 {
@@ -260,6 +275,24 @@ START_TEST(flags_that_do_not_fit_the_memory)
 }
 END_TEST
 
+/* Opened again with fewer rights: the receiver could not use it as described. */
+START_TEST(fds_that_do_not_fit_the_memory)
+{
+	static const int modes[] = { O_RDONLY, O_WRONLY };
+
+	for (int i = 0; i < 2; i++) {
+		int fd = sealed(PAGE, 0), again;
+		char path[64];
+
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+		again = open(path, modes[i] | O_CLOEXEC);
+		ck_assert_works(again);
+		close(fd);
+		check_refused(&good, again, -1);
+	}
+}
+END_TEST
+
 START_TEST(what_memory_does_not_have)
 {
 	struct wire bad = good;
@@ -301,10 +334,12 @@ Suite *suite(void)
 	tc = add_group(s, "bad messages");
 	tcase_add_checked_fixture(tc, setup, NULL);
 	tcase_add_test(tc, good_message);
+	tcase_add_test(tc, claim_to_be_revoked);
 	tcase_add_loop_test(tc, seals_that_are_missing, 0, 3);
 	tcase_add_test(tc, files_that_are_no_memfd);
 	tcase_add_test(tc, messages_that_do_not_fit_the_memory);
 	tcase_add_test(tc, flags_that_do_not_fit_the_memory);
+	tcase_add_test(tc, fds_that_do_not_fit_the_memory);
 	tcase_add_test(tc, what_memory_does_not_have);
 	return s;
 }

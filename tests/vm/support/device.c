@@ -80,6 +80,20 @@ void device_open_sibling(struct device *dev, const struct device *first,
 	ck_assert_works(dev->fd);
 }
 
+void device_open_beside(struct device *dev, const struct device *first, const char *name)
+{
+	struct vfio_nodes nodes;
+
+	dev->bdf = lab_bdf(name);
+	driver_rebind(dev->bdf);
+	vfio_nodes_find(dev->bdf, &nodes);
+	dev->group = open_when_free(nodes.group);
+	dev->container = dup(first->container);
+	ck_assert_works(ioctl(dev->group, VFIO_GROUP_SET_CONTAINER, &dev->container));
+	dev->fd = device_get_fd(dev, "");
+	ck_assert_works(dev->fd);
+}
+
 int device_get_fd(const struct device *dev, const char *options)
 {
 	char request[128];

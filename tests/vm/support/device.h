@@ -24,6 +24,8 @@ void device_open_group(struct device *dev, const char *bdf);
 /* Opens another device of the same group. */
 void device_open_sibling(struct device *dev, const struct device *first,
 			 const char *name);
+/* Opens a device of another group in the same container. */
+void device_open_beside(struct device *dev, const struct device *first, const char *name);
 /* One more fd of a device, or -1 with errno. */
 int device_get_fd(const struct device *dev, const char *options);
 /* Closes all fds of it that are still open. */

@@ -23,25 +23,36 @@ void *edu_start(const struct vdb_device *device)
 	return registers;
 }
 
-/* The device takes 100 ms, and says when it is done; there is no other way to know. */
-static void copy(char *registers, uint64_t source, uint64_t destination, uint32_t length, uint32_t how)
+static void start(char *registers, uint64_t source, uint64_t destination, uint32_t length, uint32_t how)
 {
-	const struct timespec pause = { .tv_nsec = 5 * 1000 * 1000 };
-
 	vdb_write64(registers + EDU_DMA_SOURCE, source);
 	vdb_write64(registers + EDU_DMA_DESTINATION, destination);
 	vdb_write64(registers + EDU_DMA_COUNT, length);
 	vdb_write64(registers + EDU_DMA_COMMAND, EDU_DMA_START | how);
-	while (vdb_read64(registers + EDU_DMA_COMMAND) & EDU_DMA_START)
+}
+
+/* The device takes 100 ms, and says when it is done; there is no other way to know. */
+void edu_wait(void *registers)
+{
+	const struct timespec pause = { .tv_nsec = 5 * 1000 * 1000 };
+
+	while (vdb_read64((char *)registers + EDU_DMA_COMMAND) & EDU_DMA_START)
 		nanosleep(&pause, NULL);
+}
+
+void edu_start_to_memory(void *registers, uint64_t iova, uint32_t length)
+{
+	start(registers, EDU_BUFFER, iova, length, EDU_DMA_FROM_DEVICE);
 }
 
 void edu_to_memory(void *registers, uint64_t iova, uint32_t length)
 {
-	copy(registers, EDU_BUFFER, iova, length, EDU_DMA_FROM_DEVICE);
+	edu_start_to_memory(registers, iova, length);
+	edu_wait(registers);
 }
 
 void edu_from_memory(void *registers, uint64_t iova, uint32_t length)
 {
-	copy(registers, iova, EDU_BUFFER, length, 0);
+	start(registers, iova, EDU_BUFFER, length, 0);
+	edu_wait(registers);
 }

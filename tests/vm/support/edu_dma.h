@@ -11,5 +11,8 @@ void *edu_start(const struct vdb_device *device);
 /* Copies, at most a page, and waits until the device says that it is done. */
 void edu_to_memory(void *registers, uint64_t iova, uint32_t length);
 void edu_from_memory(void *registers, uint64_t iova, uint32_t length);
+/* The first of these in two parts: the device copies 100 ms after it was started. */
+void edu_start_to_memory(void *registers, uint64_t iova, uint32_t length);
+void edu_wait(void *registers);
 
 #endif
