@@ -185,7 +185,7 @@ START_TEST(driver_that_is_there)
 	struct modules modules = { .nr = 1, .files = { { .path = AT, OURS } }, .chosen = AT };
 
 	judge_driver(&modules, &findings);
-	check_only("driver", GOOD, "loaded when it is needed", NULL);
+	check_only("driver", GOOD, "is loaded when needed", NULL);
 	findings_free(&findings);
 	modules.loaded = modules.registered = true;
 	strcpy(modules.loaded_source, "AAAA");
@@ -204,7 +204,7 @@ START_TEST(driver_that_is_missing)
 	struct modules modules = { .nr = 0 };
 
 	judge_driver(&modules, &findings);
-	check_only("driver", MISSING, "is not there for this kernel", "install dmabuf-vfio-pci-dkms");
+	check_only("driver", MISSING, "is not installed for this kernel", "install dmabuf-vfio-pci-dkms");
 	findings_free(&findings);
 	modules = (struct modules){ .nr = 1, .files = { { .path = AT, OURS } } };
 	judge_driver(&modules, &findings);
