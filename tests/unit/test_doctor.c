@@ -472,7 +472,7 @@ START_TEST(units_that_have_failed)
 		    UNIT("vfio-dmabufd.service", "loaded", "failed", "exit-code") "\n", &findings);
 	ck_assert_uint_eq(findings.nr, 2);
 	check(&findings.list[0], "unit", MISSING, "vfio-dmabufd.socket has failed (service-start-limit-hit)", "reset-failed vfio-dmabufd.service vfio-dmabufd.socket");
-	check(&findings.list[1], "unit", MISSING, "vfio-dmabufd.service has failed (exit-code)", "systemctl restart vfio-dmabufd.service");
+	check(&findings.list[1], "unit", MISSING, "vfio-dmabufd.service has failed (exit-code)", "reset-failed vfio-dmabufd.service, and systemctl restart vfio-dmabufd.service");
 }
 END_TEST
 
