@@ -49,7 +49,7 @@ static bool check_access(const struct function *function, struct findings *findi
 		advise(findings, "run modprobe vfio_iommu_type1, and check that udev runs");
 	} else {
 		found(findings, "access", WARNING, "you are not allowed to open %s", missing);
-		advise(findings, "as root, change its owner (a udev rule makes this last), or lease slices from the broker");
+		advise(findings, "as root, chown it to this user (a udev rule makes this last), or lease slices from the broker");
 	}
 	concerns(findings, function->bdf);
 	return false;

@@ -206,7 +206,7 @@ START_TEST(groups_go_together)
 	driver_bind(lab_bdf("HOT1"), "pci-stub");
 	ck_assert_works(driver_unbind(lab_bdf("HOT0")));
 	ck_assert_int_eq(vfio_dmabuf("bind %s", lab_bdf("HOT0")), 1);
-	snprintf(text, sizeof(text), "others with drivers of their own: %s (pci-stub)", lab_bdf("HOT1"));
+	snprintf(text, sizeof(text), "have drivers of their own: %s (pci-stub)", lab_bdf("HOT1"));
 	check_says(text);
 	ck_assert(has_driver("HOT0", ""));
 	ck_assert_runs("bind --group %s", lab_bdf("HOT0"));

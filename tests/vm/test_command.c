@@ -474,7 +474,7 @@ START_TEST(brokers_that_do_not_answer)
 	ck_assert_works(chmod(MANAGER_SOCKET, 0666));
 	refuse_all("/tmp/full.socket", 0);
 	ck_assert_int_eq(vfio_dmabuf("slices -S /tmp/full.socket"), 1);
-	check_says("; you, or all users, may have as many connections as the broker allows");
+	check_says("; you, or all users together, have reached the limit of connections");
 	refuse_all("/tmp/other.socket", VDP_ERROR_VERSION);
 	ck_assert_int_eq(vfio_dmabuf("slices -S /tmp/other.socket"), 1);
 	check_says("; vfio-dmabuf and vfio-dmabufd have different versions; update both");

@@ -138,7 +138,7 @@ END_TEST
 
 START_TEST(limits_of_processes)
 {
-	check_finds_as("ulimit -Sn 100; ", "nofile", "warning", "may have 100 files open", "ulimit -n");
+	check_finds_as("ulimit -Sn 100; ", "nofile", "warning", "can have 100 files open", "ulimit -n");
 	check_finds_as("ulimit -l 8192; " AS_CLIENT, "memlock", "warning", "8 MiB", "LimitMEMLOCK=");
 	check_finds_as("ulimit -l 8192; ", "memlock", "ok", "not limited for this user", "");
 }
