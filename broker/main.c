@@ -287,7 +287,7 @@ int main(int argc, char **argv)
 		return check();
 	raise_limit_of_fds();
 	if (prepare()) {
-		journal_line(LOG_ERR, "no event loop: %m");
+		journal_line(LOG_ERR, "the event loop cannot be made: %m");
 	} else if (start(&shell)) {
 		/* It has said why. */
 	} else if (watch_more()) {

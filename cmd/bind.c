@@ -31,14 +31,14 @@ static struct {
 static const struct argp_option bind_options[] = {
 	{ "driver", 'd', "NAME", 0, "another VFIO driver than " DRIVER, 0 },
 	{ "group", 'g', NULL, 0, "the other functions of its IOMMU group as well", 0 },
-	{ "persist", 'p', NULL, 0, "bind them again at each boot", 0 },
+	{ "persist", 'p', NULL, 0, "bind them at each boot as well", 0 },
 	{ "list", 'l', NULL, 0, "list the functions that are bound at each boot", 0 },
-	{ "restore", OPTION_RESTORE, NULL, 0, "bind what --persist has written down; done at boot", 0 },
+	{ "restore", OPTION_RESTORE, NULL, 0, "bind what --persist has stored; a unit does this at boot", 0 },
 	{ 0 }
 };
 
 static const struct argp_option unbind_options[] = {
-	{ "force", 'f', NULL, 0, "also if a process has it open through VFIO: it is asked to let go, and waited for", 0 },
+	{ "force", 'f', NULL, 0, "also if a process has it open through VFIO: the kernel asks the process to close it, and the command waits for that", 0 },
 	{ "persist", 'p', NULL, 0, "do not bind them at the next boot either", 0 },
 	{ 0 }
 };
@@ -51,7 +51,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case 'd':
 		if (!binding_allows(arg))
-			argp_error(state, "\"%s\" is no VFIO driver: it would take functions for its own that are not", arg);
+			argp_error(state, "\"%s\" is not a VFIO driver: it could access a function as if it were its own device", arg);
 		args.driver = arg;
 		return 0;
 	case 'g':
@@ -71,20 +71,20 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case ARGP_KEY_ARG:
 		if (args.nr == MAX)
-			argp_error(state, "%d functions at most", MAX);
+			argp_error(state, "at most %d functions are allowed", MAX);
 		if (!function_find("", arg, args.bdf[args.nr++]))
 			argp_error(state, "\"%s\" is not a PCI function (0000:01:00.0), nor a network interface (eth1) or a device node (/dev/nvme0) of one",
 				   arg);
 		return 0;
 	case ARGP_KEY_NO_ARGS:
 		if (!args.list && !args.restore)
-			argp_error(state, "which function? vfio-dmabuf list shows them");
+			argp_error(state, "give a function; vfio-dmabuf list shows them");
 		return 0;
 	case ARGP_KEY_END:
 		if (args.list && (args.nr || args.restore || args.persist))
-			argp_error(state, "--list goes alone");
+			argp_error(state, "--list takes no function and no other option");
 		if (args.restore && args.persist)
-			argp_error(state, "--restore does not go with --persist");
+			argp_error(state, "--restore and --persist exclude each other");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -138,9 +138,9 @@ static int check_bind(const char *bdf)
 	char why[512];
 
 	if (!function_read(bdf, &function))
-		return fail("%s: there is no such function; vfio-dmabuf list shows which there are", bdf);
+		return fail("%s: there is no such function; vfio-dmabuf list shows all functions", bdf);
 	if (function_is_bridge(&function))
-		return fail("%s: it is a bridge, which belongs to the kernel; bind what is behind it", bdf);
+		return fail("%s: it is a bridge, which the kernel needs; bind a function behind it", bdf);
 	if (!function.group[0])
 		return fail("%s: it has no IOMMU group; boot with an IOMMU on, see vfio-dmabuf doctor", bdf);
 	if (!strcmp(function.driver, args.driver))
@@ -150,7 +150,7 @@ static int check_bind(const char *bdf)
 	if (!args.group) {
 		blockers(&function, why, sizeof(why));
 		if (why[0])
-			return fail("%s: its IOMMU group has others with drivers of their own:%s; unbind them or use --group",
+			return fail("%s: other functions of its IOMMU group have drivers of their own:%s; unbind them or use --group",
 				    bdf, why);
 	}
 	return 0;
@@ -176,9 +176,9 @@ static int bind_one(const char *bdf)
 	binding_change(bdf, override);
 	if (remembered)
 		binding_forget(bdf);
-	return fail("%s: %s does not take it (%sthe kernel's log may say why); %s", bdf, args.driver, why,
-		    binding_has(bdf, function.driver) ? "it has the driver again that it had" :
-		    "nor does its former driver");
+	return fail("%s: %s does not bind it (%ssee the kernel's log); %s", bdf, args.driver, why,
+		    binding_has(bdf, function.driver) ? "its former driver has it again" :
+		    "its former driver does not bind it either");
 }
 
 static int persist_one(const char *bdf)
@@ -224,14 +224,14 @@ int cmd_bind(int argc, char **argv)
 		.children = common_options,
 		.doc = "Binds functions to " DRIVER ", which unbind undoes."
 		       "\vFUNCTION is an address (0000:01:00.0), a network interface (eth1), or a device node"
-		       " (/dev/nvme0). If one is in use, the command says by whom, and changes nothing.",
+		       " (/dev/nvme0). If one is in use, the command names the user, and changes nothing.",
 	};
 
 	parse_command(&argp, argc, argv, 0, NULL);
 	if (args.list)
 		return persist_list();
 	if (geteuid())
-		return fail("only root binds drivers; use sudo");
+		return fail("only root can bind and unbind drivers; use sudo");
 	if (args.restore)
 		return persist_restore(args.bdf, args.nr);
 	if (args.group)
@@ -267,7 +267,7 @@ static int unpersist(const char *bdf)
 	if (args.persist && exists && persist_remove(bdf))
 		return fail("%s: " PERSIST_DIR "/%s cannot be removed: %s", bdf, bdf, strerror(errno));
 	if (!args.persist && exists)
-		fprintf(stderr, "vfio-dmabuf: %s: it is bound again at the next boot, unless you use unbind --persist\n", bdf);
+		fprintf(stderr, "vfio-dmabuf: %s: it is bound again at the next boot; to prevent that, use unbind --persist\n", bdf);
 	return 0;
 }
 
@@ -279,20 +279,20 @@ static int unbind_one(const char *bdf)
 
 	if (!function_read(bdf, &function))
 		return persistent ? unpersist(bdf) :
-		       fail("%s: there is no such function; vfio-dmabuf list shows which there are", bdf);
+		       fail("%s: there is no such function; vfio-dmabuf list shows all functions", bdf);
 	if (!binding_recall(bdf, driver, override))
 		return persistent ? unpersist(bdf) :
-		       fail("%s: it was not bound by vfio-dmabuf bind, so there is nothing to go back to", bdf);
+		       fail("%s: it was not bound by vfio-dmabuf bind, so its former driver is not known", bdf);
 	if (!args.force && in_use(bdf, why, sizeof(why)))
 		return fail("%s: %s, or use --force", bdf, why);
 	if (binding_change(bdf, override))
-		return fail("%s: giving it back failed: %s", bdf, strerror(errno));
+		return fail("%s: it cannot be returned to its driver: %s", bdf, strerror(errno));
 	if (driver[0] && !binding_has(bdf, driver)) {
 		module_load(driver);
 		file_put("/sys/bus/pci/drivers_probe", bdf);
 	}
 	if (driver[0] && !binding_has(bdf, driver))
-		return fail("%s: %s, which it had, does not take it back; the kernel's log may say why", bdf, driver);
+		return fail("%s: its former driver %s does not bind it; see the kernel's log", bdf, driver);
 	binding_forget(bdf);
 	return unpersist(bdf);
 }
@@ -306,7 +306,7 @@ int cmd_unbind(int argc, char **argv)
 
 	parse_command(&argp, argc, argv, 0, NULL);
 	if (geteuid())
-		return fail("only root binds drivers; use sudo");
+		return fail("only root can bind and unbind drivers; use sudo");
 	for (int i = 0; i < args.nr; i++)
 		if (unbind_one(args.bdf[i]))
 			return STATUS_FAILED;

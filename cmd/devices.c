@@ -154,13 +154,13 @@ static bool ask_broker(json_t *list)
 	bool ok;
 
 	if (!client) {
-		fail("the broker's devices are missing: %s: %s; %s", common.socket ?: VDB_BROKER_SOCKET, error,
+		fail("the broker's devices are not listed: %s: %s; %s", common.socket ?: VDB_BROKER_SOCKET, error,
 		     broker_advice(errno));
 		return false;
 	}
 	ok = !vdb_client_devices(client, devices_add, list);
 	if (!ok)
-		fail("the broker's devices are missing: %s", vdb_client_error(client)[0] ?
+		fail("the broker's devices are not listed: %s", vdb_client_error(client)[0] ?
 		     vdb_client_error(client) : strerror(errno));
 	vdb_client_close(client);
 	return ok;

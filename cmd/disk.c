@@ -78,7 +78,7 @@ static bool has_holder(const char *root, const struct node *node, char *why, siz
 		entry = dir ? readdir(dir) : NULL;
 	} while (entry && entry->d_name[0] == '.');
 	if (entry)
-		snprintf(why, size, "/dev/%s is part of %.60s; take that down first", node->name, entry->d_name);
+		snprintf(why, size, "/dev/%s is part of %.60s; stop that first", node->name, entry->d_name);
 	else if (!dir || errno)
 		snprintf(why, size, "what /dev/%s is part of cannot be read", node->name);
 	else
@@ -120,7 +120,7 @@ static bool is_taken(const struct node *node, char *why, size_t size)
 	else if (fd < 0 && errno != ENOMEDIUM && errno != ENXIO)
 		snprintf(why, size, "%s cannot be opened to see whether it is in use: %s", path, strerror(errno));
 	else if (fd >= 0 && (fstat(fd, &file) || !S_ISBLK(file.st_mode) || file.st_rdev != node->number))
-		snprintf(why, size, "%s is another device, so whether the disk is in use cannot be seen", path);
+		snprintf(why, size, "%s is another device, so the command cannot see whether the disk is in use", path);
 	if (fd >= 0)
 		close(fd);
 	return why[0];

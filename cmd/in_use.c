@@ -71,7 +71,7 @@ bool vfio_in_use(const char *bdf, char *why, size_t size)
 	if (fd >= 0)
 		close(fd);
 	if (used)
-		snprintf(why, size, "another process has it, or its group, open through VFIO (ls -l /proc/*/fd may show who has a vfio-device); end that first");
+		snprintf(why, size, "another process has it, or its group, open through VFIO (ls -l /proc/*/fd can show which process has a vfio-device); end that first");
 	return used;
 }
 

@@ -143,7 +143,7 @@ static int print_list(int (*ask)(struct vdb_client *client, struct listing *list
 	table_begin(&listing.table, columns);
 	ret = ask(client, &listing);
 	if (ret)
-		fail("the broker's list: %s", vdb_client_error(client)[0] ?
+		fail("the broker cannot be asked for its list: %s", vdb_client_error(client)[0] ?
 		     vdb_client_error(client) : strerror(errno));
 	vdb_client_close(client);
 	table_end(&listing.table, stdout);
@@ -179,8 +179,8 @@ int cmd_leases(int argc, char **argv)
 {
 	static const struct argp argp = {
 		.parser = parse_nothing, .children = common_options,
-		.doc = "Lists the leases of all clients, for administrators of the broker."
-		       "\vOthers would see those of their own connection, and this command has none.",
+		.doc = "Lists the leases of all clients. Only administrators of the broker can do this."
+		       "\vA client that is not an administrator sees the leases of its own connection only. This command has none.",
 	};
 
 	parse_command(&argp, argc, argv, 0, NULL);

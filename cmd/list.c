@@ -36,7 +36,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case ARGP_KEY_ARG:
 		if (args.bdf)
-			argp_error(state, "one function at most");
+			argp_error(state, "only one function is allowed");
 		args.bdf = arg;
 		return 0;
 	default:
@@ -118,7 +118,7 @@ int cmd_list(int argc, char **argv)
 
 	parse_command(&argp, argc, argv, 0, NULL);
 	if (args.bdf && !vdb_parse_bdf(args.bdf, bdf)) {
-		fail("\"%s\" is no PCI function; write it as in 0000:01:00.0", args.bdf);
+		fail("\"%s\" is not a PCI function; write it as in 0000:01:00.0", args.bdf);
 		return STATUS_USAGE;
 	}
 	list = json_array();
@@ -140,6 +140,6 @@ int cmd_list(int argc, char **argv)
 	else
 		json_decref(list);
 	if (bdf[0] && !found)
-		return fail("%s: there is no such function; vfio-dmabuf list shows which there are", bdf);
+		return fail("%s: there is no such function; vfio-dmabuf list shows all functions", bdf);
 	return 0;
 }

@@ -16,17 +16,17 @@ struct command {
 
 static const struct command commands[] = {
 	{ "list", cmd_list, "PCI functions, their drivers and BARs" },
-	{ "bind", cmd_bind, "give functions to dmabuf-vfio-pci" },
-	{ "unbind", cmd_unbind, "give functions back to the driver they had" },
-	{ "show", cmd_show, "who holds which part of a function's BARs" },
+	{ "bind", cmd_bind, "bind functions to dmabuf-vfio-pci" },
+	{ "unbind", cmd_unbind, "return functions to their former driver" },
+	{ "show", cmd_show, "which processes hold which parts of a function's BARs" },
 	{ "devices", cmd_devices, "devices whose slices can be leased" },
 	{ "slices", cmd_slices, "slices that the broker leases" },
 	{ "leases", cmd_leases, "leases that the broker has granted" },
 	{ "renew", cmd_renew, "extend the time of leases" },
-	{ "revoke", cmd_revoke, "take leases away" },
-	{ "watch", cmd_watch, "print what happens to leases and devices" },
-	{ "status", cmd_status, "how the broker is" },
-	{ "reload", cmd_reload, "make the broker read its configuration again" },
+	{ "revoke", cmd_revoke, "revoke leases" },
+	{ "watch", cmd_watch, "print events of leases and devices" },
+	{ "status", cmd_status, "the state of the broker" },
+	{ "reload", cmd_reload, "reload the broker's configuration" },
 	{ "read", cmd_read, "read registers through a slice" },
 	{ "write", cmd_write, "write a register through a slice" },
 	{ "run", cmd_run, "run a program with slices" },
@@ -58,7 +58,7 @@ static void help(FILE *stream)
 	      "  -S, --socket=PATH  the broker's socket\n"
 	      "  -h, --help         what the command does, and its options\n"
 	      "  -V, --version      print the version\n"
-	      "\nvfio-dmabuf(1) says more.\n", stream);
+	      "\nFor details, see vfio-dmabuf(1).\n", stream);
 }
 
 /* If the output could not be written, the command has failed. */
@@ -103,7 +103,7 @@ int cmd_help(int argc, char **argv)
 {
 	static const struct argp argp = {
 		.children = common_options, .args_doc = "[COMMAND]",
-		.doc = "Says what a command does, and its options; without COMMAND, lists the commands.",
+		.doc = "Describes a command and its options. Without COMMAND, lists all commands.",
 	};
 
 	if (argc == 2 && argv[1][0] != '-')

@@ -122,7 +122,7 @@ static int try_link(const struct nlmsghdr *message, void *data)
 	if (!is_below(&link, search->bdf))
 		return MNL_CB_OK;
 	if (link.master)
-		return refuse(search, "its network interface %s%s is part of %s; take it out first", link.name, where,
+		return refuse(search, "its network interface %s%s is part of %s; remove it from there first", link.name, where,
 			      if_indextoname(link.master, master) ?: "another");
 	if (link.flags & IFF_UP)
 		return refuse(search, "its network interface %s%s is up; take it down first", link.name, where);

@@ -55,7 +55,7 @@ static bool cannot_look(const struct search *search, const char *pid, const char
 	char text[96];
 
 	snprintf(text, sizeof(text), "; what it has open counts as in use (%s: %s)", what, strerror(error));
-	process_says(search, pid, "cannot be looked into", text);
+	process_says(search, pid, "cannot be examined", text);
 	return true;
 }
 

@@ -62,7 +62,7 @@ error_t parse_nothing(int key, char *arg, struct argp_state *state)
 		state->child_inputs[0] = NULL;
 		return 0;
 	case ARGP_KEY_ARG:
-		argp_error(state, "\"%s\" is one argument too many", arg);
+		argp_error(state, "unexpected argument \"%s\"", arg);
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;

@@ -24,16 +24,16 @@ static struct {
 
 static const struct argp_option read_options[] = {
 	{ "width", 'w', "BITS", 0, "8, 16, 32 (default) or 64", 0 },
-	{ "count", 'n', "N", 0, "this number of consecutive registers", 0 },
-	{ "reset", 'r', NULL, 0, "allow the reset of a function that is opened for this", 0 },
-	{ "vf-token", 'k', "UUID", 0, "the token of a virtual function that is opened for this", 0 },
+	{ "count", 'n', "N", 0, "the number of consecutive registers to read", 0 },
+	{ "reset", 'r', NULL, 0, "open a function although VFIO resets it", 0 },
+	{ "vf-token", 'k', "UUID", 0, "the token to open a virtual function with", 0 },
 	{ 0 }
 };
 
 static const struct argp_option write_options[] = {
 	{ "width", 'w', "BITS", 0, "8, 16, 32 (default) or 64", 0 },
-	{ "reset", 'r', NULL, 0, "allow the reset of a function that is opened for this", 0 },
-	{ "vf-token", 'k', "UUID", 0, "the token of a virtual function that is opened for this", 0 },
+	{ "reset", 'r', NULL, 0, "open a function although VFIO resets it", 0 },
+	{ "vf-token", 'k', "UUID", 0, "the token to open a virtual function with", 0 },
 	{ 0 }
 };
 
@@ -53,7 +53,7 @@ static void parse_position(const char *arg, struct argp_state *state)
 			argp_error(state, "\"%s\" is not a number; write it as in 4096 or 0x1000", arg);
 		return;
 	default:
-		argp_error(state, "\"%s\" is one argument too many", arg);
+		argp_error(state, "unexpected argument \"%s\"", arg);
 	}
 }
 
@@ -68,12 +68,12 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case 'w':
 		if (!parse_number(arg, &width) || (width != 8 && width != 16 && width != 32 && width != 64))
-			argp_error(state, "the width is 8, 16, 32 or 64, not \"%s\"", arg);
+			argp_error(state, "\"%s\" is not a width; write 8, 16, 32 or 64", arg);
 		args.width = width;
 		return 0;
 	case 'n':
 		if (!parse_number(arg, &args.count) || !args.count || args.count > 4096)
-			argp_error(state, "the count is a number from 1 to 4096, not \"%s\"", arg);
+			argp_error(state, "\"%s\" is not a count; write a number from 1 to 4096", arg);
 		return 0;
 	case 'r':
 		args.reset = true;
@@ -86,8 +86,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case ARGP_KEY_END:
 		if (args.nr < wanted)
-			argp_error(state, "%s", wanted == 3 ? "slice, offset and value are needed" :
-				   "slice and offset are needed");
+			argp_error(state, "%s", wanted == 3 ? "give a slice, an offset and a value" :
+				   "give a slice and an offset");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -216,7 +216,7 @@ static int run(unsigned int flags, int (*access)(const struct opened *))
 	int ret;
 
 	if (vdb_guard_enable())
-		return fail("no handler for SIGBUS: %s", strerror(errno));
+		return fail("the handler for SIGBUS cannot be installed: %s", strerror(errno));
 	if (target_open(&args.target, flags, args.reset, args.vf_token, &opened))
 		return STATUS_FAILED;
 	ret = access(&opened);
@@ -229,8 +229,8 @@ int cmd_read(int argc, char **argv)
 	static const struct argp argp = {
 		.options = read_options, .parser = parse, .args_doc = "SLICE OFFSET", .children = common_options,
 		.doc = "Reads registers through a slice of the broker (device/slice, device/slice[3]) "
-		       "or a BAR of a function that nobody has open (0000:01:00.0/2)."
-		       "\vVFIO resets a function when it is opened and when it is closed. So a BAR needs"
+		       "or a BAR of a function that no process has open (0000:01:00.0/2)."
+		       "\vVFIO resets a function when a process opens it and when it closes it. So a BAR needs"
 		       " --reset. A slice of the broker does not: the broker has the function open.",
 	};
 
@@ -242,8 +242,8 @@ int cmd_write(int argc, char **argv)
 {
 	static const struct argp argp = {
 		.options = write_options, .parser = parse, .args_doc = "SLICE OFFSET VALUE", .children = common_options,
-		.doc = "Writes a register through a slice of the broker or a BAR, as read reads one."
-		       "\vVFIO resets a function when it is opened and when it is closed. So a BAR needs"
+		.doc = "Writes a register through a slice of the broker or a BAR; see vfio-dmabuf read --help."
+		       "\vVFIO resets a function when a process opens it and when it closes it. So a BAR needs"
 		       " --reset, and what was written is lost when the command ends.",
 	};
 

@@ -8,7 +8,7 @@ int cmd_reload(int argc, char **argv)
 {
 	static const struct argp argp = {
 		.parser = parse_nothing, .children = common_options,
-		.doc = "Has the broker read its configuration again, for administrators of the broker."
+		.doc = "Makes the broker read its configuration again. Only administrators of the broker can do this."
 		       "\vIf the configuration has a mistake, the broker rejects it and keeps the former"
 		       " one. The command prints the first mistake, and the exit status is 1.",
 	};
@@ -20,7 +20,7 @@ int cmd_reload(int argc, char **argv)
 	if (!client)
 		return STATUS_FAILED;
 	if (vdb_client_reload(client))
-		ret = fail("the reload failed, the former configuration stays in force: %s",
+		ret = fail("the reload failed; the former configuration stays in force: %s",
 			   vdb_client_error(client));
 	else if (common.json)
 		print_json(json_pack("{s:b}", "reloaded", 1));

@@ -45,7 +45,7 @@ static int prepare(const struct persistent *binding, const struct function *func
 		return fail("%s: it is %04x:%04x, but %04x:%04x was bound there; bind --persist it again if that is right",
 			    bdf, function->vendor, function->device, binding->vendor, binding->device);
 	if (function_is_bridge(function))
-		return fail("%s: it is a bridge, which belongs to the kernel", bdf);
+		return fail("%s: it is a bridge, which the kernel needs", bdf);
 	if (in_use(bdf, why, sizeof(why)))
 		return fail("%s: %s; it stays with %s", bdf, why, function->driver[0] ? function->driver : "no driver");
 	binding_override(bdf, override, sizeof(override));
@@ -66,7 +66,7 @@ static int restore_one(const struct persistent *binding)
 	if (!binding_has(binding->bdf, binding->driver) && binding_change(binding->bdf, binding->driver))
 		return fail("%s: %s", binding->bdf, strerror(errno));
 	if (!binding_has(binding->bdf, binding->driver))
-		return fail("%s: %s does not bind it; the kernel's log may say why", binding->bdf, binding->driver);
+		return fail("%s: %s does not bind it; see the kernel's log", binding->bdf, binding->driver);
 	return 0;
 }
 

@@ -19,7 +19,7 @@ static struct {
 } args;
 
 static const struct argp_option renew_options[] = {
-	{ "time", 't', "TIME", 0, "how long from now on (30s, 5m, 2h); else as long as their slices allow", 0 },
+	{ "time", 't', "TIME", 0, "the time from now (30s, 5m, 2h); without it, as long as their slices allow", 0 },
 	{ 0 }
 };
 
@@ -35,12 +35,12 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case ARGP_KEY_ARG:
 		if (args.nr == MAX)
-			argp_error(state, "%d leases at most", MAX);
+			argp_error(state, "at most %d leases are allowed", MAX);
 		if (!parse_number(arg, &args.ids[args.nr++]))
 			argp_error(state, "\"%s\" is not the number of a lease, decimal or 0x...; vfio-dmabuf leases shows them", arg);
 		return 0;
 	case ARGP_KEY_NO_ARGS:
-		argp_error(state, "which lease? vfio-dmabuf leases shows them");
+		argp_error(state, "give a lease; vfio-dmabuf leases shows them");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -98,8 +98,8 @@ int cmd_revoke(int argc, char **argv)
 {
 	static const struct argp argp = {
 		.parser = parse, .args_doc = "LEASE...", .children = common_options,
-		.doc = "Takes leases away, for administrators of the broker: when it returns, their clients"
-		       " reach nothing any more.",
+		.doc = "Revokes leases, for administrators of the broker. When the command returns, no process"
+		       " can access the slices through these leases.",
 	};
 
 	parse_command(&argp, argc, argv, 0, NULL);

@@ -45,9 +45,9 @@ static struct {
 static struct vdb_lease leases[MAX];
 
 static const struct argp_option options[] = {
-	{ "slice", 's', "SLICE[,ro]", 0, "a slice to have: device/slice, device/slice[3]; may be repeated", 0 },
-	{ "wait", 'w', "TIME", OPTION_ARG_OPTIONAL, "wait for slices that others have, for TIME (30s, 5m) or as long as it takes", 0 },
-	{ "time", 't', "TIME", 0, "how long to have them; else as long as the program runs", 0 },
+	{ "slice", 's', "SLICE[,ro]", 0, "a slice to lease: device/slice, device/slice[3]; can be repeated", 0 },
+	{ "wait", 'w', "TIME", OPTION_ARG_OPTIONAL, "wait for slices that others have, for TIME (30s, 5m) or without a limit", 0 },
+	{ "time", 't', "TIME", 0, "the time after which the leases expire; without it, they last as long as the program", 0 },
 	{ 0 }
 };
 
@@ -56,16 +56,16 @@ static void parse_slice(char *arg, struct argp_state *state)
 	char *comma = strchr(arg, ',');
 
 	if (args.nr == MAX)
-		argp_error(state, "%d slices at most", MAX);
+		argp_error(state, "at most %d slices are allowed", MAX);
 	if (comma) {
 		if (strcmp(comma, ",ro"))
-			argp_error(state, "\"%s\": only \",ro\" may follow a slice", arg);
+			argp_error(state, "\"%s\": only \",ro\" can follow a slice", arg);
 		*comma = '\0';
 		args.slices[args.nr].flags = VDB_FLAG_READ_ONLY;
 	}
 	args.slices[args.nr].text = arg;
 	if (!parse_target(arg, &args.slices[args.nr].target) || args.slices[args.nr].target.direct)
-		argp_error(state, "\"%s\" is no slice; vfio-dmabuf slices lists them", arg);
+		argp_error(state, "\"%s\" is not a slice; vfio-dmabuf slices lists them", arg);
 	args.nr++;
 }
 
@@ -100,11 +100,11 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		args.program = state->argv + state->next;
 		return 0;
 	case ARGP_KEY_NO_ARGS:
-		argp_error(state, "which program?");
+		argp_error(state, "give a program to run after --");
 		return 0;
 	case ARGP_KEY_END:
 		if (!args.nr)
-			argp_error(state, "which slices? Name them with --slice");
+			argp_error(state, "give the slices with --slice");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -152,7 +152,7 @@ static int place_fds(void)
 	}
 	for (int i = 0; i < nr; i++)
 		if (high[i] < 0 || dup2(high[i], FIRST_FD + i) < 0)
-			return fail("there is no room for %d fds from 3 on, and as many beside them; see ulimit -n", nr);
+			return fail("the program needs %d open files from 3 on, and this command the same number besides; raise the limit (ulimit -n)", nr);
 	return 0;
 }
 
@@ -314,7 +314,7 @@ static int supervise(struct supervision *run)
 		renew(run);
 	if (ret >= 0)
 		ret = sd_event_loop(run->loop);
-	return ret < 0 ? fail("%s cannot be waited for: %s", args.program[0], strerror(-ret)) : ret;
+	return ret < 0 ? fail("waiting for %s failed: %s", args.program[0], strerror(-ret)) : ret;
 }
 
 static void block_signals(sigset_t *former)
@@ -342,7 +342,7 @@ static int run(struct vdb_client *client)
 	block_signals(&former);
 	ret = prepare(&supervision);
 	if (ret < 0) {
-		ret = fail("%s is not run: %s", args.program[0], strerror(-ret));
+		ret = fail("%s cannot be run: %s", args.program[0], strerror(-ret));
 	} else {
 		supervision.pid = start(args.program, &former);
 		ret = supervision.pid < 0 ? fail("%s: %s", args.program[0], strerror(errno)) :

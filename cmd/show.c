@@ -50,11 +50,11 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case ARGP_KEY_ARG:
 		if (bdf_argument)
-			argp_error(state, "one function at a time");
+			argp_error(state, "only one function is allowed");
 		bdf_argument = arg;
 		return 0;
 	case ARGP_KEY_NO_ARGS:
-		argp_error(state, "which function? vfio-dmabuf list shows them");
+		argp_error(state, "give a function; vfio-dmabuf list shows them");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -232,7 +232,7 @@ static void print_bar(unsigned int index, const struct vdb_bar *bar)
 		       holders[i].text, holders[i].type ? ", " : "", memory_type_name(holders[i].type) ?: "");
 	}
 	if (!any)
-		printf("  held by nobody\n");
+		printf("  not held by a process\n");
 }
 
 static json_t *json_of(void)
@@ -270,18 +270,18 @@ int cmd_show(int argc, char **argv)
 {
 	static const struct argp argp = {
 		.parser = parse, .args_doc = "BDF", .children = common_options,
-		.doc = "Shows each BAR of a function, and who holds which part of it."
-		       "\vRoot sees everybody. Other users see everybody if a process of theirs has the"
-		       " device open, and otherwise the mappings of their own processes.",
+		.doc = "Shows each BAR of a function, and which processes hold which parts of it."
+		       "\vRoot sees all processes. Other users see all processes if one of theirs has the"
+		       " device open. Otherwise they see the mappings of their own processes.",
 	};
 
 	parse_command(&argp, argc, argv, 0, NULL);
 	if (!vdb_parse_bdf(bdf_argument, bdf)) {
-		fail("\"%s\" is no PCI function; write it as in 0000:01:00.0", bdf_argument);
+		fail("\"%s\" is not a PCI function; write it as in 0000:01:00.0", bdf_argument);
 		return STATUS_USAGE;
 	}
 	if (!function_read(bdf, &function))
-		return fail("%s: there is no such function; vfio-dmabuf list shows which there are", bdf);
+		return fail("%s: there is no such function; vfio-dmabuf list shows all functions", bdf);
 	listed = buffers_read(bdf, &buffers);
 	function_bar_addresses(bdf, bar_address);
 	mtrrs_read(&mtrrs);

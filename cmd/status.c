@@ -207,9 +207,9 @@ int cmd_status(int argc, char **argv)
 {
 	static const struct argp argp = {
 		.parser = parse_nothing, .children = common_options,
-		.doc = "Shows how the broker is: its configuration, devices and limits, and the owners"
+		.doc = "Shows the state of the broker: its configuration, devices and limits, and the owners"
 		       " that are near a limit. The exit status is 1 if something is wrong."
-		       "\vDevices and the use of others are for administrators of the broker. Others"
+		       "\vOnly administrators of the broker see devices and what other users use. Others"
 		       " see what they use themselves.",
 	};
 	struct report report = { .device_missing = false };
@@ -222,7 +222,7 @@ int cmd_status(int argc, char **argv)
 		return STATUS_FAILED;
 	ret = ask(client, &report);
 	if (ret)
-		ret = fail("the broker's status: %s", vdb_client_error(client)[0] ?
+		ret = fail("the broker cannot be asked for its status: %s", vdb_client_error(client)[0] ?
 			   vdb_client_error(client) : strerror(errno));
 	else if (common.json)
 		print_json(json_report(&report));

@@ -15,11 +15,11 @@ const char *broker_advice(int error)
 	case ECONNREFUSED:
 		return "is vfio-dmabufd.socket active?";
 	case EACCES:
-		return "its mode says who may connect (SocketMode= of vfio-dmabufd.socket)";
+		return "its mode decides who can connect (SocketMode= of vfio-dmabufd.socket)";
 	case EPROTONOSUPPORT:
-		return "vfio-dmabuf and vfio-dmabufd are of different versions, update both";
+		return "vfio-dmabuf and vfio-dmabufd have different versions; update both";
 	case ENOTCONN:
-		return "you, or all users, may have as many connections as the broker allows; end programs that have some";
+		return "you, or all users together, have reached the limit of connections; end programs that have some";
 	case ETIMEDOUT:
 		return "the broker does not answer; see journalctl -u vfio-dmabufd";
 	default:
@@ -61,7 +61,7 @@ static int open_failed(const char *bdf, const char *vf_token, int number, const 
 	switch (number) {
 	case ENOENT:
 		if (!function_link(bdf, "subsystem", driver, sizeof(driver)))
-			return fail("%s: there is no such function; vfio-dmabuf list shows which there are", bdf);
+			return fail("%s: there is no such function; vfio-dmabuf list shows all functions", bdf);
 		return fail("%s: it has no VFIO driver; bind it first: vfio-dmabuf bind %s", bdf, bdf);
 	case EBUSY:
 		/* With a token that is not needed, a character device answers the same. */
@@ -73,7 +73,7 @@ static int open_failed(const char *bdf, const char *vf_token, int number, const 
 		if (!needs_token(bdf, physical, sizeof(physical)))
 			return fail("%s: %s; vfio-dmabuf doctor says what you may open", bdf, error);
 		if (vf_token)
-			return fail("%s: %s; if you may open its node, the token is not that of %s: it is chosen by the process that has that function open",
+			return fail("%s: %s; if you are allowed to open its node, the token is not that of %s: the process that has that function open chooses the token",
 				    bdf, error, physical);
 		return fail("%s: %s; it is a virtual function of %s: give the token of the process that has that function open (--vf-token UUID)",
 			    bdf, error, physical);
@@ -98,7 +98,7 @@ static int open_direct(const struct target *target, unsigned int flags, bool res
 	if (vfio_in_use(target->bdf, why, sizeof(why)))
 		return fail("%s: %s; if it is the broker, name a slice", target->bdf, why);
 	if (!reset)
-		return fail("%s: opening the function resets it, and closing it resets it again; use --reset if nobody needs its state, or name a slice of the broker",
+		return fail("%s: opening the function resets it, and closing it resets it again; use --reset if its state is not needed, or name a slice of the broker",
 			    target->bdf);
 	opened->device = vdb_device_open(target->bdf, vf_token, error);
 	if (!opened->device)

@@ -142,7 +142,7 @@ static void print_news(const struct vdb_news *news)
 	else if (news->type == VDB_NEWS_MISSED)
 		printf("%-9s  %" PRIu64 " events that came too fast", names[news->type], news->missed);
 	else
-		printf("%-9s  the broker; what happened meanwhile is not known", names[news->type]);
+		printf("%-9s  the broker; events before this can be missing", names[news->type]);
 	putchar('\n');
 	fflush(stdout);
 }
@@ -217,7 +217,7 @@ static int loop(struct vdb_client *client)
 	if (ret >= 0)
 		ret = sd_event_loop(event);
 	if (ret < 0)
-		ret = fail("the broker cannot be waited for: %s", strerror(-ret));
+		ret = fail("waiting for the broker failed: %s", strerror(-ret));
 	sd_event_unref(event);
 	return ret;
 }
@@ -226,8 +226,8 @@ int cmd_watch(int argc, char **argv)
 {
 	static const struct argp argp = {
 		.parser = parse_nothing, .children = common_options,
-		.doc = "Prints what happens to leases and devices, as it happens, until it is interrupted."
-		       "\vAdministrators of the broker see all. Others see what happens to the leases of their"
+		.doc = "Prints events of leases and devices as they happen, until it is interrupted."
+		       "\vAdministrators of the broker see all events. Others see those of the leases of their"
 		       " owner (see vfio-dmabufd.conf(5)). With --json, each line is an object.",
 	};
 	struct vdb_client *client;

@@ -167,7 +167,7 @@ static void client_try(void *map, struct vdb_slice *slice)
 		errx(1, "client: the slice can be mapped after it was revoked");
 	printf("     client: vdb_slice_map() says: %s\n", strerror(errno));
 	if (vdb_slice_state(slice, NULL) != VDB_STATE_REVOKED)
-		errx(1, "client: nobody has told that it was revoked");
+		errx(1, "client: the revocation was not reported");
 	printf("     client: vdb_slice_state() says: revoked\n");
 }
 
@@ -342,7 +342,7 @@ static void owner(const char *bdf)
 	       RESETS, reads);
 	tell(socket, ORDER_LOOK);
 	printf("   Look at: CC is 0, so the reset was real. Reads waited for it and went on;\n"
-	       "   nobody mapped anything again.\n");
+	       "   no process mapped anything again.\n");
 
 	step("The owner revokes the slice");
 	if (vdb_slice_revoke(device, slice))

@@ -753,7 +753,7 @@ int vdb_dma_unmap(struct vdb_dma *dma, uint64_t iova, uint64_t length);
  *	VDB_FLAG_HUGE	of pages of 2 MiB if @length is in whole ones and there are
  *			free ones; vdb_slice_flags() says what it became
  *
- * A memfd, all zeros, that nobody can shrink or grow.  vdb_slice_map(),
+ * A memfd, all zeros, whose size cannot change.  vdb_slice_map(),
  * vdb_slice_send(), vdb_slice_receive() and vdb_slice_free() work as with
  * registers, and vdb_slice_iova() is the address for the device.  A client that
  * has it can use the memory, which is not revoked for it, and needs no right to the
@@ -907,7 +907,7 @@ struct vdb_client;
  *
  * Return: the connection, to be closed with vdb_client_close(); NULL with errno:
  *	ENOENT	there is no such socket
- *	ECONNREFUSED nobody listens there
+ *	ECONNREFUSED no process listens there
  *	EACCES	this user is not allowed to connect to it
  *	ETIMEDOUT the broker did not answer in time
  *	EPROTONOSUPPORT the broker speaks other versions of the protocol only
@@ -1050,7 +1050,7 @@ int vdb_client_release(struct vdb_client *client, uint64_t lease);
  * @seconds: from now on; 0: as long as allowed
  *
  * Return: seconds granted, or 0 if it does not end by itself; -1 with errno:
- *	ENOENT	this client has no such lease, or it is not granted (any more)
+ *	ENOENT	this client has no such lease, or it is not granted
  *	EINVAL	@seconds is more than the slice allows
  *	ETIMEDOUT, ENOTCONN
  */
@@ -1256,7 +1256,7 @@ enum vdb_news_type {
 	VDB_NEWS_DEVICE_LOST = 5,	/* the same, reason */
 	VDB_NEWS_DEVICE_SUSPENDED = 6,
 	VDB_NEWS_DEVICE_RESUMED = 7,
-	VDB_NEWS_RESTARTED = 8,		/* the broker; what happened meanwhile is not known */
+	VDB_NEWS_RESTARTED = 8,		/* the broker; events before this can be missing */
 	VDB_NEWS_MISSED = 9,		/* missed */
 };
 

@@ -134,7 +134,7 @@ static const char *check(const struct message *m, size_t size)
 	if (is_about_lease(m->body.header.type) && !m->body.state.lease)
 		return "the broker's message is about a lease without an id";
 	if (m->lost ? !grant : nr_fds != (grant ? VDP_MAX_FDS : 0))
-		return "the broker's message has not the file descriptors of its type";
+		return "the broker's message does not have the file descriptors of its type";
 	return NULL;
 }
 
@@ -199,7 +199,7 @@ int client_receive(struct vdb_client *client, struct message *m, uint64_t deadli
 		if (ret)
 			return ret;
 	}
-	/* An answer is hardly ever there already: looking for it first would be in vain. */
+	/* An answer is almost never there already, so this waits before it looks. */
 	if (deadline && !client_wait(client, POLLIN, deadline))
 		return 0;
 	do {

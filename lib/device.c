@@ -135,7 +135,7 @@ static int open_group(struct vdb_device *device, const char *path, const char *t
 
 	if (!*path) {
 		errno = ENOENT;
-		return failed(error, "%s is in no IOMMU group", device->bdf);
+		return failed(error, "%s is not in an IOMMU group", device->bdf);
 	}
 	snprintf(name, sizeof(name), "/dev/vfio/noiommu-%s", strrchr(path, '/') + 1);
 	if (!access(name, F_OK)) {

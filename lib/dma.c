@@ -52,7 +52,7 @@ static int read_usable(struct vdb_dma *dma)
 	dma->nr_usable = 0;
 	if (dma->kind->read_usable(dma))
 		return -1;
-	/* An IOAS without a device takes bytes. */
+	/* An IOAS without a device reports pages of one byte. */
 	if (dma->page < page)
 		dma->page = page;
 	return 0;
@@ -319,7 +319,7 @@ struct vdb_slice *vdb_memory_alloc(struct vdb_dma *dma, uint64_t length, unsigne
 	if (flags & ~known || (flags & VDB_FLAG_READ_ONLY && flags & VDB_FLAG_DMA_READ_ONLY)) {
 		errno = EINVAL;
 		vdb_dma_failed(dma, flags & ~known ? "unknown flags 0x%x" :
-			       "flags 0x%x: nobody could write to the memory", flags);
+			       "flags 0x%x: neither the device nor a process could write to the memory", flags);
 		return NULL;
 	}
 	if (!length || length % (uint64_t)sysconf(_SC_PAGESIZE)) {

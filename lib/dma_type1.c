@@ -141,5 +141,5 @@ const struct vdb_dma_kind vdb_dma_type1 = {
 	.map = map,
 	.unmap = unmap,
 	.counts_per_user = counts_per_user,
-	.no_entry = "the container has as many mappings as it may have: raise the parameter dma_entry_limit of vfio_iommu_type1",
+	.no_entry = "the container has reached its limit of mappings: raise the parameter dma_entry_limit of vfio_iommu_type1",
 };

@@ -79,7 +79,7 @@ int vdb_device_export_sized(const struct vdb_device *device, unsigned int bar,
 		vdb_fill(buffer, size, &found, sizeof(found));
 		return fd;
 	}
-	/* With core_export it is none of the driver's own buffers, which is EINVAL. */
+	/* With core_export it is not one of the driver's own buffers, which is EINVAL. */
 	if (errno == EINVAL)
 		errno = EOPNOTSUPP;
 	fd_close(fd);
@@ -105,7 +105,7 @@ struct vdb_slice *vdb_slice_export(const struct vdb_device *device,
 	fd = export(device, bar, ranges, nr_ranges, flags);
 	if (fd < 0)
 		return NULL;
-	/* With core_export it is none of the driver's own buffers, which is EINVAL. */
+	/* With core_export it is not one of the driver's own buffers, which is EINVAL. */
 	if (set_memattr(device, fd, flags & VDB_FLAG_WC ? VFIO_DMABUF_MEMATTR_WC :
 						     VFIO_DMABUF_MEMATTR_NC)) {
 		if (errno == EINVAL)

@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-/* One of that size, which nobody can change any more; -1 with errno. */
+/* One of that size, which cannot change; -1 with errno. */
 int vdb_memfd_create(uint64_t length, unsigned int flags);
 /* Makes it read-only if @flags say so, and its seals final.  0, or -1 with errno. */
 int vdb_memfd_seal(int fd, unsigned int flags);

@@ -36,7 +36,7 @@ static void open_stock(struct device *dev, const char *name)
 
 	bind_stock(first.bdf);
 	ck_assert_msg(function_link(first.bdf, "iommu_group", number, sizeof(number)),
-		      "%s is in no IOMMU group", first.bdf);
+		      "%s is not in an IOMMU group", first.bdf);
 	snprintf(path, sizeof(path), "/dev/vfio/%s", number);
 	first.group = open(path, O_RDWR | O_CLOEXEC);
 	ck_assert_msg(first.group >= 0, "%s: %s", path, strerror(errno));

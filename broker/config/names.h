@@ -5,7 +5,7 @@
 
 #include <sys/types.h>
 
-/* Return 0, ENOENT if there is no such name, or the errno of a lookup that failed. */
+/* Each returns 0; ENOENT if the name does not exist; or the errno of a failed lookup. */
 struct names {
 	int (*user)(const char *name, uid_t *uid);
 	int (*group)(const char *name, gid_t *gid);

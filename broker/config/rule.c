@@ -124,7 +124,7 @@ void read_rule_list(struct reader *reader, const struct node *node, const struct
 	for (const struct node *child = node->first; child; child = child->next) {
 		if (child->type != NODE_TEXT || tree_is_empty(child))
 			mistake(reader->mistakes, &child->place,
-				"%s has something else than a name in it; write [first, second]",
+				"%s has something other than a name in it; write [first, second]",
 				setting->name);
 		else
 			add(reader, child, setting->kind, rule);

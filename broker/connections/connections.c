@@ -182,7 +182,7 @@ static void send_in_hand(struct connection *connection)
 	flow_sent(&connection->flow, sent);
 	close_fds(connection);
 	if (lost)
-		drop(connection, "it cannot be sent anything");
+		drop(connection, "it does not read, so nothing can be sent to it");
 	else
 		report(connection, EVENT_SENT, sent);
 }
@@ -217,7 +217,7 @@ static bool receive(struct connection *connection, uint64_t time)
 	if (flawed || outcome == PACKET_DROP)
 		drop(connection, "it does not keep to the protocol");
 	else if (connection->unanswered)
-		drop(connection, "it cannot be sent anything");
+		drop(connection, "it does not read, so nothing can be sent to it");
 	if (connection->flow.dropped)
 		return false;
 	if (outcome == PACKET_LATER)

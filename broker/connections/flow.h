@@ -112,7 +112,7 @@ enum flow_step flow_next(struct flows *flows, struct flow *flow, uint64_t now);
 
 /* @bytes: SIOCOUTQ. */
 void flow_measured(struct flows *flows, struct flow *flow, uint32_t bytes);
-/* The message is no longer in hand.  @sent: false if the socket did not take it. */
+/* The message in hand was sent or, if @sent is false, refused by the socket. */
 void flow_sent(struct flow *flow, bool sent);
 /* Whether another message can be sent, besides the one in hand. */
 bool flow_has_room(const struct flow *flow);

@@ -56,7 +56,7 @@ struct catalogue_device {
 /* Resources that have limits. */
 enum resource { CLIENTS, LEASES, NR_RESOURCES };
 
-/* Places that nobody else can take. */
+/* Places that only this user can take. */
 struct kept {
 	uint64_t owner;
 	uint32_t places[NR_RESOURCES];

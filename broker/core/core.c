@@ -125,7 +125,7 @@ static void handle_device(struct core *core, const struct event *event)
 			device_open(core, device);
 		break;
 	case EVENT_UNPLUG:
-		device_lose(core, device, "the kernel wants it back");
+		device_lose(core, device, "it is being unbound or unplugged");
 		break;
 	case EVENT_SUSPENDED:
 		device_set_suspended(core, device, event->suspended);

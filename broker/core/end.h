@@ -22,7 +22,7 @@ void end_revoked(struct core *core, struct lease *lease, bool ok);
 void end_acted(struct core *core, struct lease *lease, bool ok);
 /* Forgets a lease that has ended, if every client concerned knows. */
 void end_forget(struct core *core, struct lease *lease);
-/* Ends all leases of a client that is no longer served. */
+/* Ends all leases of a client that was dropped. */
 void end_all_of(struct core *core, struct client *client);
 
 #endif

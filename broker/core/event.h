@@ -8,7 +8,7 @@
 enum event_type {
 	/* Connections. */
 	EVENT_CONNECT,		/* client, owner, who */
-	EVENT_DROPPED,		/* client: it is no longer served, but stays on its account */
+	EVENT_DROPPED,		/* client: it was dropped; its account still counts it */
 	EVENT_GONE,		/* client: nothing is left of the connection */
 	EVENT_SENT,		/* client, ok: the last EFFECT_SEND is in the socket */
 	/* Requests: client, serial. */
@@ -27,7 +27,7 @@ enum event_type {
 	EVENT_CLOSED,
 	/* Devices. */
 	EVENT_PRESENT,		/* device: it was plugged in or bound, and can be opened */
-	EVENT_UNPLUG,		/* device: the kernel wants it back */
+	EVENT_UNPLUG,		/* device: it is being unbound or unplugged */
 	EVENT_SUSPENDED,	/* device, suspended */
 	/* The rest. */
 	EVENT_RELOAD,		/* catalogue */

@@ -64,7 +64,7 @@ void lease_leave_client(struct lease *lease)
 	if (lease->next)
 		lease->next->link = lease->link;
 	client->nr_leases--;
-	/* It no longer waits for the answer. */
+	/* A client that was dropped does not wait for the answer. */
 	if (lease->asker == client)
 		lease->asker = NULL;
 	lease->client = NULL;

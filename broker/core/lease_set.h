@@ -10,7 +10,7 @@ struct lease *lease_new(struct core *core, const struct lease_record *record,
 			struct client *client, struct device *device);
 void lease_save(struct core *core, struct lease *lease);
 void lease_forget(struct core *core, struct lease *lease);
-/* Its client is no longer served. */
+/* Takes the lease from its client, which was dropped. */
 void lease_leave_client(struct lease *lease);
 /* The client that asked for its end, and waits for the answer. */
 void lease_set_asker(struct lease *lease, struct client *asker, uint64_t serial);

@@ -23,7 +23,7 @@ struct core {
 	struct deadlines deadlines;
 	uint64_t armed;			/* the time of the timer; 0: none */
 	struct client *awake;
-	struct news *news;		/* the last NEWS_ROOM; NULL: nobody has watched yet */
+	struct news *news;		/* the last NEWS_ROOM; NULL: no client has watched yet */
 	uint64_t next_news;		/* how many there have been */
 	struct client *watchers;
 	struct lease *asked;		/* of the acquire that is being handled; not saved yet */

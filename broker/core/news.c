@@ -30,7 +30,7 @@ static bool is_watching(const struct core *core, const struct client *client)
 	return other;
 }
 
-/* One that watches already keeps its place. */
+/* A client that watches already keeps its place. */
 bool news_watch(struct core *core, struct client *client, uint64_t serial)
 {
 	if (!core->news)
@@ -56,7 +56,7 @@ void news_unwatch(struct core *core, struct client *client)
 		*link = client->next_watcher;
 }
 
-/* The oldest makes room for the next.  Who has not been sent it has missed it. */
+/* The oldest makes room for the next.  A client that was not sent it has missed it. */
 static void drop_oldest(struct core *core)
 {
 	uint64_t oldest = core->next_news - NEWS_ROOM;
@@ -102,7 +102,7 @@ void news_of_lease(struct core *core, enum news_type type, const struct lease *l
 		return;
 	news = (struct news){
 		.type = type,
-		/* A lease of a former process whose client is gone has no account. */
+		/* A lease of a former process whose client has disconnected has no account. */
 		.whom = lease->account ? FOR_OWNER : FOR_ADMINS,
 		.owner = lease->account ? lease->account->owner : 0,
 		.time = core->now,

@@ -23,7 +23,7 @@ enum end {
 	END_EXPIRED,
 	END_REVOKED,		/* by an administrator or a new configuration */
 	END_DEVICE,		/* the device is lost */
-	END_CLIENT,		/* the client disconnected, or no process has the slice any more */
+	END_CLIENT,		/* the client disconnected, or every process has closed the slice */
 	END_UNSENT,		/* the fds could not be sent */
 	END_EXPORT,		/* the kernel did not export it */
 	END_BUSY,		/* not granted: other leases have it */

@@ -70,7 +70,7 @@ static void renew(struct core *core, const struct client *client, struct lease *
 	news_of_lease(core, NEWS_RENEWED, lease, seconds);
 }
 
-/* As a hello, it may come again. */
+/* Like a hello, it can come again. */
 static void watch(struct core *core, struct client *client, const struct event *event)
 {
 	if (!news_watch(core, client, event->serial)) {

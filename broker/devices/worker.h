@@ -37,7 +37,7 @@ struct worker {
 	size_t pending;			/* jobs whose results have not been taken */
 	struct watch watch;
 	char why[WHY_SIZE];
-	struct job spares[JOB_TYPES];	/* used if there is no memory */
+	struct job spares[JOB_TYPES];	/* used if no memory is left for a job */
 	struct job notices[NR_NOTICES];
 };
 

@@ -40,7 +40,7 @@ static bool check_size(struct request *request, const union message_to_broker *m
 
 	message_size(request->type, &sizes);
 	if (size < sizes.least) {
-		WRONG(request, VDP_ERROR_MALFORMED, "%s has %zu bytes at least, not %zu",
+		WRONG(request, VDP_ERROR_MALFORMED, "%s has at least %zu bytes, not %zu",
 		      name, sizes.least, size);
 		return false;
 	}

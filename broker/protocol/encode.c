@@ -99,7 +99,7 @@ void encode_reply(struct packet *packet, const struct effect *effect,
 		break;
 	case ANSWER_NO_SLICE:
 		encode_error(packet, serial, VDP_ERROR_NO_SLICE,
-			     "there is no slice \"%s\", or not for you; \"vfio-dmabuf slices\" lists yours", name);
+			     "there is no slice \"%s\" that you are allowed to lease; \"vfio-dmabuf slices\" lists those", name);
 		break;
 	case ANSWER_BUSY:
 		encode_error(packet, serial, VDP_ERROR_BUSY,
@@ -117,7 +117,7 @@ void encode_reply(struct packet *packet, const struct effect *effect,
 		encode_error(packet, serial, VDP_ERROR_NO_LEASE,
 			     "there is no lease %" PRIu64 "%s, or it %s", request->lease,
 			     whose(request->type, admin),
-			     request->type == EVENT_RENEW ? "is not granted (any more)" : "is ending already");
+			     request->type == EVENT_RENEW ? "is not granted" : "is ending already");
 		break;
 	case ANSWER_FORBIDDEN:
 		encode_error(packet, serial, VDP_ERROR_FORBIDDEN,

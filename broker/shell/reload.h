@@ -36,7 +36,7 @@ void reload_limits(struct flow_limits *limits, const struct settings *settings);
 void reload_begin(struct shell *shell);
 /* The same, for a client: the answer is about a reading that began after its first call. */
 enum reload_answer reload_ask(struct shell *shell, uint64_t client);
-/* The client is not there any more. */
+/* The client has disconnected. */
 void reload_forget(struct reload *reload, uint64_t client);
 /* A reading has ended: puts it into force if it fits.  If not, nothing changes. */
 void reload_end(struct shell *shell);

@@ -106,7 +106,7 @@ static int load_state(struct shell *shell, struct former *former)
 	if (shell->state)
 		return 0;
 	if (nr)
-		journal_line(LOG_ERR, "the state of the former process is of no use: %m; all leases end");
+		journal_line(LOG_ERR, "the state of the former process cannot be used: %m; all leases end");
 	return new_state(shell);
 }
 

@@ -56,7 +56,7 @@ static void check_granting(struct vdb_client *client, struct findings *findings)
 	if (vdb_client_status(client, &status) ||
 	    (status.admin ? vdb_client_devices(client, on_device, &granting) :
 			    vdb_client_slices(client, on_slice, &granting))) {
-		found(findings, "broker", MISSING, "it does not say how it is: %s",
+		found(findings, "broker", MISSING, "it does not report its status: %s",
 		      vdb_client_error(client)[0] ? vdb_client_error(client) : strerror(errno));
 		advise(findings, "see journalctl -u vfio-dmabufd");
 	} else if (*status.problem || !status.grants) {
@@ -64,7 +64,7 @@ static void check_granting(struct vdb_client *client, struct findings *findings)
 		advise(findings, "run vfio-dmabufd --check, correct the mistakes, and run vfio-dmabuf reload");
 	} else if (granting.all) {
 		found(findings, "device", GOOD, status.admin ? "all devices of the broker's configuration are open" :
-		      "all devices of which you may have slices are open");
+		      "all devices are open whose slices you are allowed to lease");
 	}
 }
 

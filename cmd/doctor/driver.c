@@ -59,15 +59,15 @@ void judge_driver(const struct modules *modules, struct findings *findings)
 		found(findings, "driver", GOOD, DRIVER " is loaded");
 	} else if (modules->loaded) {
 		found(findings, "driver", MISSING, "a module is loaded that is called dmabuf_vfio_pci, but has no driver " DRIVER);
-		advise(findings, "rmmod dmabuf_vfio_pci, and load the right one: modprobe " DRIVER);
+		advise(findings, "run rmmod dmabuf_vfio_pci, and load the right one: modprobe " DRIVER);
 	} else if (*modules->chosen) {
-		found(findings, "driver", GOOD, DRIVER " is there, and loaded when it is needed");
+		found(findings, "driver", GOOD, DRIVER " is installed, and is loaded when needed");
 	} else if (modules->nr) {
 		found(findings, "driver", MISSING, "modprobe does not find %s", modules->files[0].path);
 		advise(findings, "run depmod");
 	} else {
-		found(findings, "driver", MISSING, DRIVER " is not there for this kernel");
-		advise(findings, "install dmabuf-vfio-pci-dkms, and the kernel's headers; if they are, dkms status says why it is not built");
+		found(findings, "driver", MISSING, DRIVER " is not installed for this kernel");
+		advise(findings, "install dmabuf-vfio-pci-dkms and the kernel's headers; if they are installed, dkms status says why it is not built");
 	}
 	judge_foreign(modules, findings);
 	judge_chosen(modules, findings);
@@ -78,13 +78,13 @@ void check_vfio(struct findings *findings)
 	if (!access("/sys/module/vfio_pci_core", F_OK)) {
 		found(findings, "vfio", GOOD, "vfio-pci-core is loaded");
 	} else if (module_known("vfio-pci-core")) {
-		found(findings, "vfio", GOOD, "vfio-pci-core is there, and loaded when it is needed");
+		found(findings, "vfio", GOOD, "vfio-pci-core is installed, and is loaded when needed");
 	} else {
-		found(findings, "vfio", MISSING, "vfio-pci-core is not there for this kernel");
+		found(findings, "vfio", MISSING, "vfio-pci-core is not installed for this kernel");
 		advise(findings, "boot a kernel with CONFIG_VFIO_PCI");
 	}
 	if (access("/dev/iommu", F_OK) && access("/dev/vfio/vfio", F_OK) && !module_known("vfio_iommu_type1")) {
-		found(findings, "vfio", MISSING, "neither /dev/iommu nor /dev/vfio/vfio is there");
+		found(findings, "vfio", MISSING, "neither /dev/iommu nor /dev/vfio/vfio exists");
 		advise(findings, "boot a kernel with CONFIG_IOMMUFD or CONFIG_VFIO_IOMMU_TYPE1");
 	}
 }

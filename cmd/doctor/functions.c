@@ -45,11 +45,11 @@ static bool check_access(const struct function *function, struct findings *findi
 	if (!missing)
 		return true;
 	if (access(missing, F_OK)) {
-		found(findings, "access", WARNING, "%s is not there", missing);
-		advise(findings, "modprobe vfio_iommu_type1, and see whether udev runs");
+		found(findings, "access", WARNING, "%s does not exist", missing);
+		advise(findings, "run modprobe vfio_iommu_type1, and check that udev runs");
 	} else {
-		found(findings, "access", WARNING, "you may not open %s", missing);
-		advise(findings, "have root chown it to you (a rule for udev lasts), or let the broker grant slices");
+		found(findings, "access", WARNING, "you are not allowed to open %s", missing);
+		advise(findings, "as root, chown it to this user (a udev rule makes this last), or lease slices from the broker");
 	}
 	concerns(findings, function->bdf);
 	return false;
@@ -98,6 +98,6 @@ void check_functions(struct findings *findings)
 		check_token(&all[i], findings);
 	}
 	if (bound && open == bound)
-		found(findings, "access", GOOD, "you may open all functions that are bound");
+		found(findings, "access", GOOD, "you are allowed to open all functions that are bound");
 	free(all);
 }

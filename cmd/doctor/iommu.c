@@ -73,7 +73,7 @@ static void judge_noiommu(const struct iommu_facts *facts, struct findings *find
 		advise(findings, "without an IOMMU, no VFIO driver works on this kernel");
 	} else if (!facts->groups) {
 		found(findings, "noiommu", WARNING, "VFIO's no-IOMMU mode is not on");
-		advise(findings, "it is no replacement: " GIVES_UP "; vfio-dmabuf does not bind or open functions in it");
+		advise(findings, "it does not replace an IOMMU: " GIVES_UP "; vfio-dmabuf does not bind or open functions in it");
 	}
 }
 

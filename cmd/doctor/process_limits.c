@@ -31,10 +31,10 @@ void judge_memlock(rlim_t limit, bool may_lock, struct findings *findings)
 void judge_nofile(const struct rlimit *limit, struct findings *findings)
 {
 	if (limit->rlim_cur >= ENOUGH_FILES) {
-		found(findings, "nofile", GOOD, "a process may have enough files open");
+		found(findings, "nofile", GOOD, "a process can have enough files open");
 		return;
 	}
-	found(findings, "nofile", WARNING, "a process may have %llu files open; each slice needs one or two",
+	found(findings, "nofile", WARNING, "a process can have %llu files open; each slice needs one or two",
 	      (unsigned long long)limit->rlim_cur);
 	if (limit->rlim_max >= ENOUGH_FILES)
 		advise(findings, "if a program needs more: ulimit -n, or LimitNOFILE= of its service");

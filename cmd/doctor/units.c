@@ -53,7 +53,8 @@ static void judge_unit(const struct unit *unit, struct findings *findings)
 			advise(findings, "correct what journalctl -u " SERVICE " reports; then systemctl reset-failed " SERVICE " " SOCKET
 			       ", and systemctl start " SOCKET);
 		else
-			advise(findings, "correct what journalctl -u %s reports; then systemctl restart %s", unit->id, unit->id);
+			advise(findings, "correct what journalctl -u %s reports; then systemctl reset-failed %s, and systemctl restart %s",
+			       unit->id, unit->id, unit->id);
 	}
 }
 

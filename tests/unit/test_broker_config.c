@@ -444,8 +444,8 @@ static const struct {
 	{ "devices: [a]\n", "devices is a list" },
 	{ "admins: alice\n", "admins is a single value; write everybody, or users, groups, units or cgroups below it" },
 	{ "admins: {users: alice}\n", "users is a single value; write a list: [first, second]" },
-	{ "admins:\n  users:\n    -\n", "a.yaml:3:5: users has something else than a name in it" },
-	{ "admins: {users: [[alice]]}\n", "users has something else than a name in it" },
+	{ "admins:\n  users:\n    -\n", "a.yaml:3:5: users has something other than a name in it" },
+	{ "admins: {users: [[alice]]}\n", "users has something other than a name in it" },
 	{ SLICE("        on_release: {offset: 0, value: 0}"), "on_release is a map; write a list" },
 	/* Numbers. */
 	{ "limits: {leases: 010}\n", "a.yaml:1:18: leases: \"010\" begins with 0, which may mean octal; write 10, or 0x8 if it is octal" },

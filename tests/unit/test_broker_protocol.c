@@ -388,7 +388,7 @@ START_TEST(refusals)
 	struct vdb_lease leases[3];
 
 	refused(client, "edu/nothing", 0, 0, ENOENT, "there is no slice \"edu/nothing\"");
-	refused(client, "edu/private", 0, 0, ENOENT, "\"vfio-dmabuf slices\" lists yours");
+	refused(client, "edu/private", 0, 0, ENOENT, "\"vfio-dmabuf slices\" lists those");
 	refused(other, "edu/page", 0, 0, EBUSY, "\"edu/page\" is granted to others");
 	refused(other, "edu/page", 1, 0, EINVAL, "index 1, flags 0x0 or 0 s do not fit \"edu/page\"");
 	refused(other, "edu/page", 0, 101, EINVAL, "101 s");
@@ -841,7 +841,7 @@ START_TEST(news_for_watchers)
 	news = next_news(admin);
 	ck_assert_int_eq(news.type, VDB_NEWS_DEVICE_LOST);
 	ck_assert_str_eq(news.name, "edu");
-	ck_assert_str_eq(news.reason, "the kernel wants it back");
+	ck_assert_str_eq(news.reason, "it is being unbound or unplugged");
 	/* Devices are for administrators; and there is nothing of others. */
 	ck_assert_works(vdb_client_slices(own, ignore_slice, NULL));
 	ck_assert(!has_news(own));

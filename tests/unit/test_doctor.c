@@ -185,7 +185,7 @@ START_TEST(driver_that_is_there)
 	struct modules modules = { .nr = 1, .files = { { .path = AT, OURS } }, .chosen = AT };
 
 	judge_driver(&modules, &findings);
-	check_only("driver", GOOD, "loaded when it is needed", NULL);
+	check_only("driver", GOOD, "is loaded when needed", NULL);
 	findings_free(&findings);
 	modules.loaded = modules.registered = true;
 	strcpy(modules.loaded_source, "AAAA");
@@ -204,7 +204,7 @@ START_TEST(driver_that_is_missing)
 	struct modules modules = { .nr = 0 };
 
 	judge_driver(&modules, &findings);
-	check_only("driver", MISSING, "is not there for this kernel", "install dmabuf-vfio-pci-dkms");
+	check_only("driver", MISSING, "is not installed for this kernel", "install dmabuf-vfio-pci-dkms");
 	findings_free(&findings);
 	modules = (struct modules){ .nr = 1, .files = { { .path = AT, OURS } } };
 	judge_driver(&modules, &findings);
@@ -472,7 +472,7 @@ START_TEST(units_that_have_failed)
 		    UNIT("vfio-dmabufd.service", "loaded", "failed", "exit-code") "\n", &findings);
 	ck_assert_uint_eq(findings.nr, 2);
 	check(&findings.list[0], "unit", MISSING, "vfio-dmabufd.socket has failed (service-start-limit-hit)", "reset-failed vfio-dmabufd.service vfio-dmabufd.socket");
-	check(&findings.list[1], "unit", MISSING, "vfio-dmabufd.service has failed (exit-code)", "systemctl restart vfio-dmabufd.service");
+	check(&findings.list[1], "unit", MISSING, "vfio-dmabufd.service has failed (exit-code)", "reset-failed vfio-dmabufd.service, and systemctl restart vfio-dmabufd.service");
 }
 END_TEST
 

@@ -646,7 +646,7 @@ START_TEST(watchers_are_told)
 	happens((struct event){ .type = EVENT_UNPLUG }, "save:ending close");
 	is_sent(4, "send:news");
 	check_news(4, NEWS_DEVICE_LOST, 0);
-	ck_assert_str_eq(last_news.why, "the kernel wants it back");
+	ck_assert_str_eq(last_news.why, "it is being unbound or unplugged");
 	happens((struct event){ .type = EVENT_CLOSED }, "save:ended send:end");
 	is_sent(4, "send:news");
 	check_news(4, NEWS_ENDED, lease);

@@ -290,11 +290,11 @@ START_TEST(process_that_cannot_be_looked_into)
 	put("proc/123/comm", "hidden\n");
 	put("proc/123/task/123/fd", "");
 	ck_assert(is_open(OTHER));
-	check_why("process 123 (hidden) cannot be looked into; what it has open counts as in use");
+	check_why("process 123 (hidden) cannot be examined; what it has open counts as in use");
 	put("proc/99/task", "");
 	unlink(at("proc/123/task/123/fd"));
 	ck_assert(is_open(OTHER));
-	check_why("process 99 (?) cannot be looked into");
+	check_why("process 99 (?) cannot be examined");
 }
 END_TEST
 
@@ -351,7 +351,7 @@ START_TEST(holders)
 	ck_assert(!disk_is_used());
 	put("sys/" NVME_AT "/nvme/nvme0/nvme0n1/nvme0n1p1/holders/dm-3", "");
 	ck_assert(disk_is_used());
-	ck_assert_str_eq(why, "/dev/nvme0n1p1 is part of dm-3; take that down first");
+	ck_assert_str_eq(why, "/dev/nvme0n1p1 is part of dm-3; stop that first");
 	unlink(at("sys/" NVME_AT "/nvme/nvme0/nvme0n1/nvme0n1p1/holders/dm-3"));
 	put("sys/" NVME_AT "/nvme/nvme0/nvme0n1/holders", "");
 	ck_assert(disk_is_used());

@@ -55,7 +55,7 @@ START_TEST(client_that_takes_no_answers)
 
 	ck_assert_works(shutdown(fd, SHUT_RD));
 	ck_assert_int_eq(send(fd, request, size, MSG_NOSIGNAL), size);
-	broker_wait_log("disconnected: it cannot be sent anything");
+	broker_wait_log("disconnected: it does not read, so nothing can be sent to it");
 	broker_acquire(broker_connect(), "edu/page", 0);
 	close(fd);
 }

@@ -132,7 +132,7 @@ START_TEST(drivers_that_are_not_there_or_not_for_this)
 
 	give_to("NVME", "nvme");
 	ck_assert_int_eq(vfio_dmabuf("bind --driver e1000e %s", lab_bdf("NVME")), 2);
-	check_says("is no VFIO driver");
+	check_says("is not a VFIO driver");
 	ck_assert_int_eq(vfio_dmabuf("bind --driver none-vfio-pci %s", lab_bdf("NVME")), 1);
 	check_says("module none-vfio-pci cannot be loaded");
 	ck_assert(has_driver("NVME", "nvme"));
@@ -156,7 +156,7 @@ START_TEST(failed_bind_keeps_the_first_driver)
 	ck_assert_works(mount("/tmp/probe", "/sys/bus/pci/drivers_probe", NULL, MS_BIND, NULL));
 	ck_assert_int_eq(vfio_dmabuf("bind %s", lab_bdf("NVME")), 1);
 	ck_assert_works(umount("/sys/bus/pci/drivers_probe"));
-	check_says("does not take it");
+	check_says("does not bind it");
 	check_says_not("No such file");
 	ck_assert_runs("unbind %s", lab_bdf("NVME"));
 	ck_assert(has_driver("NVME", "nvme"));
@@ -206,7 +206,7 @@ START_TEST(groups_go_together)
 	driver_bind(lab_bdf("HOT1"), "pci-stub");
 	ck_assert_works(driver_unbind(lab_bdf("HOT0")));
 	ck_assert_int_eq(vfio_dmabuf("bind %s", lab_bdf("HOT0")), 1);
-	snprintf(text, sizeof(text), "others with drivers of their own: %s (pci-stub)", lab_bdf("HOT1"));
+	snprintf(text, sizeof(text), "have drivers of their own: %s (pci-stub)", lab_bdf("HOT1"));
 	check_says(text);
 	ck_assert(has_driver("HOT0", ""));
 	ck_assert_runs("bind --group %s", lab_bdf("HOT0"));
@@ -273,7 +273,7 @@ START_TEST(binding_that_survives)
 
 	/* The driver that it had before the boot. */
 	ck_assert_runs("unbind %s", lab_bdf("NVME"));
-	check_says("it is bound again at the next boot, unless you use unbind --persist");
+	check_says("it is bound again at the next boot; to prevent that, use unbind --persist");
 	ck_assert(has_driver("NVME", "nvme"));
 	ck_assert_runs("bind --restore");
 	ck_assert(has_driver("NVME", DRIVER));
@@ -568,7 +568,7 @@ START_TEST(disk_that_is_part_of_another)
 	ck_assert_works(control);
 	ck_assert_works(dm(control, DM_DEV_CREATE, NULL));
 	ck_assert_works(dm(control, DM_TABLE_LOAD, DISK " 0"));
-	check_refused("NVME", "/dev/nvme0n1 is part of dm-0; take that down first");
+	check_refused("NVME", "/dev/nvme0n1 is part of dm-0; stop that first");
 	ck_assert_works(dm(control, DM_DEV_REMOVE, NULL));
 	close(control);
 	ck_assert_runs("bind %s", lab_bdf("NVME"));
@@ -799,7 +799,7 @@ START_TEST(what_is_never_bound)
 	ck_assert_int_eq(vfio_dmabuf("bind %s", lab_bdf("PORT_NVME")), 1);
 	check_says("it is a bridge");
 	ck_assert_int_eq(shell("/usr/bin/setpriv --reuid 1000 --clear-groups vfio-dmabuf bind %s", lab_bdf("EDU")), 1);
-	check_says("only root binds");
+	check_says("only root can bind");
 }
 END_TEST
 

@@ -70,11 +70,11 @@ START_TEST(wrong_use_is_told)
 	ck_assert_int_eq(vfio_dmabuf("list 0000:7f:00.0"), 1);
 	check_says("there is no such function");
 	ck_assert_int_eq(vfio_dmabuf("list nonsense"), 2);
-	check_says("is no PCI function; write it as in 0000:01:00.0");
+	check_says("is not a PCI function; write it as in 0000:01:00.0");
 	ck_assert_int_eq(vfio_dmabuf("frobnicate"), 2);
 	check_says("there is no command");
 	ck_assert_int_eq(vfio_dmabuf("read edu/page"), 2);
-	check_says("offset are needed");
+	check_says("an offset");
 	ck_assert_int_eq(vfio_dmabuf("read -w 7 edu/page 0"), 2);
 	ck_assert_int_eq(vfio_dmabuf("read -w 32x edu/page 0"), 2);
 	ck_assert_int_eq(vfio_dmabuf("write edu/page 0"), 2);
@@ -308,7 +308,7 @@ START_TEST(registers_that_are_out_of_reach)
 	char text[64];
 
 	ck_assert_int_eq(vfio_dmabuf("read --reset 0000:7f:00.0/0 0"), 1);
-	check_says("there is no such function; vfio-dmabuf list shows which there are");
+	check_says("there is no such function; vfio-dmabuf list shows all functions");
 	ck_assert_works(driver_unbind(lab_bdf("EDU")));
 	ck_assert_int_eq(vfio_dmabuf("read --reset %s/0 0", lab_bdf("EDU")), 1);
 	check_says("it has no VFIO driver; bind it first: vfio-dmabuf bind");
@@ -416,7 +416,7 @@ START_TEST(devices_that_can_be_leased)
 	ck_assert_uint_ge(bound, 2);
 	/* Others see what is bound, and so does everybody without a broker. */
 	ck_assert_int_eq(shell(AS_CLIENT "devices " S), 0);
-	check_says("the broker's devices are missing: only administrators");
+	check_says("the broker's devices are not listed: only administrators");
 	check_says(lab_bdf("EDU"));
 	ck_assert_int_eq(shell("vfio-dmabuf devices --json -S /nowhere 2>/dev/null"), 0);
 	ck_assert(json_is_false(json_object_get(command_json("devices", command_out), "broker")));
@@ -470,16 +470,16 @@ START_TEST(brokers_that_do_not_answer)
 	check_says("/nowhere: No such file or directory; is vfio-dmabufd.socket active?");
 	ck_assert_works(chmod(MANAGER_SOCKET, 0600));
 	ck_assert_int_eq(shell(AS_CLIENT "slices " S), 1);
-	check_says("Permission denied; its mode says who may connect (SocketMode= of vfio-dmabufd.socket)");
+	check_says("Permission denied; its mode decides who can connect (SocketMode= of vfio-dmabufd.socket)");
 	ck_assert_works(chmod(MANAGER_SOCKET, 0666));
 	refuse_all("/tmp/full.socket", 0);
 	ck_assert_int_eq(vfio_dmabuf("slices -S /tmp/full.socket"), 1);
-	check_says("; you, or all users, may have as many connections as the broker allows");
+	check_says("; you, or all users together, have reached the limit of connections");
 	refuse_all("/tmp/other.socket", VDP_ERROR_VERSION);
 	ck_assert_int_eq(vfio_dmabuf("slices -S /tmp/other.socket"), 1);
-	check_says("; vfio-dmabuf and vfio-dmabufd are of different versions, update both");
+	check_says("; vfio-dmabuf and vfio-dmabufd have different versions; update both");
 	ck_assert_int_eq(vfio_dmabuf("doctor -S /tmp/other.socket"), 1);
-	check_says("vfio-dmabuf and vfio-dmabufd are of different versions, update both");
+	check_says("vfio-dmabuf and vfio-dmabufd have different versions; update both");
 }
 END_TEST
 
@@ -516,7 +516,7 @@ START_TEST(doctor_finds_what_is_there)
 	check_says_not("missing");
 	list = vfio_dmabuf_json("doctor --json " S);
 	ck_assert_str_eq(verdict(list, "iommu", ""), "ok");
-	ck_assert_str_eq(verdict(list, "access", "you may open all functions that are bound"), "ok");
+	ck_assert_str_eq(verdict(list, "access", "you are allowed to open all functions that are bound"), "ok");
 }
 END_TEST
 
@@ -531,9 +531,9 @@ START_TEST(doctor_finds_what_is_missing)
 	umount("/lib/modules");
 	umount("/sys/module");
 	umount("/sys/bus/pci/drivers");
-	check_says("missing  vfio     vfio-pci-core is not there for this kernel");
-	check_says("missing  driver   " DRIVER " is not there for this kernel\n");
-	check_says("                  install dmabuf-vfio-pci-dkms, and the kernel's headers");
+	check_says("missing  vfio     vfio-pci-core is not installed for this kernel");
+	check_says("missing  driver   " DRIVER " is not installed for this kernel\n");
+	check_says("                  install dmabuf-vfio-pci-dkms and the kernel's headers");
 	check_says("no socket at /nowhere");
 	broker = broker_start();
 }
@@ -555,7 +555,7 @@ START_TEST(doctor_looks_at_permissions)
 	}
 	ck_assert_works(stat(shared, &file));
 	ck_assert_int_eq(shell(AS_CLIENT "doctor " S), 0);
-	snprintf(text, sizeof(text), "%s: you may not open %s", bdf, path);
+	snprintf(text, sizeof(text), "%s: you are not allowed to open %s", bdf, path);
 	check_says(text);
 	check_says("chown");
 	ck_assert_works(chown(path, 1000, 1000));
@@ -565,7 +565,7 @@ START_TEST(doctor_looks_at_permissions)
 	ck_assert_int_eq(shell(AS_CLIENT "doctor " S), 0);
 	ck_assert_works(chmod(shared, file.st_mode));
 	ck_assert_works(chown(path, 0, 0));
-	snprintf(text, sizeof(text), "%s: you may not open %s", bdf, shared);
+	snprintf(text, sizeof(text), "%s: you are not allowed to open %s", bdf, shared);
 	check_says(text);
 }
 END_TEST

@@ -138,7 +138,7 @@ END_TEST
 
 START_TEST(limits_of_processes)
 {
-	check_finds_as("ulimit -Sn 100; ", "nofile", "warning", "may have 100 files open", "ulimit -n");
+	check_finds_as("ulimit -Sn 100; ", "nofile", "warning", "can have 100 files open", "ulimit -n");
 	check_finds_as("ulimit -l 8192; " AS_CLIENT, "memlock", "warning", "8 MiB", "LimitMEMLOCK=");
 	check_finds_as("ulimit -l 8192; ", "memlock", "ok", "not limited for this user", "");
 }
@@ -225,7 +225,7 @@ END_TEST
 
 START_TEST(module_without_a_signature)
 {
-	check_finds("driver", "ok", "is there, and loaded when it is needed", "");
+	check_finds("driver", "ok", "is installed, and is loaded when needed", "");
 	check_finds("signing", "missing", "(module.sig_enforce=1), and /lib/modules/", "boot without module.sig_enforce=1");
 	ck_assert_int_ne(shell("modprobe " DRIVER), 0);
 	ck_assert_int_eq(access("/sys/bus/pci/drivers/" DRIVER, F_OK), -1);

@@ -117,7 +117,7 @@ START_TEST(device_is_opened_when_it_is_there)
 		ck_assert_works(driver_unbind(lab_bdf("NVME")));
 		broker_expect(client, nvme.id, VDB_STATE_REVOKED, VDB_END_DEVICE);
 		ck_assert_fails(vdb_try_read32(map, &(uint32_t){ 0 }), EFAULT);
-		broker_wait_log("is lost: the kernel wants it back");
+		broker_wait_log("is lost: it is being unbound or unplugged");
 	}
 	broker_wait_log("it does not exist or is not bound to a VFIO driver");
 	ck_assert_int_eq(broker_acquire_error(client, "nvme/a", 0, 0, 0), ENODEV);

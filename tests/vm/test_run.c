@@ -98,7 +98,7 @@ START_TEST(few_file_descriptors)
 		} else {
 			ck_assert_int_eq(status, 1);
 			check_says_not("/dmabuf:");
-			told |= !!strstr(command_out, "see ulimit -n");
+			told |= !!strstr(command_out, "(ulimit -n)");
 		}
 	}
 	ck_assert(told);

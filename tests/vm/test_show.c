@@ -253,7 +253,7 @@ START_TEST(debugfs_is_not_needed)
 	ck_assert(json_is_true(json_object_get(shown, "complete")));
 	/* Nothing of this is another device's. */
 	ck_assert_int_eq(shell("vfio-dmabuf show %s", lab_bdf("IVSHMEM2")), 0);
-	check_says("held by nobody");
+	check_says("not held by a process");
 	check_says("(slices that are not mapped are missing: no process that has the device open can be asked");
 }
 END_TEST

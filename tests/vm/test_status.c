@@ -204,7 +204,7 @@ START_TEST(reload_is_rejected)
 
 	broker_configure(LIMITS "frobnicate: 1\n" EDU END);
 	ck_assert_int_eq(vfio_dmabuf("reload " S), 1);
-	check_says("the reload failed, the former configuration stays in force: ");
+	check_says("the reload failed; the former configuration stays in force: ");
 	check_says(":3:1: ");
 	check_says("frobnicate");
 	ck_assert_int_eq(vfio_dmabuf("status " S), 1);

@@ -232,7 +232,7 @@ START_TEST(devices_are_watched)
 	value = next(&watcher, "device-lost");
 	ck_assert_str_eq(text_of(value, "device"), "nvme");
 	ck_assert_str_eq(text_of(value, "bdf"), lab_bdf("NVME"));
-	ck_assert_str_eq(text_of(value, "reason"), "the kernel wants it back");
+	ck_assert_str_eq(text_of(value, "reason"), "it is being unbound or unplugged");
 	value = next(&watcher, "ended");
 	ck_assert_str_eq(text_of(value, "end"), "device");
 	driver_rebind(lab_bdf("NVME"));

@@ -44,7 +44,7 @@ void device_open_group(struct device *dev, const char *bdf)
 	dev->bdf = bdf;
 	dev->fd = -1;
 	vfio_nodes_find(bdf, &nodes);
-	ck_assert_msg(*nodes.group, "%s is in no IOMMU group", bdf);
+	ck_assert_msg(*nodes.group, "%s is not in an IOMMU group", bdf);
 	dev->group = open_when_free(nodes.group);
 
 	dev->container = open("/dev/vfio/vfio", O_RDWR | O_CLOEXEC);
