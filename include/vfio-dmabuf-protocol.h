@@ -160,7 +160,7 @@ enum vdp_end_code {
 	VDP_END_DEVICE = 4,	/* the device is lost */
 	VDP_END_CLIENT = 5,	/* its client has disconnected, or no process has the slice */
 	VDP_END_UNSENT = 6,	/* the broker could not send the fds */
-	VDP_END_EXPORT = 7,	/* the kernel did not export the slice */
+	VDP_END_EXPORT = 7,	/* the kernel did not export the slice, or not map its memory */
 	VDP_END_BUSY = 8,	/* not granted: other leases have it */
 	VDP_END_TIMEOUT = 9,	/* not granted within the time to wait */
 };

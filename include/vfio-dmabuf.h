@@ -1089,7 +1089,7 @@ enum vdb_end {
 	VDB_END_DEVICE = 4,	/* the broker has lost the device */
 	VDB_END_CLIENT = 5,	/* its client has disconnected, or no process has the slice */
 	VDB_END_UNSENT = 6,	/* the broker could not send it */
-	VDB_END_EXPORT = 7,	/* the kernel did not export it */
+	VDB_END_EXPORT = 7,	/* the kernel did not export it, or not map its memory */
 	VDB_END_BUSY = 8,	/* not granted: others have it */
 	VDB_END_TIMEOUT = 9,	/* not granted within the time to wait */
 };

@@ -339,7 +339,7 @@ static const struct {
 	[VDB_END_DEVICE] = { ENODEV, "the broker has lost the device; it opens it again when it can, try later" },
 	[VDB_END_CLIENT] = { EAGAIN, "the broker was restarted while it granted the slice; acquire it again" },
 	[VDB_END_UNSENT] = { ETOOMANYREFS, "the broker cannot send file descriptors now; try later" },
-	[VDB_END_EXPORT] = { EIO, "the kernel does not export the slice; the broker's log says why" },
+	[VDB_END_EXPORT] = { EIO, "the slice cannot be exported, or its memory cannot be mapped; the broker's log says why" },
 	[VDB_END_BUSY] = { EBUSY, "the slice is granted to others; try later, or wait for it" },
 	[VDB_END_TIMEOUT] = { ETIMEDOUT, "others had the slice for all of the time to wait" },
 };

@@ -39,7 +39,6 @@ static const char config[] =
 	"    slices:\n"
 	"      queue: {length: 4K, memory: 64K, allow: everybody}\n"
 	"      plain: {length: 4K, offset: 16K, allow: everybody}\n"
-	"      huge: {length: 4K, offset: 32K, memory: 2M, allow: everybody}\n"
 	"      many: {length: 4K, offset: 64K, count: 8, memory: 1M, allow: everybody}\n";
 
 static pid_t broker;
@@ -165,7 +164,7 @@ START_TEST(it_outlives_the_broker)
 	manager_wait_count("memory-", 1);
 	manager_wait_count("dma-", 1);
 	/* The addresses of the lease are not given to another one. */
-	ck_assert_works(vdb_client_release(client, broker_acquire(client, "edu/huge", 0).id));
+	ck_assert_works(vdb_client_release(client, broker_acquire(client, "edu/many", 7).id));
 	check_dma(&first, 'c');
 	/* This broker takes away what the first one has mapped. */
 	ck_assert_works(vdb_client_release(client, first.lease.id));
@@ -214,6 +213,8 @@ START_TEST(device_is_closed_without_its_address_space)
 	manager_forget("dma-");
 	broker = broker_start();
 	broker_expect(client, queue.lease.id, VDB_STATE_REVOKED, VDB_END_DEVICE);
+	/* It is opened again, after a pause. */
+	broker_wait_open(client);
 	queue = acquire(client);
 	check_dma(&queue, 'n');
 	manager_wait_count("memory-", 1);
