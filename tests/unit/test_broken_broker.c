@@ -1553,7 +1553,8 @@ START_TEST(structs_are_not_smaller_than_the_first)
 	struct vdb_lease lease;
 
 	connect_to(answer_renew);
-	ck_assert_fails(vdb_client_acquire_sized(client, "a/b", 0, 0, 0, 0, &lease, sizeof(lease) - 1), EINVAL);
+	ck_assert_fails(vdb_client_acquire_sized(client, "a/b", 0, 0, 0, 0, &lease,
+						 offsetof(struct vdb_lease, memory) - 1), EINVAL);
 	ck_assert_str_ne(vdb_client_error(client), "");
 	ck_assert_fails(vdb_client_next_sized(client, &event, sizeof(uint64_t)), EINVAL);
 	ck_assert_fails(vdb_client_status_sized(client, &status, sizeof(uint64_t)), EINVAL);

@@ -385,6 +385,7 @@ START_TEST(slice_is_granted_and_released)
 	ck_assert_uint_eq(vdb_slice_length(wc.memory), 2 * PAGE);
 	ck_assert_uint_eq(vdb_slice_iova(wc.memory), 0x10000);
 	/* The limit of memory, and no limit of leases. */
+	ck_assert_works(vdb_client_release(client, third.id));
 	ck_assert_fails(vdb_client_acquire(client, "edu/wc", 0, 0, 50, 0, &(struct vdb_lease){ 0 }), EDQUOT);
 	ck_assert_ptr_nonnull(strstr(vdb_client_error(client), "no memory is left for \"edu/wc\""));
 	ck_assert_works(vdb_client_status(client, &status));

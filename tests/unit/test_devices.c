@@ -653,6 +653,21 @@ START_TEST(idle_device_is_worked_on_at_once)
 }
 END_TEST
 
+START_TEST(memory_needs_an_iommu)
+{
+	const struct slice slice = { .name = "a/queue", .count = 1, .length = 4096, .memory = 8192 };
+	struct facts facts = {
+		.page = 4096, .bars = { { 4096, true } }, .no_memory = "it has no IOMMU",
+	};
+	char why[WHY_SIZE];
+
+	ck_assert(!facts_fit(&facts, A, &slice, why, sizeof(why)));
+	ck_assert_str_eq(why, "a/queue: " A " cannot have memory: it has no IOMMU");
+	facts.memory = true;
+	ck_assert(facts_fit(&facts, A, &slice, why, sizeof(why)));
+}
+END_TEST
+
 /* To allocate memory takes time, so that the worker does it. */
 START_TEST(memory_is_a_job)
 {
@@ -823,6 +838,7 @@ Suite *suite(void)
 	tcase_add_test(tc, no_thread_is_a_failure);
 	tcase_add_loop_test(tc, no_memory_is_a_failure, 0, 60);
 	tcase_add_test(tc, idle_device_is_worked_on_at_once);
+	tcase_add_test(tc, memory_needs_an_iommu);
 	tcase_add_test(tc, memory_is_a_job);
 	tcase_add_test(tc, what_would_wait_is_a_job);
 	tcase_add_test(tc, busy_device_is_left_to_its_worker);
