@@ -167,7 +167,7 @@ START_TEST(configuration_changed_meanwhile)
 	stays = broker_acquire(client, "edu/array", 0);
 	broker_stop(broker, SIGTERM);
 	broker_configure("devices: {edu: {function: @EDU@, reset: never, slices: {\n"
-			 "  array: {length: 4K, offset: 32K, count: 2, allow: everybody}}}}\n");
+			 "  array: {length: 4K, offset: 32K, count: 2, memory: 64K, allow: everybody}}}}\n");
 	broker = broker_start();
 	broker_expect(client, gone.id, VDB_STATE_REVOKED, VDB_END_REVOKED);
 	ck_assert_works(vdb_client_release(client, stays.id));
@@ -644,18 +644,20 @@ static int live(void)
 }
 
 /* The device still reaches the memory at the same address. */
-static void check_dma(char *memory, uint64_t iova)
+static void check_dma(struct vdb_client *client, char *memory, uint64_t iova)
 {
-	struct vdb_device *device = stored_device();
-	char *edu = edu_start(device);
+	struct vdb_lease lease = broker_acquire(client, "edu/page", 0);
+	char *edu = vdb_slice_map(lease.slice, 0, 0, RW);
 
+	ck_assert_ptr_nonnull(edu);
 	memset(memory, 'd', PAGE);
 	memset(memory + PAGE, 0, PAGE);
 	edu_from_memory(edu, iova, PAGE);
 	edu_to_memory(edu, iova + PAGE, PAGE);
 	ck_assert_mem_eq(memory, memory + PAGE, PAGE);
-	munmap(edu, PAGE);
-	vdb_device_close(device);
+	ck_assert_works(vdb_client_release(client, lease.id));
+	vdb_slice_unmap(lease.slice, edu, 0, PAGE);
+	vdb_slice_free(lease.slice);
 }
 
 /*
@@ -694,7 +696,7 @@ static bool killed_at(const char *call, int nth)
 		      vdb_slice_state(lease.slice, NULL) == VDB_STATE_LIVE,
 		      "%s %d: the lease of the living has ended", call, nth);
 	vdb_read32(map);
-	check_dma(memory, vdb_slice_iova(lease.memory));
+	check_dma(client, memory, vdb_slice_iova(lease.memory));
 	ck_assert_int_eq(broker_acquire_error(client, "edu/array", 7, 0, 0), EBUSY);
 	ck_assert_works(vdb_client_release(client, lease.id));
 	broker_acquire(client, "edu/array", 3);
