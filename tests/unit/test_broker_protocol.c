@@ -508,6 +508,7 @@ START_TEST(states_and_ends)
 	vdb_slice_free(page.slice);
 	vdb_slice_free(array.slice);
 	vdb_slice_free(wc.slice);
+	vdb_slice_free(wc.memory);
 	vdb_client_close(client);
 	vdb_client_close(admin);
 }

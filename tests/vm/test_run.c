@@ -86,7 +86,7 @@ START_TEST(memory_is_passed)
 	ck_assert_int_ne(iova, 0);
 	ck_assert_int_eq(length, 65536);
 	ck_assert(json_is_null(json_object_get(json_array_get(list, 1), "memory")));
-	ck_assert_runs("run " S " -s edu/queue -s edu/page -- sh -c 'echo $VFIO_DMABUF_FDS; stat -L -c %s /proc/self/fd/7'");
+	ck_assert_runs("run " S " -s edu/queue -s edu/page -- sh -c 'echo $VFIO_DMABUF_FDS; stat -L -c %%s /proc/self/fd/7'");
 	ck_assert_str_eq(command_out, "5\n65536\n");
 }
 END_TEST
