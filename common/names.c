@@ -48,7 +48,7 @@ static const struct {
 	[VDP_END_DEVICE] = { "device", "the device is lost" },
 	[VDP_END_CLIENT] = { "client", "its client has disconnected" },
 	[VDP_END_UNSENT] = { "unsent", "it could not be sent" },
-	[VDP_END_EXPORT] = { "export", "the kernel did not export it" },
+	[VDP_END_EXPORT] = { "export", "it could not be exported" },
 	[VDP_END_BUSY] = { "busy", "it is granted to others" },
 	[VDP_END_TIMEOUT] = { "timeout", "it was not free in time" },
 };

@@ -105,6 +105,7 @@ void journal_line(int priority, const char *format, ...)
 static const char *const answers[] = {
 	[ANSWER_NO_SLICE] = "no such slice, or not allowed",
 	[ANSWER_LIMIT] = "the limit of leases is reached",
+	[ANSWER_MEMORY_LIMIT] = "the limit of memory is reached",
 };
 
 /* @client: NULL: it has disconnected, and nothing is known of it. */
@@ -152,12 +153,24 @@ static bool may_log(struct shell *shell, uint64_t owner)
 	return true;
 }
 
+/* Why a lease could not be exported: the last failure of its device.  "": not known. */
+static const char *why_not_exported(const struct shell *shell, const char *bdf)
+{
+	const struct device *device;
+
+	for (size_t i = 0; (device = core_device(shell->core, i)); i++)
+		if (!strcmp(device->r.bdf, bdf))
+			return devices_why(shell->devices, device->number);
+	return "";
+}
+
 static void log_lease(struct shell *shell, const struct effect *effect)
 {
 	const struct lease_record *record = effect->saved_lease;
 	const struct lease *lease = core_find_lease(shell->core, effect->lease);
 	const struct client *client = core_find_client(shell->core, record->client);
 	bool granted = effect->log == LOG_GRANTED;
+	const char *why = "";
 	struct entry entry;
 	char message[FIELD_SIZE - 16], who[96];
 
@@ -166,18 +179,20 @@ static void log_lease(struct shell *shell, const struct effect *effect)
 		return;
 	entry.nr = 0;
 	describe(who, sizeof(who), client);
+	if (record->end == END_EXPORT)
+		why = why_not_exported(shell, record->bdf);
 	if (granted)
 		snprintf(message, sizeof(message), "lease %llu: %s[%u] granted to %s",
 			 (unsigned long long)record->id, record->slice, record->index, who);
 	else
-		snprintf(message, sizeof(message), "lease %llu: %s[%u] of %s has ended: %s",
+		snprintf(message, sizeof(message), "lease %llu: %s[%u] of %s has ended: %s%s%s",
 			 (unsigned long long)record->id, record->slice, record->index, who,
-			 end_text(record->end) ?: "");
+			 end_text(record->end) ?: "", *why ? ": " : "", why);
 	add(&entry, "MESSAGE_ID=%s", granted ? JOURNAL_GRANTED : JOURNAL_ENDED);
 	add_lease(&entry, record);
 	add_client(&entry, client);
 	if (!granted)
-		add(&entry, "REASON=%s", end_text(record->end) ?: "");
+		add(&entry, "REASON=%s%s%s", end_text(record->end) ?: "", *why ? ": " : "", why);
 	write_entry(&entry, LOG_INFO, message);
 }
 

@@ -29,14 +29,18 @@ struct field {
 	size_t offset;
 	size_t size;			/* of one */
 	const struct field *fields;
-	size_t max;
+	size_t max;			/* of a number: its bits */
 	size_t nr;			/* the offset of a uint32_t: the number of structures */
 };
 
 #define FIELD(what, in, name)						\
 	.type = (what), .key = #name, .key_size = sizeof(#name) - 1, .offset = offsetof(struct in, name)
+/* A number is read as 8 bytes, which must be in the structure, and masked. */
+#define READABLE(in, name)						\
+	(0 * sizeof(char[offsetof(struct in, name) + 8 <= sizeof(struct in) ? 1 : -1]))
 #define UINT(in, name)							\
-	{ FIELD(FIELD_UINT, in, name), .size = sizeof(((struct in *)0)->name) }
+	{ FIELD(FIELD_UINT, in, name), .size = sizeof(((struct in *)0)->name),	\
+	  .max = (sizeof(((struct in *)0)->name) == 4 ? UINT32_MAX : UINT64_MAX) + READABLE(in, name) }
 #define BOOL(in, name)							\
 	{ FIELD(FIELD_BOOL, in, name), .size = sizeof(bool) }
 #define NAME(in, name)							\

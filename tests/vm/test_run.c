@@ -19,6 +19,7 @@ static const char config[] =
 	"devices: {edu: {function: @EDU@, reset: never, slices: {\n"
 	"  page: {length: 4K, allow: everybody},\n"
 	"  short: {length: 4K, offset: 16K, max_time: 2s, allow: everybody},\n"
+	"  queue: {length: 4K, offset: 64K, memory: 64K, allow: everybody},\n"
 	"  array: {length: 4K, offset: 32K, count: 8, allow: everybody}}}}\n";
 static pid_t broker;
 
@@ -65,7 +66,28 @@ START_TEST(environment_is_json)
 	ck_assert_int_eq(json_unpack(one, "{s:i,s:i}", "index", &index, "fd", &fd), 0);
 	ck_assert_int_eq(index, 5);
 	ck_assert_int_eq(fd, 5);
-	ck_assert_uint_eq(json_object_size(one), 10);
+	ck_assert_uint_eq(json_object_size(one), 11);
+	ck_assert(json_is_null(json_object_get(one, "memory")));
+}
+END_TEST
+
+/* Its fd comes after those of all slices. */
+START_TEST(memory_is_passed)
+{
+	json_t *list, *memory;
+	json_int_t iova, length;
+	int fd;
+
+	ck_assert_runs("run " S " -s edu/queue -s edu/page -- sh -c 'echo \"$VFIO_DMABUF_SLICES\"'");
+	list = command_json("VFIO_DMABUF_SLICES", command_out);
+	memory = json_object_get(json_array_get(list, 0), "memory");
+	ck_assert_int_eq(json_unpack(memory, "{s:i,s:I,s:I}", "fd", &fd, "iova", &iova, "length", &length), 0);
+	ck_assert_int_eq(fd, 7);
+	ck_assert_int_ne(iova, 0);
+	ck_assert_int_eq(length, 65536);
+	ck_assert(json_is_null(json_object_get(json_array_get(list, 1), "memory")));
+	ck_assert_runs("run " S " -s edu/queue -s edu/page -- sh -c 'echo $VFIO_DMABUF_FDS; stat -L -c %%s /proc/self/fd/7'");
+	ck_assert_str_eq(command_out, "5\n65536\n");
 }
 END_TEST
 
@@ -205,6 +227,7 @@ Suite *suite(void)
 	tcase_add_checked_fixture(tc, start_broker, stop_broker);
 	tcase_add_test(tc, slices_are_passed);
 	tcase_add_test(tc, environment_is_json);
+	tcase_add_test(tc, memory_is_passed);
 	tcase_add_test(tc, exit_statuses);
 	tcase_add_test(tc, few_file_descriptors);
 	tcase_add_loop_test(tc, slices_are_waited_for, 0, 2);

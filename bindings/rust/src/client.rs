@@ -324,7 +324,8 @@ impl Client {
     pub fn acquire(&mut self, request: &Acquire) -> Result<Lease> {
         const WHAT: &str = "acquiring a slice";
         let name = request.c_name(WHAT)?;
-        let mut raw = ffi::vdb_lease { id: 0, index: 0, seconds: 0, slice: ptr::null_mut() };
+        // SAFETY: numbers, and null pointers.
+        let mut raw: ffi::vdb_lease = unsafe { std::mem::zeroed() };
         // SAFETY: the client lives, the name has an end, and `raw` has that size.
         let got = unsafe {
             ffi::vdb_client_acquire_sized(
@@ -339,6 +340,8 @@ impl Client {
             )
         };
         self.check(WHAT, got)?;
+        // SAFETY: it is ours.  The crate does not offer memory yet.
+        unsafe { ffi::vdb_slice_free(raw.memory) };
         // SAFETY: the slice is ours.
         unsafe { lease(raw.id, raw.index, raw.seconds, raw.slice) }
     }
@@ -430,6 +433,8 @@ impl Client {
                 let news = if self.watches { self.next_news().ok().flatten() } else { None };
                 return news.map(|news| Some(Event::News(news))).ok_or(error);
             }
+            // SAFETY: it is ours.  The crate does not offer memory yet.
+            unsafe { ffi::vdb_slice_free(raw.memory) };
             let request = RequestId(raw.request);
             return Ok(Some(match raw.r#type {
                 ffi::VDB_EVENT_STATE => Event::State {
