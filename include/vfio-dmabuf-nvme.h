@@ -222,8 +222,8 @@ const char *vdb_nvme_status_text(uint32_t status);
  * vdb_nvme_status_errno() - a completion's status as errno
  * @status: of struct vdb_nvme_completion
  *
- * Return: 0 for success; ENODEV for VDB_NVME_LOST; otherwise what the kernel's block
- * layer says in this case: EIO, ENOSPC, EILSEQ, ENODATA, EOPNOTSUPP, ETIMEDOUT or EINVAL.
+ * Return: 0 for success; ENODEV for VDB_NVME_LOST; otherwise what fits best: EILSEQ,
+ *	ENODATA, EACCES, EOPNOTSUPP or EINVAL.
  */
 int vdb_nvme_status_errno(uint32_t status);
 
