@@ -6,7 +6,8 @@
 #			test_stress with tests/vm/stress as well
 # bench/vm/*.c		likewise, with bench/support as well, in build/user/bench
 # examples/*.c		one program each, in build/user/programs
-# drivers/nvme/*.c	an owner of an NVMe controller and its client: test_nvme_* as well
+# drivers/nvme/*.c	an owner of an NVMe controller and its client: test_nvme_queue as well, with
+#			tests/vm/nvme
 # common/*.c		what library, command and broker share; these programs as well
 # bindings/rust		the crate's examples likewise, named rust-*
 # tests/vm/rust		one program in Rust, build/user/rust-tests, which test_rust runs
@@ -31,6 +32,7 @@ devices := $(patsubst broker/%.c,build/user/broker/%.o,$(wildcard broker/devices
 DEVICES_CPPFLAGS := -Ibroker/core -Ibroker/devices
 # Owner and client of an NVMe controller.
 nvme := $(patsubst %.c,build/user/%.o,$(wildcard drivers/nvme/*.c))
+nvme_load := $(patsubst tests/vm/%.c,build/user/%.o,$(wildcard tests/vm/nvme/*.c))
 bench_support := $(patsubst bench/support/%.c,build/user/bench-support/%.o,$(wildcard bench/support/*.c))
 tests := $(patsubst tests/vm/%.c,build/user/tests/%,$(wildcard tests/vm/test_*.c))
 benches := $(patsubst bench/vm/%.c,build/user/bench/%,$(wildcard bench/vm/*.c))
@@ -89,8 +91,12 @@ build/user/drivers/nvme/%.o: drivers/nvme/%.c
 	@mkdir -p $(@D)
 	$(CC) $(GUEST_CPPFLAGS) $(CFLAGS) -D_GNU_SOURCE -c -o $@ $<
 
-build/user/tests/test_nvme_queue: $(nvme)
-build/user/tests/test_nvme_queue: parts := $(nvme)
+build/user/nvme/%.o: tests/vm/nvme/%.c
+	@mkdir -p $(@D)
+	$(CC) $(GUEST_CPPFLAGS) -Itests/vm $(CFLAGS) -c -o $@ $<
+
+build/user/tests/test_nvme_queue: $(nvme) $(nvme_load)
+build/user/tests/test_nvme_queue: parts := $(nvme) $(nvme_load)
 build/user/tests/test_nvme_queue: GUEST_CPPFLAGS += -Idrivers/nvme
 build/user/tests/test_stress: $(stress)
 build/user/tests/test_stress: parts := $(stress)
@@ -143,4 +149,4 @@ $(shell rm -f $(stale) $(stale:=.d))
 
 -include $(wildcard build/user/*.d build/user/*/*.d build/user/broker/*/*.d build/user/drivers/*/*.d)
 .PHONY: all user unit bench FORCE
-.SECONDARY: $(support) $(bench_support) $(stress) $(devices) $(nvme)
+.SECONDARY: $(support) $(bench_support) $(stress) $(devices) $(nvme) $(nvme_load)
