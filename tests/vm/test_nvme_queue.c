@@ -315,6 +315,7 @@ START_TEST(same_blocks_as_the_kernels_driver)
 	take_back(&lease);
 	ck_assert_nvme(nvme_stop(nvme));
 	close_controller();
+	ck_assert_int_eq(system("modprobe nvme"), 0);
 	driver_bind(lab_bdf("NVME"), "nvme");
 	check_from_outside(lab_bdf("NVME"), block, content, true);
 	driver_rebind(lab_bdf("NVME"));
