@@ -108,11 +108,6 @@ int nvme_wait_status(struct nvme *nvme, uint32_t mask, uint32_t want, unsigned i
 	}
 }
 
-uint64_t nvme_reply_iova(const struct nvme *nvme)
-{
-	return vdb_slice_iova(nvme->memory.replies) + NVME_PAGE;
-}
-
 static void store(uint32_t *to, uint32_t value)
 {
 	__atomic_store_n(to, value, __ATOMIC_SEQ_CST);

@@ -7,12 +7,11 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "internal.h"
 
-#define COMMANDS_SIZE	(2 * NVME_PAGE)		/* the state, the admin SQ */
-#define REPLIES_SIZE	(2 * NVME_PAGE)		/* the admin CQ, a page for identify */
 #define CONFIGURATION	(NVME_CC_EN | NVME_CC_ENTRIES)
 
 
@@ -21,9 +20,9 @@ const char *nvme_error(const struct nvme *nvme)
 	return nvme->error;
 }
 
-struct nvme_memory nvme_memory(const struct nvme *nvme)
+int nvme_fd(const struct nvme *nvme)
 {
-	return nvme->memory;
+	return nvme->fd;
 }
 
 unsigned int nvme_max_queues(const struct nvme *nvme)
@@ -82,8 +81,8 @@ static int enable(struct nvme *nvme)
 		return -1;
 	if (nvme_wait_status(nvme, NVME_CSTS_RDY, 0, ready_ms(nvme)) ||
 	    nvme_write32(nvme, NVME_AQA, (NVME_ADMIN_ENTRIES - 1) << 16 | (NVME_ADMIN_ENTRIES - 1)) ||
-	    nvme_write64(nvme, NVME_ASQ, vdb_slice_iova(nvme->memory.commands) + NVME_PAGE) ||
-	    nvme_write64(nvme, NVME_ACQ, vdb_slice_iova(nvme->memory.replies)))
+	    nvme_write64(nvme, NVME_ASQ, nvme->commands_iova + NVME_PAGE) ||
+	    nvme_write64(nvme, NVME_ACQ, nvme->replies_iova))
 		return -1;
 	if (vdb_device_set_bus_master(nvme->device, true))
 		return nvme_failed(nvme, errno, "bus mastering: %s", strerror(errno));
@@ -97,7 +96,7 @@ static int identify(struct nvme *nvme, unsigned int what, uint32_t nsid)
 	struct nvme_command command = {
 		.opcode = NVME_IDENTIFY,
 		.nsid = nsid,
-		.prp1 = nvme_reply_iova(nvme),
+		.prp1 = nvme->replies_iova + NVME_PAGE,
 		.dword10 = what,
 	};
 	int status = nvme_admin(nvme, &command, NULL);
@@ -252,9 +251,12 @@ static int start(struct nvme *nvme)
 {
 	struct nvme_state *state = nvme->state;
 
-	memset(state, 0, COMMANDS_SIZE);
-	memset((void *)nvme->entries, 0, NVME_PAGE);
+	memset(state, 0, sizeof(*state));
+	memset(nvme->commands, 0, NVME_PAGE);
+	memset(nvme->entries, 0, NVME_PAGE);
 	state->magic = NVME_STATE_MAGIC;
+	state->commands_iova = nvme->commands_iova;
+	state->replies_iova = nvme->replies_iova;
 	if (read_capabilities(nvme) || enable(nvme) || read_controller(nvme) || set_queues(nvme) || find_cmb(nvme))
 		return -1;
 	prepare_interrupts(nvme);
@@ -289,57 +291,60 @@ static struct nvme *nvme_new(const struct vdb_device *device, struct vdb_dma *dm
 	}
 	nvme->device = device;
 	nvme->dma = dma;
+	nvme->fd = -1;
 	return nvme;
 }
 
-static int map_memory(struct nvme *nvme)
-{
-	void *commands = vdb_slice_map(nvme->memory.commands, 0, 0, PROT_READ | PROT_WRITE);
-	void *replies = vdb_slice_map(nvme->memory.replies, 0, 0, PROT_READ | PROT_WRITE);
-
-	if (commands) {
-		nvme->state = commands;
-		nvme->commands = (void *)((char *)commands + NVME_PAGE);
-	}
-	if (replies) {
-		nvme->entries = replies;
-		nvme->reply = (char *)replies + NVME_PAGE;
-	}
-	if (commands && replies)
-		return 0;
-	return nvme_failed(nvme, errno, "mapping the admin queues: %s", strerror(errno));
-}
-
-static uint64_t whole_pages(uint64_t size)
+/* Of each of the two parts of the memory, which are mapped one by one. */
+static uint64_t part_size(void)
 {
 	uint64_t page = sysconf(_SC_PAGESIZE);
 
-	return (size + page - 1) / page * page;
+	return (2 * NVME_PAGE + page - 1) / page * page;
+}
+
+static int map_here(struct nvme *nvme)
+{
+	char *memory = mmap(NULL, 2 * part_size(), PROT_READ | PROT_WRITE, MAP_SHARED, nvme->fd, 0);
+
+	if (memory == MAP_FAILED)
+		return nvme_failed(nvme, errno, "mapping the admin queues: %s", strerror(errno));
+	nvme->state = (void *)memory;
+	nvme->commands = (void *)(memory + NVME_PAGE);
+	nvme->entries = (void *)(memory + part_size());
+	nvme->reply = memory + part_size() + NVME_PAGE;
+	return 0;
 }
 
 static int alloc_memory(struct nvme *nvme)
 {
-	nvme->memory.commands = vdb_memory_alloc(nvme->dma, whole_pages(COMMANDS_SIZE), VDB_FLAG_DMA_READ_ONLY);
-	if (nvme->memory.commands)
-		nvme->memory.replies = vdb_memory_alloc(nvme->dma, whole_pages(REPLIES_SIZE), 0);
-	if (!nvme->memory.replies)
+	nvme->fd = memfd_create("nvme", MFD_CLOEXEC);
+	if (nvme->fd < 0 || ftruncate(nvme->fd, 2 * part_size()))
+		return nvme_failed(nvme, errno, "memory for the admin queues: %s", strerror(errno));
+	if (map_here(nvme))
+		return -1;
+	if (vdb_dma_map(nvme->dma, nvme->state, part_size(), VDB_FLAG_DMA_READ_ONLY, &nvme->commands_iova) ||
+	    vdb_dma_map(nvme->dma, nvme->entries, part_size(), 0, &nvme->replies_iova))
 		return nvme_failed(nvme, errno, "memory for the admin queues: %s", vdb_dma_error(nvme->dma));
-	return map_memory(nvme);
-}
-
-/* The controller does not use it any more. */
-static int free_memory(struct nvme *nvme)
-{
-	struct vdb_slice *slices[] = { nvme->memory.commands, nvme->memory.replies };
-
-	for (unsigned int i = 0; i < 2; i++)
-		if (slices[i] && vdb_dma_revoke(nvme->dma, slices[i]) && errno != EBADFD)
-			return nvme_failed(nvme, errno, "%s", vdb_dma_error(nvme->dma));
 	return 0;
 }
 
-/* After a failure to start it; errno is kept. */
-static void give_up(struct nvme *nvme, char *error)
+/* The controller does not use it any more. */
+static int unmap_part(struct nvme *nvme, uint64_t *iova)
+{
+	if (*iova && vdb_dma_unmap(nvme->dma, *iova, part_size()) && errno != ENOENT)
+		return nvme_failed(nvme, errno, "%s", vdb_dma_error(nvme->dma));
+	*iova = 0;
+	return 0;
+}
+
+static int unmap_memory(struct nvme *nvme)
+{
+	return unmap_part(nvme, &nvme->commands_iova) ?: unmap_part(nvme, &nvme->replies_iova);
+}
+
+/* After a failure to start or to adopt it; errno is kept. */
+static struct nvme *give_up(struct nvme *nvme, char *error)
 {
 	int number = errno;
 
@@ -347,9 +352,10 @@ static void give_up(struct nvme *nvme, char *error)
 		memcpy(error, nvme->error, VDB_ERROR_SIZE);
 	/* It must not reach memory that is freed. */
 	vdb_device_set_bus_master(nvme->device, false);
-	free_memory(nvme);
+	unmap_memory(nvme);
 	errno = number;
 	nvme_free(nvme);
+	return NULL;
 }
 
 struct nvme *nvme_start(const struct vdb_device *device, struct vdb_dma *dma, char error[VDB_ERROR_SIZE])
@@ -361,8 +367,7 @@ struct nvme *nvme_start(const struct vdb_device *device, struct vdb_dma *dma, ch
 	if (!find_registers(nvme) && !alloc_memory(nvme) &&
 	    (!start(nvme) || (errno == EIO && !nvme_reset(nvme))))
 		return nvme;
-	give_up(nvme, error);
-	return NULL;
+	return give_up(nvme, error);
 }
 
 bool nvme_is_running(struct nvme *nvme)
@@ -374,33 +379,46 @@ bool nvme_is_running(struct nvme *nvme)
 	       !nvme_read32(nvme, NVME_AQA, &aqa) && !nvme_read64(nvme, NVME_ASQ, &asq) &&
 	       !nvme_read64(nvme, NVME_ACQ, &acq) && cc == CONFIGURATION &&
 	       (csts & (NVME_CSTS_RDY | NVME_CSTS_CFS)) == NVME_CSTS_RDY &&
-	       asq == vdb_slice_iova(nvme->memory.commands) + NVME_PAGE &&
-	       acq == vdb_slice_iova(nvme->memory.replies) &&
+	       asq == nvme->commands_iova + NVME_PAGE &&
+	       acq == nvme->replies_iova &&
 	       aqa == ((NVME_ADMIN_ENTRIES - 1) << 16 | (NVME_ADMIN_ENTRIES - 1));
 }
 
-struct nvme *nvme_adopt(const struct vdb_device *device, struct vdb_dma *dma, struct nvme_memory memory,
+/* The other process has mapped it, unless it was killed before. */
+static int find_memory(struct nvme *nvme, int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) || (uint64_t)st.st_size != 2 * part_size())
+		return nvme_failed(nvme, EINVAL, "this is not the memory of a controller's admin queues");
+	nvme->fd = fd;
+	if (map_here(nvme))
+		return -1;
+	if (nvme->state->magic != NVME_STATE_MAGIC)
+		return nvme_failed(nvme, ESTALE, "the controller was not started");
+	if (vdb_dma_reserve(nvme->dma, nvme->state->commands_iova, part_size()) ||
+	    vdb_dma_reserve(nvme->dma, nvme->state->replies_iova, part_size()))
+		return nvme_failed(nvme, errno, "memory for the admin queues: %s", vdb_dma_error(nvme->dma));
+	nvme->commands_iova = nvme->state->commands_iova;
+	nvme->replies_iova = nvme->state->replies_iova;
+	return 0;
+}
+
+struct nvme *nvme_adopt(const struct vdb_device *device, struct vdb_dma *dma, int fd,
 			char error[VDB_ERROR_SIZE])
 {
 	struct nvme *nvme = nvme_new(device, dma, error);
 
 	if (!nvme)
 		return NULL;
-	nvme->memory = memory;
-	if (vdb_slice_length(memory.commands) < COMMANDS_SIZE || vdb_slice_length(memory.replies) < REPLIES_SIZE) {
-		nvme_failed(nvme, EINVAL, "this is not the memory of a controller's admin queues");
-	} else if (!find_registers(nvme) && !map_memory(nvme)) {
-		if (nvme->state->magic == NVME_STATE_MAGIC && nvme->state->ready &&
-		    nvme_is_running(nvme) && nvme_admin_finish(nvme) >= 0)
+	if (!find_registers(nvme) && !find_memory(nvme, fd)) {
+		if (nvme->state->ready && nvme_is_running(nvme) && nvme_admin_finish(nvme) >= 0)
 			return nvme;
-		nvme_failed(nvme, ESTALE, "the controller was reset, or was not started completely: all its queue pairs are gone");
+		nvme_failed(nvme, ESTALE, "the controller was reset, has failed, or was not started completely: it must be started again");
 	}
-	if (error)
-		memcpy(error, nvme->error, VDB_ERROR_SIZE);
-	/* The slices stay the caller's. */
-	nvme->memory = (struct nvme_memory){ 0 };
-	nvme_free(nvme);
-	return NULL;
+	/* The caller's. */
+	nvme->fd = -1;
+	return give_up(nvme, error);
 }
 
 void nvme_free(struct nvme *nvme)
@@ -410,11 +428,9 @@ void nvme_free(struct nvme *nvme)
 	if (!nvme)
 		return;
 	if (nvme->state)
-		munmap(nvme->state, whole_pages(COMMANDS_SIZE));
-	if (nvme->entries)
-		munmap((void *)nvme->entries, whole_pages(REPLIES_SIZE));
-	vdb_slice_free(nvme->memory.commands);
-	vdb_slice_free(nvme->memory.replies);
+		munmap(nvme->state, 2 * part_size());
+	if (nvme->fd >= 0)
+		close(nvme->fd);
 	free(nvme);
 	errno = error;
 }
@@ -433,7 +449,7 @@ int nvme_stop(struct nvme *nvme)
 		ret = -1;
 	/* Whatever it does, it does not reach memory. */
 	vdb_device_set_bus_master(nvme->device, false);
-	return free_memory(nvme) ?: ret;
+	return unmap_memory(nvme) ?: ret;
 }
 
 int nvme_reset(struct nvme *nvme)

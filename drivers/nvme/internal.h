@@ -19,7 +19,12 @@
 #define NVME_HAS_SQ		(1u << 1)
 
 /*
- * The first page of nvme_memory.commands; the second is the admin SQ.  Each change is one
+ * The memory of nvme_fd() is mapped for the controller in two parts.  The controller can only
+ * read the first one, which has this state and the admin submission queue.  Clients choose what
+ * the controller writes to, but they cannot make it write there, so they cannot send admin
+ * commands.  The second part has the admin completion queue and a page for replies.
+ *
+ * Each change of the state is one
  * store, in an order with which another process can go on after any of them:
  *	1. the command is written into the SQ
  *	2. submitted is incremented
@@ -35,6 +40,8 @@ struct nvme_state {
 	uint32_t submitted;		/* commands; their places follow from these numbers */
 	uint32_t completed;
 	uint32_t entries_seen;		/* completions taken, also of commands that are not ours */
+	uint64_t commands_iova;
+	uint64_t replies_iova;
 	uint64_t cap;
 	uint64_t max_transfer;
 	uint32_t max_queues;
@@ -51,10 +58,12 @@ struct nvme {
 	struct vdb_dma *dma;
 	uint64_t registers;		/* offset of BAR 0 in the device fd */
 	uint64_t registers_size;
-	struct nvme_memory memory;
+	int fd;				/* of the memory; -1: none */
+	uint64_t commands_iova;		/* of the two parts; 0: not mapped, as IOVAs never are 0 */
+	uint64_t replies_iova;
 	struct nvme_state *state;
 	struct nvme_command *commands;	/* the admin queues */
-	const struct nvme_entry *entries;
+	struct nvme_entry *entries;
 	const void *reply;
 	char error[VDB_ERROR_SIZE];
 };
@@ -82,7 +91,6 @@ int nvme_wait_status(struct nvme *nvme, uint32_t mask, uint32_t want, unsigned i
 int nvme_admin(struct nvme *nvme, struct nvme_command *command, uint32_t *result);
 /* Finishes a command that another process has submitted. */
 int nvme_admin_finish(struct nvme *nvme);
-uint64_t nvme_reply_iova(const struct nvme *nvme);
 
 /* An eventfd for an interrupt; -1: none. */
 int nvme_set_interrupt(struct nvme *nvme, unsigned int vector, int eventfd);

@@ -17,30 +17,26 @@
 struct nvme;
 
 /*
- * What an owner keeps over its own end: two slices of memory.  The controller can only read
- * the first one, which has the state and the admin submission queue.  Clients choose what the
- * controller writes to, but they cannot make it write there, so they cannot send admin
- * commands.  The second has the admin completion queue and a page for replies.
- */
-struct nvme_memory {
-	struct vdb_slice *commands;
-	struct vdb_slice *replies;
-};
-
-/*
  * Starts the controller, whatever its state is.  Queue pairs that there were are gone
  * afterwards.  @device and @dma stay open as long as the object.
  */
 struct nvme *nvme_start(const struct vdb_device *device, struct vdb_dma *dma, char error[VDB_ERROR_SIZE]);
 
 /*
- * Goes on with a controller that another process has started and was killed at any point.
- * @memory is made with vdb_memory_from_fd() from the memfds and their IOVAs; it belongs to
- * the object after success.  A command that was under way is finished.
- *
- * NULL with ESTALE: this is not possible, all queue pairs are gone, use nvme_start().
+ * A memfd with the state and the admin queues, which the object owns.  An owner that keeps a
+ * copy over its own end, with the device and its IO address space, can continue.
  */
-struct nvme *nvme_adopt(const struct vdb_device *device, struct vdb_dma *dma, struct nvme_memory memory,
+int nvme_fd(const struct nvme *nvme);
+
+/*
+ * Goes on with a controller that another process has started and was killed at any point.
+ * @fd: from nvme_fd(); the object's after success, the caller's after failure.  @dma: does not
+ * know the memory's IOVAs yet.  A command that was under way is finished.
+ *
+ * NULL with ESTALE: this is not possible, because the controller was reset, or has failed.
+ * It does no DMA any more, and the memory of @fd is unmapped.  Use nvme_start().
+ */
+struct nvme *nvme_adopt(const struct vdb_device *device, struct vdb_dma *dma, int fd,
 			char error[VDB_ERROR_SIZE]);
 
 /* Leaves the controller and its memory as they are.  errno is kept. */
@@ -51,15 +47,12 @@ int nvme_stop(struct nvme *nvme);
 
 /*
  * Resets the function and starts the controller.  All queue pairs are gone afterwards, also
- * if the call fails: nvme_queue_end() tells the clients.
+ * if the call fails: nvme_queue_end() reports that to the clients.
  */
 int nvme_reset(struct nvme *nvme);
 
 /* Why the last call failed; never NULL. */
 const char *nvme_error(const struct nvme *nvme);
-/* The objects' slices; pass their memfds and IOVAs on. */
-struct nvme_memory nvme_memory(const struct nvme *nvme);
-
 /* Whether the controller still runs with our admin queue: it does not after a reset by others. */
 bool nvme_is_running(struct nvme *nvme);
 
@@ -87,23 +80,31 @@ struct nvme_queue_options {
 uint64_t nvme_queue_memory(unsigned int entries, uint64_t data);
 
 /*
- * Makes queue pair @qid in new memory, which is all zeros, and writes the description for
- * the client into it.  EINVAL: an option does not fit the controller.  EEXIST: there is such
- * a queue pair.
+ * Makes queue pair @qid in memory that is all zeros and that no client has yet, and writes the
+ * description for the client into it.  EINVAL: an option does not fit the controller.  EEXIST:
+ * there is such a queue pair.
  */
 int nvme_queue_create(struct nvme *nvme, unsigned int qid, const struct vdb_slice *memory,
 		      const struct nvme_queue_options *options);
+/* The same, of memory that is mapped into this process already. */
+int nvme_queue_create_at(struct nvme *nvme, unsigned int qid, void *address, uint64_t iova, uint64_t length,
+			 const struct nvme_queue_options *options);
 
 /* Whether the controller has queue pair @qid, or a part of it. */
 bool nvme_queue_exists(const struct nvme *nvme, unsigned int qid);
 
 /*
  * Deletes queue pair @qid, if there is one: first the SQ, then the CQ.  After success the
- * controller does not touch its memory any more.  @memory: tells the client; NULL: do not.
+ * controller does not touch its memory any more.  @memory: for nvme_queue_end(); NULL: not
+ * called.
  */
 int nvme_queue_delete(struct nvme *nvme, unsigned int qid, const struct vdb_slice *memory);
 
-/* Tells the client that its queue pair no longer exists: after a reset, or if the device is lost. */
-int nvme_queue_end(const struct vdb_slice *memory);
+/*
+ * Reports to the client that its queue pair no longer exists.  @memory_fd: the memfd of its
+ * memory.  To be called after nvme_queue_delete(), after a reset, and if the device is lost.
+ * -1 with errno.
+ */
+int nvme_queue_end(int memory_fd);
 
 #endif

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 /* Queue pairs in lent memory. */
 #include <errno.h>
-#include <stdlib.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "internal.h"
@@ -45,35 +46,8 @@ static uint64_t data_size(uint64_t memory, unsigned int entries)
 	return (rest - (rest + NVME_LIST_STEP) / (NVME_LIST_STEP + 1)) * NVME_PAGE;
 }
 
-/*
- * Writes to memory that a client has as well.  Not through a mapping, because the client can
- * take pages away, and an access could get SIGBUS.  Huge pages have no other way; there the
- * access is guarded if the program uses the guard.
- */
-static int write_memory(const struct vdb_slice *memory, uint64_t offset, const void *from, size_t size)
-{
-	char *address;
-	int ret = 0;
-
-	if (pwrite(vdb_slice_fd(memory), from, size, offset) == (ssize_t)size)
-		return 0;
-	if (errno != EINVAL || size % 4)
-		return -1;
-	address = vdb_slice_map(memory, 0, 0, PROT_READ | PROT_WRITE);
-	if (!address)
-		return -1;
-	for (size_t i = 0; i < size && !ret; i += 4) {
-		uint32_t part;
-
-		memcpy(&part, (const char *)from + i, sizeof(part));
-		ret = vdb_try_write32(address + offset + i, part);
-	}
-	vdb_slice_unmap(memory, address, 0, 0);
-	return ret;
-}
-
 /* The description is all that the client knows. */
-static void describe(const struct nvme *nvme, unsigned int qid, const struct vdb_slice *memory,
+static void describe(const struct nvme *nvme, unsigned int qid, uint64_t length,
 		     const struct nvme_queue_options *options, struct nvme_layout *layout)
 {
 	const struct nvme_state *state = nvme->state;
@@ -91,7 +65,7 @@ static void describe(const struct nvme *nvme, unsigned int qid, const struct vdb
 		.sq = NVME_PAGE,
 		.nr_namespaces = state->nr_namespaces,
 		.cq = NVME_PAGE + sq_size(options->entries),
-		.data_size = data_size(vdb_slice_length(memory), options->entries),
+		.data_size = data_size(length, options->entries),
 		.max_transfer = state->max_transfer,
 	};
 	layout->lists = layout->cq + cq_size(options->entries);
@@ -103,7 +77,7 @@ static void describe(const struct nvme *nvme, unsigned int qid, const struct vdb
 	memcpy(layout->namespaces, state->namespaces, sizeof(layout->namespaces));
 }
 
-static int check_options(struct nvme *nvme, unsigned int qid, const struct vdb_slice *memory,
+static int check_options(struct nvme *nvme, unsigned int qid, uint64_t length,
 			 const struct nvme_queue_options *options)
 {
 	const struct nvme_state *state = nvme->state;
@@ -116,7 +90,7 @@ static int check_options(struct nvme *nvme, unsigned int qid, const struct vdb_s
 	if (entries < 2 || entries > nvme_max_entries(nvme))
 		return nvme_failed(nvme, EINVAL, "a queue of %u entries: the controller allows 2 to %u",
 				   entries, nvme_max_entries(nvme));
-	if (vdb_slice_kind(memory) != VDB_KIND_MEMORY || !data_size(vdb_slice_length(memory), entries))
+	if (!data_size(length, entries))
 		return nvme_failed(nvme, EINVAL, "a queue pair of %u entries needs at least 0x%llx bytes of memory",
 				   entries, (unsigned long long)nvme_queue_memory(entries, NVME_PAGE));
 	if (options->eventfd >= 0 && qid >= state->vectors)
@@ -161,19 +135,17 @@ static int create(struct nvme *nvme, unsigned int qid, uint64_t sq, uint64_t cq,
 	       queue_command(nvme, &create_sq, "create submission");
 }
 
-int nvme_queue_create(struct nvme *nvme, unsigned int qid, const struct vdb_slice *memory,
-		      const struct nvme_queue_options *options)
+int nvme_queue_create_at(struct nvme *nvme, unsigned int qid, void *address, uint64_t iova, uint64_t length,
+			 const struct nvme_queue_options *options)
 {
-	const uint64_t iova = vdb_slice_iova(memory);
 	char text[VDB_ERROR_SIZE];
 	struct nvme_layout layout;
 	int number;
 
-	if (check_options(nvme, qid, memory, options))
+	if (check_options(nvme, qid, length, options))
 		return -1;
-	describe(nvme, qid, memory, options, &layout);
-	if (write_memory(memory, 0, &layout, sizeof(layout)))
-		return nvme_failed(nvme, errno, "writing to the memory of queue pair %u: %s", qid, strerror(errno));
+	describe(nvme, qid, length, options, &layout);
+	memcpy(address, &layout, sizeof(layout));
 	if (options->eventfd >= 0 && nvme_set_interrupt(nvme, qid, options->eventfd))
 		return -1;
 	if (!create(nvme, qid, options->in_cmb ? NVME_CMB_ADDRESS + options->cmb_offset : iova + layout.sq,
@@ -185,6 +157,21 @@ int nvme_queue_create(struct nvme *nvme, unsigned int qid, const struct vdb_slic
 	memcpy(nvme->error, text, sizeof(text));
 	errno = number;
 	return -1;
+}
+
+int nvme_queue_create(struct nvme *nvme, unsigned int qid, const struct vdb_slice *memory,
+		      const struct nvme_queue_options *options)
+{
+	void *address = vdb_slice_map(memory, 0, 0, PROT_READ | PROT_WRITE);
+	int ret, number;
+
+	if (!address)
+		return nvme_failed(nvme, errno, "mapping the memory of queue pair %u: %s", qid, strerror(errno));
+	ret = nvme_queue_create_at(nvme, qid, address, vdb_slice_iova(memory), vdb_slice_length(memory), options);
+	number = errno;
+	vdb_slice_unmap(memory, address, 0, 0);
+	errno = number;
+	return ret;
 }
 
 bool nvme_queue_exists(const struct nvme *nvme, unsigned int qid)
@@ -217,12 +204,32 @@ int nvme_queue_delete(struct nvme *nvme, unsigned int qid, const struct vdb_slic
 		if (qid < nvme->state->vectors)
 			nvme_set_interrupt(nvme, qid, -1);
 	}
-	return memory ? nvme_queue_end(memory) : 0;
+	if (memory && nvme_queue_end(vdb_slice_fd(memory)))
+		return nvme_failed(nvme, errno, "writing to the memory of queue pair %u: %s", qid, strerror(errno));
+	return 0;
 }
 
-int nvme_queue_end(const struct vdb_slice *memory)
+/*
+ * The client has the memory as well, and can take pages away.  So this does not write through
+ * a mapping, where it could get SIGBUS.  Huge pages have no other way; there the access is
+ * guarded, if the program uses the guard.
+ */
+int nvme_queue_end(int memory_fd)
 {
+	const off_t offset = offsetof(struct nvme_layout, ended);
 	const uint32_t ended = 1;
+	struct stat st;
+	char *address;
+	int ret;
 
-	return write_memory(memory, offsetof(struct nvme_layout, ended), &ended, sizeof(ended));
+	if (pwrite(memory_fd, &ended, sizeof(ended), offset) == sizeof(ended))
+		return 0;
+	if (errno != EINVAL || fstat(memory_fd, &st))
+		return -1;
+	address = mmap(NULL, st.st_blksize, PROT_READ | PROT_WRITE, MAP_SHARED, memory_fd, 0);
+	if (address == MAP_FAILED)
+		return -1;
+	ret = vdb_try_write32(address + offset, ended);
+	munmap(address, st.st_blksize);
+	return ret;
 }
