@@ -50,6 +50,7 @@ struct nvme_state {
 	uint32_t nr_namespaces;
 	struct nvme_layout_namespace namespaces[NVME_MAX_NAMESPACES];
 	uint8_t queues[NVME_MAX_QUEUES];	/* NVME_HAS_*, by qid - 1 */
+	uint64_t tags[NVME_MAX_QUEUES];		/* of those that exist; set before they are made */
 };
 static_assert(sizeof(struct nvme_state) <= NVME_PAGE, "the state");
 

@@ -74,6 +74,7 @@ struct nvme_queue_options {
 	int eventfd;			/* -1: without interrupt */
 	bool in_cmb;			/* the submission queue */
 	uint64_t cmb_offset;		/* in the buffer, in whole pages */
+	uint64_t tag;			/* the owner's name for it, which the state has; 0: none */
 };
 
 /* Bytes of memory for a queue pair with @data bytes of data, which must be whole pages. */
@@ -92,6 +93,11 @@ int nvme_queue_create_at(struct nvme *nvme, unsigned int qid, void *address, uin
 
 /* Whether the controller has queue pair @qid, or a part of it. */
 bool nvme_queue_exists(const struct nvme *nvme, unsigned int qid);
+
+/* The queue pair with this tag; or, for tag 0, the first that does not exist.  0: none. */
+unsigned int nvme_queue_find(const struct nvme *nvme, uint64_t tag);
+/* 0: it has none, or does not exist. */
+uint64_t nvme_queue_tag(const struct nvme *nvme, unsigned int qid);
 
 /*
  * Deletes queue pair @qid, if there is one: first the SQ, then the CQ.  After success the

@@ -146,6 +146,8 @@ int nvme_queue_create_at(struct nvme *nvme, unsigned int qid, void *address, uin
 		return -1;
 	describe(nvme, qid, length, options, &layout);
 	memcpy(address, &layout, sizeof(layout));
+	nvme->state->tags[qid - 1] = options->tag;
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (options->eventfd >= 0 && nvme_set_interrupt(nvme, qid, options->eventfd))
 		return -1;
 	if (!create(nvme, qid, options->in_cmb ? NVME_CMB_ADDRESS + options->cmb_offset : iova + layout.sq,
@@ -177,6 +179,19 @@ int nvme_queue_create(struct nvme *nvme, unsigned int qid, const struct vdb_slic
 bool nvme_queue_exists(const struct nvme *nvme, unsigned int qid)
 {
 	return qid >= 1 && qid <= NVME_MAX_QUEUES && nvme->state->queues[qid - 1];
+}
+
+unsigned int nvme_queue_find(const struct nvme *nvme, uint64_t tag)
+{
+	for (unsigned int qid = 1; qid <= nvme->state->max_queues; qid++)
+		if (tag ? nvme_queue_tag(nvme, qid) == tag : !nvme_queue_exists(nvme, qid))
+			return qid;
+	return 0;
+}
+
+uint64_t nvme_queue_tag(const struct nvme *nvme, unsigned int qid)
+{
+	return nvme_queue_exists(nvme, qid) ? nvme->state->tags[qid - 1] : 0;
 }
 
 /* 3.3.1.3: not the CQ before its SQ. */

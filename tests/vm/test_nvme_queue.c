@@ -236,6 +236,23 @@ START_TEST(what_the_owner_refuses)
 }
 END_TEST
 
+START_TEST(queues_are_found_by_their_tags)
+{
+	struct nvme_queue_options options = { .entries = ENTRIES, .eventfd = -1, .tag = 77 };
+	struct lease first = lend(1), second = lend_with(2, &options);
+
+	ck_assert_uint_eq(nvme_queue_find(nvme, 77), 2);
+	ck_assert_uint_eq(nvme_queue_tag(nvme, 2), 77);
+	ck_assert_uint_eq(nvme_queue_tag(nvme, 1), 0);
+	ck_assert_uint_eq(nvme_queue_find(nvme, 0), 3);
+	take_back(&second);
+	ck_assert_uint_eq(nvme_queue_find(nvme, 77), 0);
+	ck_assert_uint_eq(nvme_queue_find(nvme, 0), 2);
+	take_back(&first);
+	ck_assert_uint_eq(nvme_queue_find(nvme, 0), 1);
+}
+END_TEST
+
 START_TEST(interrupts)
 {
 	struct nvme_queue_options options = { .entries = ENTRIES, .eventfd = eventfd(0, EFD_NONBLOCK) };
@@ -662,6 +679,7 @@ Suite *suite(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, starts_and_stops);
 	tcase_add_test(tc, what_the_owner_refuses);
+	tcase_add_test(tc, queues_are_found_by_their_tags);
 	tcase_add_test(tc, interrupts);
 	tcase_add_test(tc, submission_queue_in_the_controllers_memory);
 
