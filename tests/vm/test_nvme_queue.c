@@ -593,16 +593,33 @@ END_TEST
 
 /* ---- a client that sends its own commands ---- */
 
-/* It rings the admin queue's doorbell, which is in its page. */
+/*
+ * It rings the admin queue's doorbell, which is in its page.  The controller carries out what is
+ * there, and must reject all of it.
+ */
 START_TEST(client_rings_the_admin_doorbell)
 {
+	const char *admin = mmap(NULL, 4 * PAGE, PROT_READ, MAP_SHARED, nvme_fd(nvme), 0);
+	const struct nvme_state *state = (const struct nvme_state *)admin;
+	const struct nvme_entry *entries = (const struct nvme_entry *)(admin + 2 * PAGE);
 	struct lease lease = lend(1), other;
 	char *doorbells = owner_map(lease.doorbells, RW);
 	struct vdb_nvme *queue;
 
+	/* So often that each place of the queue has been used. */
 	for (unsigned int round = 0; round < 20; round++) {
-		/* The place after the owner's next one: that would be a command that gets lost. */
-		vdb_write32(doorbells + NVME_SQ_TAIL(0, 4) - PAGE, (round * 4 + 40) % 64);
+		unsigned int forged = round < 17 ? 0 : 8;
+
+		vdb_write32(doorbells + NVME_SQ_TAIL(0, 4) - PAGE,
+			    (state->submitted + forged) % NVME_ADMIN_ENTRIES);
+		for (unsigned int i = 0; i < forged; i++) {
+			uint32_t number = state->entries_seen + i;
+			const volatile struct nvme_entry *entry = &entries[number % NVME_ADMIN_ENTRIES];
+
+			while ((entry->status & 1) == number / NVME_ADMIN_ENTRIES % 2)
+				sched_yield();
+			ck_assert_uint_eq(entry->status >> 1 & 0x7ff, NVME_INVALID_QUEUE);
+		}
 		other = lend(2);
 		take_back(&other);
 	}
