@@ -28,7 +28,7 @@
 #define BLOCK		512u
 #define CELL_BLOCKS	32u
 #define CELLS		(LOAD_BLOCKS / CELL_BLOCKS)
-#define DEPTH		16u
+#define DEPTH		8u
 
 enum doing { IDLE, READING, WRITING };
 

@@ -29,7 +29,7 @@ struct load {
 };
 
 /* Blocks of @first and up are its own: LOAD_BLOCKS. */
-#define LOAD_BLOCKS	(32u * 32u)
+#define LOAD_BLOCKS	(16u * 32u)
 
 struct load *load_start(uint64_t first);
 /* It receives the slices when its last queue has ended. */
