@@ -440,9 +440,12 @@ int nvme_stop(struct nvme *nvme)
 	int ret = 0;
 
 	__atomic_store_n(&nvme->state->ready, 0, __ATOMIC_SEQ_CST);
-	/* 3.6.1: a normal shutdown.  If it fails, the controller is disabled all the same. */
-	if (nvme_write32(nvme, NVME_CC, CONFIGURATION | NVME_CC_SHN_NORMAL) ||
-	    nvme_wait_status(nvme, 3 << 2, NVME_SHST_DONE << 2, ready_ms(nvme)))
+	/*
+	 * 3.6.1: a normal shutdown.  If it fails, the controller is disabled all the same.  One
+	 * that was reset by others would be enabled by this.
+	 */
+	if (nvme_is_running(nvme) && (nvme_write32(nvme, NVME_CC, CONFIGURATION | NVME_CC_SHN_NORMAL) ||
+	    nvme_wait_status(nvme, 3 << 2, NVME_SHST_DONE << 2, ready_ms(nvme))))
 		ret = -1;
 	if (nvme_write32(nvme, NVME_CC, NVME_CC_ENTRIES) ||
 	    nvme_wait_status(nvme, NVME_CSTS_RDY, 0, ready_ms(nvme)))

@@ -42,7 +42,10 @@ struct nvme *nvme_adopt(const struct vdb_device *device, struct vdb_dma *dma, in
 /* Leaves the controller and its memory as they are.  errno is kept. */
 void nvme_free(struct nvme *nvme);
 
-/* Shuts the controller down, which makes its data permanent, and takes its memory away. */
+/*
+ * Shuts the controller down, which makes its data permanent, and takes its memory away.  If it
+ * fails, the controller does no DMA any more all the same.
+ */
 int nvme_stop(struct nvme *nvme);
 
 /*
