@@ -456,7 +456,7 @@ END_TEST
 
 /*
  * As another process does it, from the fds that were kept.  Its address space is a new object,
- * which is told of the clients' memory.
+ * in which the clients' memory is reserved.
  */
 static struct nvme *adopt(struct vdb_slice *memories[], unsigned int nr)
 {
