@@ -307,6 +307,11 @@ static void check_from_outside(const char *bdf, uint64_t block, char *content, b
 	free(page);
 }
 
+static const char *nvme_module_missing(void)
+{
+	return system("modprobe -q -n nvme") ? "this kernel has no driver for NVMe" : NULL;
+}
+
 static void rebind_all(void)
 {
 	driver_rebind(lab_bdf("NVME"));
@@ -424,7 +429,8 @@ START_TEST(device_removed_under_load)
 	const char *bdf = lab_bdf("NVME");
 
 	/* Otherwise that would bind it when it has come back. */
-	ck_assert_int_eq(system("modprobe -r nvme"), 0);
+	if (!nvme_module_missing())
+		ck_assert_int_eq(system("modprobe -r nvme"), 0);
 	for (unsigned int round = 1; round <= 2; round++) {
 		struct lease lease = lend(1);
 		pid_t pid;
@@ -705,7 +711,7 @@ Suite *suite(void)
 	tc = add_group(s, "outside");
 	tcase_add_unchecked_fixture(tc, NULL, rebind_all);
 	tcase_add_checked_fixture(tc, setup, teardown);
-	tcase_add_test(tc, same_blocks_as_the_kernels_driver);
+	add_test_or_skip(tc, same_blocks_as_the_kernels_driver, nvme_module_missing());
 
 	tc = add_group(s, "load");
 	tcase_add_unchecked_fixture(tc, NULL, rebind_all);
