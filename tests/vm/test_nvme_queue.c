@@ -309,7 +309,7 @@ static void check_from_outside(const char *bdf, uint64_t block, char *content, b
 
 static const char *nvme_module_missing(void)
 {
-	return system("modprobe -q -n nvme") ? "this kernel has no driver for NVMe" : NULL;
+	return system("grep -q /nvme.ko /lib/modules/$(uname -r)/modules.dep") ? "this kernel has no driver for NVMe" : NULL;
 }
 
 static void rebind_all(void)
