@@ -6,6 +6,8 @@
 #			test_stress with tests/vm/stress as well
 # bench/vm/*.c		likewise, with bench/support as well, in build/user/bench
 # examples/*.c		one program each, in build/user/programs
+# drivers/nvme/*.c	an owner of an NVMe controller and its client: test_nvme_queue as well, with
+#			tests/vm/nvme
 # common/*.c		what library, command and broker share; these programs as well
 # bindings/rust		the crate's examples likewise, named rust-*
 # tests/vm/rust		one program in Rust, build/user/rust-tests, which test_rust runs
@@ -28,6 +30,9 @@ stress := $(patsubst tests/vm/stress/%.c,build/user/stress/%.o,$(wildcard tests/
 devices := $(patsubst broker/%.c,build/user/broker/%.o,$(wildcard broker/devices/*.c) \
 	broker/core/catalogue.c broker/core/table.c)
 DEVICES_CPPFLAGS := -Ibroker/core -Ibroker/devices
+# Owner and client of an NVMe controller.
+nvme := $(patsubst %.c,build/user/%.o,$(wildcard drivers/nvme/*.c))
+nvme_load := $(patsubst tests/vm/%.c,build/user/%.o,$(wildcard tests/vm/nvme/*.c))
 bench_support := $(patsubst bench/support/%.c,build/user/bench-support/%.o,$(wildcard bench/support/*.c))
 tests := $(patsubst tests/vm/%.c,build/user/tests/%,$(wildcard tests/vm/test_*.c))
 benches := $(patsubst bench/vm/%.c,build/user/bench/%,$(wildcard bench/vm/*.c))
@@ -82,6 +87,17 @@ build/user/broker/%.o: broker/%.c
 	@mkdir -p $(@D)
 	$(CC) $(GUEST_CPPFLAGS) $(DEVICES_CPPFLAGS) $(CFLAGS) -D_GNU_SOURCE -c -o $@ $<
 
+build/user/drivers/nvme/%.o: drivers/nvme/%.c
+	@mkdir -p $(@D)
+	$(CC) $(GUEST_CPPFLAGS) $(CFLAGS) -D_GNU_SOURCE -c -o $@ $<
+
+build/user/nvme/%.o: tests/vm/nvme/%.c
+	@mkdir -p $(@D)
+	$(CC) $(GUEST_CPPFLAGS) -Itests/vm $(CFLAGS) -c -o $@ $<
+
+build/user/tests/test_nvme_queue: $(nvme) $(nvme_load)
+build/user/tests/test_nvme_queue: parts := $(nvme) $(nvme_load)
+build/user/tests/test_nvme_queue: GUEST_CPPFLAGS += -Idrivers/nvme
 build/user/tests/test_stress: $(stress)
 build/user/tests/test_stress: parts := $(stress)
 build/user/tests/test_workers: $(devices)
@@ -131,6 +147,6 @@ stale := $(filter-out $(tests) $(benches) $(examples) $(rust_examples), \
 	$(filter-out %.d,$(wildcard build/user/tests/* build/user/bench/* build/user/programs/*)))
 $(shell rm -f $(stale) $(stale:=.d))
 
--include $(wildcard build/user/*.d build/user/*/*.d build/user/broker/*/*.d)
+-include $(wildcard build/user/*.d build/user/*/*.d build/user/broker/*/*.d build/user/drivers/*/*.d)
 .PHONY: all user unit bench FORCE
-.SECONDARY: $(support) $(bench_support) $(stress) $(devices)
+.SECONDARY: $(support) $(bench_support) $(stress) $(devices) $(nvme) $(nvme_load)
