@@ -95,13 +95,13 @@ build/user/nvme/%.o: tests/vm/nvme/%.c
 	@mkdir -p $(@D)
 	$(CC) $(GUEST_CPPFLAGS) -Itests/vm $(CFLAGS) -c -o $@ $<
 
-build/user/tests/test_nvme_queue: $(nvme) $(nvme_load)
-build/user/tests/test_nvme_queue: parts := $(nvme) $(nvme_load)
+build/user/tests/test_nvme_queue build/user/tests/test_nvme_broker: $(nvme) $(nvme_load)
+build/user/tests/test_nvme_queue build/user/tests/test_nvme_broker: parts := $(nvme) $(nvme_load)
 build/user/tests/test_nvme_queue: GUEST_CPPFLAGS += -Idrivers/nvme
 build/user/tests/test_stress: $(stress)
 build/user/tests/test_stress: parts := $(stress)
-build/user/tests/test_workers: $(devices)
-build/user/tests/test_workers: parts := $(devices) -lsystemd
+build/user/tests/test_workers: $(devices) $(nvme)
+build/user/tests/test_workers: parts := $(devices) $(nvme) -lsystemd
 build/user/tests/test_workers: GUEST_CPPFLAGS += $(DEVICES_CPPFLAGS)
 build/user/tests/%: tests/vm/%.c $(support) $(library)
 	@mkdir -p $(@D)

@@ -88,9 +88,12 @@ void check_device(struct reader *reader, const struct node *node, void *object)
 	struct written_device *device = object;
 	struct written_slice *slices = device->slices.items;
 
-	(void)reader;
-	(void)node;
 	for (size_t i = 0; i < device->slices.nr; i++) {
+		if (device->driver == DRIVER_NVME && slices[i].slice.memory &&
+		    slices[i].slice.flags & SLICE_EXCLUSIVE)
+			mistake(reader->mistakes, place_of(node, "driver"),
+				"with driver nvme all leases have the doorbells in slice \"%s\"; write sharing: shared there",
+				slices[i].name);
 		snprintf(slices[i].slice.name, sizeof(slices[i].slice.name), "%s/%s", device->name,
 			 slices[i].name);
 		slices[i].slice.actions.reset = device->reset;
@@ -178,6 +181,7 @@ static void take_device(struct reader *reader, const struct written_device *writ
 	strcpy(device->bdf, written->bdf);
 	strcpy(device->vf_token, written->vf_token);
 	device->patience = written->patience;
+	device->driver = written->driver;
 	device->slices = arena_new(reader->arena, written->slices.nr, sizeof(*device->slices));
 	if (!device->slices)
 		return;

@@ -20,6 +20,8 @@ static const char *const sharings[] = { "shared", "exclusive", NULL };
 static const char *const cachings[] = { "uncached", "write-combining", NULL };
 /* In the order of enum reset_when. */
 static const char *const resets[] = { "never", "idle", "always", NULL };
+/* In the order of enum driver_kind. */
+static const char *const drivers[] = { "generic", "nvme", NULL };
 static const char *const widths[] = { "8", "16", "32", "64", NULL };
 
 static const struct setting rule_settings[] = {
@@ -68,6 +70,8 @@ static const struct setting slice_settings[] = {
 	  .words = cachings, .low = SLICE_WC, .doc = "How clients' mappings are cached." },
 	{ "memory", KIND_SIZE, OF(written_slice, slice.memory), .value = "0",
 	  .high = 1ULL << 40, .doc = "Bytes of memory for the device's DMA that each lease gets." },
+	{ "depth", KIND_COUNT, OF(written_slice, slice.depth), .value = "64", .low = 1, .high = 4096,
+	  .doc = "Commands that can be outstanding in a queue. Only driver nvme uses it." },
 	{ "max_time", KIND_SECONDS, OF(written_slice, slice.max_seconds), .value = "never",
 	  .high = 3650 * DAY, .doc = "The time after which a lease expires." },
 	{ "allow", KIND_RULE, OF(written_slice, slice.rule), .section = &rule_section,
@@ -84,6 +88,8 @@ static const struct section slice_section = {
 static const struct setting device_settings[] = {
 	{ "function", KIND_FUNCTION, OF(written_device, bdf), .required = true, .shared = true,
 	  .doc = "The PCI function, such as 0000:01:00.0." },
+	{ "driver", KIND_WORD, OF(written_device, driver), .value = "generic", .words = drivers,
+	  .doc = "What prepares the device and its leases." },
 	{ "reset", KIND_WORD, OF(written_device, reset), .value = "idle", .words = resets,
 	  .doc = "When the broker resets the device." },
 	{ "patience", KIND_DURATION, OF(written_device, patience), .value = "30s",

@@ -66,6 +66,7 @@ struct written_device {
 	char vf_token[UUID_SIZE];
 	uint64_t patience;
 	uint32_t reset;
+	uint32_t driver;
 	struct array slices;
 };
 

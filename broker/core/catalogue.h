@@ -39,17 +39,22 @@ struct slice {
 	uint64_t offset;	/* of the first */
 	uint64_t length;	/* of each */
 	uint64_t memory;	/* bytes for DMA that each lease gets; 0: none */
+	uint32_t depth;		/* commands of a queue; for the driver */
 	uint32_t flags;		/* SLICE_* */
 	uint32_t max_seconds;	/* 0: no limit */
 	struct rule rule;
 	struct actions actions;
 };
 
+/* What a device needs besides what all need. */
+enum driver_kind { DRIVER_GENERIC, DRIVER_NVME, NR_DRIVERS };
+
 struct catalogue_device {
 	char name[64];
 	char bdf[16];
 	char vf_token[37];	/* a UUID, or "" */
 	uint64_t patience;	/* microseconds that an operation can take */
+	uint32_t driver;	/* enum driver_kind */
 	struct slice *slices;
 	size_t nr_slices;
 };

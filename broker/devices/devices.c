@@ -292,12 +292,24 @@ static bool copy_slices(const struct devices *devices, struct job *job)
 	return true;
 }
 
-static void copy_token(const struct devices *devices, struct job *job)
+static void copy_settings(const struct devices *devices, struct job *job)
 {
 	const struct catalogue_device *device = configured(devices, job->bdf);
 
-	if (device)
-		memcpy(job->vf_token, device->vf_token, sizeof(job->vf_token));
+	if (!device)
+		return;
+	memcpy(job->vf_token, device->vf_token, sizeof(job->vf_token));
+	job->driver = device->driver;
+}
+
+/* A lease that goes on keeps the depth that it has. */
+static uint32_t depth_of_slice(const struct devices *devices, const char *name)
+{
+	const struct catalogue_device *device;
+	const struct slice *slice = devices->catalogue ?
+				    catalogue_find_slice(devices->catalogue, name, &device) : NULL;
+
+	return slice ? slice->depth : 1;
 }
 
 /* What the worker needs.  It must not use any other data of the loop. */
@@ -306,12 +318,13 @@ static bool fill_in(struct devices *devices, struct worker *worker, struct job *
 {
 	switch (effect->type) {
 	case EFFECT_OPEN:
-		copy_token(devices, job);
+		copy_settings(devices, job);
 		return true;
 	case EFFECT_PREPARE:
 		return copy_slices(devices, job);
 	case EFFECT_EXPORT:
 		job->slice = slice_of_lease(effect->saved_lease);
+		job->slice.depth = depth_of_slice(devices, job->slice.name);
 		job->index = effect->saved_lease->index;
 		job->unsent = unsent_new(&devices->unsents, effect->lease, worker->number);
 		return job->unsent;

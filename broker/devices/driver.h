@@ -45,6 +45,7 @@ struct lent {
 	const struct slice *slice;	/* the bytes of this lease: count is 1; NULL in adopt() */
 	/* Its memory; length is 0 if it has none. */
 	uint64_t iova, length;
+	int memory;		/* its memfd; -1: it has none, or the fd store has lost it */
 	/*
 	 * All zeros, in this process.  Only in lease_begin(): afterwards the client can change
 	 * the memory, and make holes into it.
@@ -87,6 +88,7 @@ struct driver {
 };
 
 extern const struct driver driver_generic;
+extern const struct driver driver_nvme;
 
 /*
  * Puts a memfd into the fd store, for adopt() in a later process: what the driver must know

@@ -24,6 +24,7 @@ struct job {
 	/* What to do. */
 	char bdf[16];
 	char vf_token[VF_TOKEN_SIZE];	/* "": none */
+	uint32_t driver;	/* enum driver_kind */
 	bool reset;
 	struct slice slice;	/* to export, or of the lease that ends; without a rule */
 	uint32_t index;		/* of that lease, in its array */

@@ -224,6 +224,7 @@ static bool adopt_driver(struct held *held, struct job *job)
 			.index = held->memories[i].index,
 			.iova = held->memories[i].iova,
 			.length = held->memories[i].length,
+			.memory = held->memories[i].fd,
 		};
 	held->stored_driver = -1;
 	ok = held->driver->adopt(&held->driven, stored, leases, held->nr_memories, job->why,
@@ -234,7 +235,12 @@ static bool adopt_driver(struct held *held, struct job *job)
 
 static bool begin_driver(struct held *held, struct job *job, bool fresh)
 {
-	held->driver = &driver_generic;
+	static const struct driver *const drivers[NR_DRIVERS] = {
+		[DRIVER_GENERIC] = &driver_generic,
+		[DRIVER_NVME] = &driver_nvme,
+	};
+
+	held->driver = drivers[job->driver];
 	held->driven = (struct driven){
 		.bdf = held->bdf, .device = held->device, .dma = held->dma, .held = held,
 	};
@@ -303,11 +309,14 @@ static bool prepare(struct held *held, struct job *job)
 static struct lent lent_of(const struct held *held, const struct job *job)
 {
 	const struct lent_memory *memory = memory_of(held, job->event.lease);
-	struct lent lent = { .id = job->event.lease, .index = job->index, .slice = &job->slice };
+	struct lent lent = {
+		.id = job->event.lease, .index = job->index, .slice = &job->slice, .memory = -1,
+	};
 
 	if (memory) {
 		lent.iova = memory->iova;
 		lent.length = memory->length;
+		lent.memory = memory->fd;
 	}
 	return lent;
 }

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: MIT
+/* The broker lends queue pairs of an NVMe controller. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <vfio-dmabuf-nvme.h>
+
+#include "broker.h"
+#include "client.h"
+#include "kmsg.h"
+#include "manager.h"
+#include "nvme/load.h"
+#include "suite.h"
+
+#define BLOCK	512u
+
+static const char config[] =
+	"devices:\n"
+	"  nvme:\n"
+	"    function: @NVME@\n"
+	"    driver: nvme\n"
+	"    slices:\n"
+	"      queue: {offset: 4K, length: 4K, sharing: shared, memory: 1M, depth: 31, allow: everybody}\n";
+
+static pid_t broker;
+static int kmsg;
+
+static void setup(void)
+{
+	kmsg = kmsg_open();
+	unlink(BROKER_LOG);
+	manager_init();
+	broker_configure(config);
+	broker = broker_start();
+}
+
+/* The controller has reached for nothing that was not mapped. */
+static void teardown(void)
+{
+	broker_stop(broker, SIGTERM);
+	ck_assert_msg(!kmsg_wait_for(kmsg, "fault addr", 0), "the IOMMU has stopped an access");
+}
+
+static struct vdb_nvme *open_queue(const struct vdb_lease *lease)
+{
+	char error[VDB_ERROR_SIZE];
+	struct vdb_nvme *queue;
+
+	ck_assert_ptr_nonnull(lease->memory);
+	queue = vdb_nvme_open(lease->slice, lease->memory, NULL, error);
+	ck_assert_msg(queue, "%s", error);
+	return queue;
+}
+
+static uint32_t wait_for_one(struct vdb_nvme *queue)
+{
+	struct vdb_nvme_completion completion;
+	int nr;
+
+	while (!(nr = vdb_nvme_poll(queue, &completion, 1)))
+		sched_yield();
+	ck_assert_int_eq(nr, 1);
+	return completion.status;
+}
+
+static void check_io(struct vdb_nvme *queue)
+{
+	size_t size;
+	char *data = vdb_nvme_data(queue, &size);
+	uint64_t block = rand() % 1000;
+
+	for (unsigned int i = 0; i < BLOCK; i++)
+		data[i] = rand();
+	ck_assert_works(vdb_nvme_write(queue, 1, block, 1, data, 1));
+	ck_assert_uint_eq(wait_for_one(queue), 0);
+	ck_assert_works(vdb_nvme_read(queue, 1, block, 1, data + BLOCK, 2));
+	ck_assert_uint_eq(wait_for_one(queue), 0);
+	ck_assert_int_eq(memcmp(data, data + BLOCK, BLOCK), 0);
+}
+
+static void check_ended(struct vdb_nvme *queue)
+{
+	struct vdb_nvme_completion completion;
+
+	ck_assert_fails(vdb_nvme_flush(queue, 1, 0), ENODEV);
+	ck_assert_fails(vdb_nvme_poll(queue, &completion, 1), ENODEV);
+	vdb_nvme_close(queue);
+}
+
+START_TEST(each_lease_has_its_own_queue)
+{
+	struct vdb_client *client = broker_connect();
+	struct vdb_lease first = broker_acquire(client, "nvme/queue", 0);
+	struct vdb_lease second = broker_acquire(client, "nvme/queue", 0);
+	struct vdb_nvme *queues[] = { open_queue(&first), open_queue(&second) };
+
+	ck_assert_uint_ne(vdb_nvme_id(queues[0]), vdb_nvme_id(queues[1]));
+	ck_assert_uint_eq(vdb_nvme_depth(queues[0]), 31);
+	check_io(queues[0]);
+	check_io(queues[1]);
+	ck_assert_works(vdb_client_release(client, first.id));
+	check_ended(queues[0]);
+	check_io(queues[1]);
+	first = broker_acquire(client, "nvme/queue", 0);
+	queues[0] = open_queue(&first);
+	check_io(queues[0]);
+	check_io(queues[1]);
+}
+END_TEST
+
+/* Two terms of the broker, and a lease of each. */
+START_TEST(queues_outlive_the_broker)
+{
+	const int numbers[] = { SIGTERM, SIGKILL };
+	struct vdb_client *client = broker_connect();
+	struct vdb_lease old = broker_acquire(client, "nvme/queue", 0), new;
+	struct load *load = load_start(65536);
+	struct vdb_nvme *queue;
+
+	load_lend(load, old.slice, old.memory);
+	for (unsigned int i = 0; i < 3; i++) {
+		load_wait_done(load, load->report->done + 10);
+		broker_stop(broker, numbers[_i]);
+		load_wait_done(load, load->report->done + 10);
+		broker = broker_start();
+		new = broker_acquire(client, "nvme/queue", 0);
+		queue = open_queue(&new);
+		check_io(queue);
+		ck_assert_works(vdb_client_release(client, new.id));
+		check_ended(queue);
+	}
+	ck_assert_uint_eq(load->report->lost, 0);
+	ck_assert_works(vdb_client_release(client, old.id));
+	load_wait_ended(load, 1);
+	load_finish(load);
+}
+END_TEST
+
+/* Runs in a process that is killed while commands are outstanding. */
+static void use_until_killed(int report)
+{
+	struct vdb_client *client;
+	struct vdb_nvme *queue;
+	struct vdb_lease lease;
+	size_t size;
+	char *data;
+
+	client_become(CLIENT_NOBODY);
+	client = broker_connect();
+	lease = broker_acquire(client, "nvme/queue", 0);
+	queue = open_queue(&lease);
+	data = vdb_nvme_data(queue, &size);
+	for (unsigned int done = 0;; done++) {
+		struct vdb_nvme_completion completions[8];
+
+		while (!vdb_nvme_read(queue, 1, 0, 64, data, 0))
+			;
+		vdb_nvme_ring(queue);
+		if (vdb_nvme_poll(queue, completions, 8) > 0 && write(report, "", 1) != 1)
+			_exit(1);
+	}
+}
+
+START_TEST(clients_that_die)
+{
+	struct vdb_client *client = broker_connect();
+	struct vdb_lease lease = broker_acquire(client, "nvme/queue", 0);
+	struct load *load = load_start(65536);
+
+	load_lend(load, lease.slice, lease.memory);
+	load_wait_done(load, 1);
+	for (unsigned int i = 0; i < 15; i++) {
+		unsigned int wait = 1 + rand() % 20;
+		int report[2];
+		pid_t pid;
+
+		ck_assert_works(pipe(report));
+		pid = fork();
+		ck_assert_works(pid);
+		if (!pid) {
+			close(report[0]);
+			use_until_killed(report[1]);
+		}
+		close(report[1]);
+		while (wait--)
+			ck_assert_int_eq(read(report[0], &(char){ 0 }, 1), 1);
+		ck_assert_works(kill(pid, SIGKILL));
+		ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+		close(report[0]);
+	}
+	load_wait_done(load, load->report->done + 10);
+	ck_assert_uint_eq(load->report->lost, 0);
+	load_finish(load);
+}
+END_TEST
+
+Suite *suite(void)
+{
+	Suite *s = suite_create("nvme_broker");
+	TCase *tc = add_group(s, "broker");
+
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, each_lease_has_its_own_queue);
+	tcase_add_loop_test(tc, queues_outlive_the_broker, 0, 2);
+	tcase_add_test(tc, clients_that_die);
+	return s;
+}
