@@ -3,7 +3,8 @@
 # the project's top directory.
 #
 # tests/vm/test_*.c	one program each, with tests/vm/support, in build/user/tests;
-#			test_stress with tests/vm/stress as well
+#			test_stress with tests/vm/stress as well, test_igbvf with
+#			drivers/igbvf
 # bench/vm/*.c		likewise, with bench/support as well, in build/user/bench
 # examples/*.c		one program each, in build/user/programs
 # common/*.c		what library, command and broker share; these programs as well
@@ -27,6 +28,8 @@ stress := $(patsubst tests/vm/stress/%.c,build/user/stress/%.o,$(wildcard tests/
 # What test_workers drives: a layer of the broker.
 devices := $(patsubst broker/%.c,build/user/broker/%.o,$(wildcard broker/devices/*.c) \
 	broker/core/catalogue.c broker/core/table.c)
+# What test_igbvf drives.
+igbvf := $(patsubst %.c,build/user/%.o,$(wildcard drivers/igbvf/*.c))
 DEVICES_CPPFLAGS := -Ibroker/core -Ibroker/devices
 bench_support := $(patsubst bench/support/%.c,build/user/bench-support/%.o,$(wildcard bench/support/*.c))
 tests := $(patsubst tests/vm/%.c,build/user/tests/%,$(wildcard tests/vm/test_*.c))
@@ -82,6 +85,13 @@ build/user/broker/%.o: broker/%.c
 	@mkdir -p $(@D)
 	$(CC) $(GUEST_CPPFLAGS) $(DEVICES_CPPFLAGS) $(CFLAGS) -D_GNU_SOURCE -c -o $@ $<
 
+build/user/drivers/%.o: drivers/%.c
+	@mkdir -p $(@D)
+	$(CC) -Iinclude -Iinclude/uapi $(CFLAGS) -c -o $@ $<
+
+build/user/tests/test_igbvf: $(igbvf)
+build/user/tests/test_igbvf: parts := $(igbvf)
+build/user/tests/test_igbvf: GUEST_CPPFLAGS += -Idrivers/igbvf
 build/user/tests/test_stress: $(stress)
 build/user/tests/test_stress: parts := $(stress)
 build/user/tests/test_workers: $(devices)
@@ -131,6 +141,6 @@ stale := $(filter-out $(tests) $(benches) $(examples) $(rust_examples), \
 	$(filter-out %.d,$(wildcard build/user/tests/* build/user/bench/* build/user/programs/*)))
 $(shell rm -f $(stale) $(stale:=.d))
 
--include $(wildcard build/user/*.d build/user/*/*.d build/user/broker/*/*.d)
+-include $(wildcard build/user/*.d build/user/*/*.d build/user/broker/*/*.d build/user/drivers/*/*.d)
 .PHONY: all user unit bench FORCE
-.SECONDARY: $(support) $(bench_support) $(stress) $(devices)
+.SECONDARY: $(support) $(bench_support) $(stress) $(devices) $(igbvf)
