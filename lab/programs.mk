@@ -3,8 +3,8 @@
 # the project's top directory.
 #
 # tests/vm/test_*.c	one program each, with tests/vm/support, in build/user/tests;
-#			test_stress with tests/vm/stress as well, test_igbvf with
-#			drivers/igbvf
+#			test_stress with tests/vm/stress as well, test_igbvf*
+#			with tests/vm/igbvf and drivers/igbvf
 # bench/vm/*.c		likewise, with bench/support as well, in build/user/bench
 # examples/*.c		one program each, in build/user/programs
 # common/*.c		what library, command and broker share; these programs as well
@@ -28,8 +28,10 @@ stress := $(patsubst tests/vm/stress/%.c,build/user/stress/%.o,$(wildcard tests/
 # What test_workers drives: a layer of the broker.
 devices := $(patsubst broker/%.c,build/user/broker/%.o,$(wildcard broker/devices/*.c) \
 	broker/core/catalogue.c broker/core/table.c)
-# What test_igbvf drives.
-igbvf := $(patsubst %.c,build/user/%.o,$(wildcard drivers/igbvf/*.c))
+# What test_igbvf and others drive, and share.
+igbvf := $(patsubst %.c,build/user/%.o,$(wildcard drivers/igbvf/*.c)) \
+	$(patsubst tests/vm/%.c,build/user/%.o,$(wildcard tests/vm/igbvf/*.c))
+igbvf_tests := $(patsubst tests/vm/%.c,build/user/tests/%,$(wildcard tests/vm/test_igbvf*.c))
 DEVICES_CPPFLAGS := -Ibroker/core -Ibroker/devices
 bench_support := $(patsubst bench/support/%.c,build/user/bench-support/%.o,$(wildcard bench/support/*.c))
 tests := $(patsubst tests/vm/%.c,build/user/tests/%,$(wildcard tests/vm/test_*.c))
@@ -89,9 +91,12 @@ build/user/drivers/%.o: drivers/%.c
 	@mkdir -p $(@D)
 	$(CC) -Iinclude -Iinclude/uapi $(CFLAGS) -c -o $@ $<
 
-build/user/tests/test_igbvf: $(igbvf)
-build/user/tests/test_igbvf: parts := $(igbvf)
-build/user/tests/test_igbvf: GUEST_CPPFLAGS += -Idrivers/igbvf
+build/user/igbvf/%.o: tests/vm/igbvf/%.c
+	@mkdir -p $(@D)
+	$(CC) $(GUEST_CPPFLAGS) $(CFLAGS) -c -o $@ $<
+
+$(igbvf_tests): $(igbvf)
+$(igbvf_tests): parts := $(igbvf)
 build/user/tests/test_stress: $(stress)
 build/user/tests/test_stress: parts := $(stress)
 build/user/tests/test_workers: $(devices)

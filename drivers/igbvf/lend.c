@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The owner of a physical function of an Intel 82576 and its virtual functions. */
+/* The owner of virtual functions of an Intel 82576. */
 #define _GNU_SOURCE
 #include "lend.h"
 
@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "mailbox.h"
 #include "pf.h"
 #include "registers.h"
 
@@ -26,8 +27,8 @@ struct vf {
 };
 
 struct igbvf_owner {
-	char bdf[VDB_BDF_SIZE];
-	struct vdb_device *pf;
+	char bdf[VDB_BDF_SIZE];	/* of the PF */
+	struct vdb_device *pf;	/* NULL: it has another driver, and none of the members here are set */
 	struct vdb_slice *slice;	/* all of the PF's registers */
 	void *registers;
 	bool enabled;
@@ -84,14 +85,8 @@ static int find_vf(const char *bdf, unsigned int vf, char name[VDB_BDF_SIZE])
 	return 0;
 }
 
-static int open_vf(struct igbvf_owner *owner, unsigned int number, const char *token, char *error)
+static int open_vf(struct vf *vf, const char *bdf, const char *token, char *error)
 {
-	struct vf *vf = &owner->vf[number];
-	char bdf[VDB_BDF_SIZE];
-
-	if (find_vf(owner->bdf, number, bdf))
-		return failed(error, "%s: its virtual function %u: %s", owner->bdf, number,
-			      strerror(errno));
 	vf->device = vdb_device_open(bdf, token, error);
 	if (!vf->device)
 		return -1;
@@ -115,11 +110,9 @@ static int start_pf(struct igbvf_owner *owner, char *error)
 	return 0;
 }
 
-struct igbvf_owner *igbvf_owner_open(const char *bdf, const char *token, unsigned int vfs,
-				     char error[VDB_ERROR_SIZE])
+static struct igbvf_owner *new_owner(unsigned int vfs, char *error)
 {
 	struct igbvf_owner *owner;
-	int number;
 
 	if (!vfs || vfs > IGBVF_VFS) {
 		errno = EINVAL;
@@ -131,6 +124,19 @@ struct igbvf_owner *igbvf_owner_open(const char *bdf, const char *token, unsigne
 		failed(error, "out of memory");
 		return NULL;
 	}
+	owner->vfs = vfs;
+	return owner;
+}
+
+struct igbvf_owner *igbvf_owner_open(const char *bdf, const char *token, unsigned int vfs,
+				     char error[VDB_ERROR_SIZE])
+{
+	struct igbvf_owner *owner = new_owner(vfs, error);
+	char vf[VDB_BDF_SIZE];
+	int number;
+
+	if (!owner)
+		return NULL;
 	if (!vdb_parse_bdf(bdf, owner->bdf)) {
 		errno = EINVAL;
 		failed(error, "\"%s\" is not the name of a PCI function", bdf);
@@ -146,10 +152,14 @@ struct igbvf_owner *igbvf_owner_open(const char *bdf, const char *token, unsigne
 		goto fail;
 	}
 	owner->enabled = true;
-	owner->vfs = vfs;
-	for (unsigned int i = 0; i < vfs; i++)
-		if (open_vf(owner, i, token, error))
+	for (unsigned int i = 0; i < vfs; i++) {
+		if (find_vf(owner->bdf, i, vf)) {
+			failed(error, "%s: its virtual function %u: %s", owner->bdf, i, strerror(errno));
 			goto fail;
+		}
+		if (open_vf(&owner->vf[i], vf, token, error))
+			goto fail;
+	}
 	if (start_pf(owner, error))
 		goto fail;
 	return owner;
@@ -158,6 +168,25 @@ fail:
 	igbvf_owner_close(owner);
 	errno = number;
 	return NULL;
+}
+
+struct igbvf_owner *igbvf_owner_open_vfs(const char *const *bdfs, unsigned int vfs,
+					 char error[VDB_ERROR_SIZE])
+{
+	struct igbvf_owner *owner = new_owner(vfs, error);
+	int number;
+
+	if (!owner)
+		return NULL;
+	for (unsigned int i = 0; i < vfs; i++) {
+		if (open_vf(&owner->vf[i], bdfs[i], NULL, error)) {
+			number = errno;
+			igbvf_owner_close(owner);
+			errno = number;
+			return NULL;
+		}
+	}
+	return owner;
 }
 
 void igbvf_owner_close(struct igbvf_owner *owner)
@@ -203,7 +232,8 @@ static int end_lent(struct igbvf_owner *owner, unsigned int number)
 
 	if (vf->lent.registers)
 		step(vdb_slice_revoke(vf->device, vf->lent.registers), &error);
-	igbvf_pf_dismiss(owner->registers, number);
+	if (owner->pf)
+		igbvf_pf_dismiss(owner->registers, number);
 	step(vdb_device_set_bus_master(vf->device, false), &error);
 	step(vdb_device_reset(vf->device), &error);
 	if (vf->lent.memory)
@@ -214,6 +244,39 @@ static int end_lent(struct igbvf_owner *owner, unsigned int number)
 	vf->state = error ? BROKEN : FREE;
 	errno = error;
 	return error ? -1 : 0;
+}
+
+/* The PF's driver lets the VF work.  The page is mapped only for this. */
+static int admit_by_mailbox(struct vf *vf, const uint8_t mac[6])
+{
+	const struct vdb_range page = { 0, IGBVF_MAILBOX_PAGE };
+	struct vdb_slice *slice = vdb_slice_export(vf->device, 0, &page, 1, 0);
+	int result = -1, error;
+	void *registers;
+
+	if (!slice)
+		return -1;
+	registers = vdb_slice_map(slice, 0, 0, PROT_READ | PROT_WRITE);
+	if (registers)
+		result = igbvf_mailbox_admit(registers, mac);
+	error = errno;
+	if (registers)
+		vdb_slice_unmap(slice, registers, 0, 0);
+	vdb_slice_free(slice);
+	errno = error;
+	return result;
+}
+
+static int admit(struct igbvf_owner *owner, unsigned int number, const uint8_t mac[6], char *error)
+{
+	if (owner->pf) {
+		igbvf_pf_admit(owner->registers, number, mac);
+		return 0;
+	}
+	if (admit_by_mailbox(&owner->vf[number], mac))
+		return failed(error, "virtual function %u: its mailbox to the PF's driver: %s", number,
+			      errno == EPERM ? "it refuses this MAC address" : strerror(errno));
+	return 0;
 }
 
 int igbvf_lend(struct igbvf_owner *owner, unsigned int number, const uint8_t mac[6], uint64_t length,
@@ -245,7 +308,8 @@ int igbvf_lend(struct igbvf_owner *owner, unsigned int number, const uint8_t mac
 		failed(error, "the command register of virtual function %u: %s", number, strerror(errno));
 		goto fail;
 	}
-	igbvf_pf_admit(owner->registers, number, mac);
+	if (admit(owner, number, mac, error))
+		goto fail;
 	vf->state = LENT;
 	*lent = vf->lent;
 	return 0;

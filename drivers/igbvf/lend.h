@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The owner's part: it has the physical function and its virtual functions open through
- * VFIO, and lends each VF to a client.
+ * The owner's part: it has virtual functions open through VFIO, and lends each to a
+ * client.  It has the physical function as well, or the PF has a driver of the kernel.
  */
 #ifndef IGBVF_LEND_H
 #define IGBVF_LEND_H
@@ -27,10 +27,24 @@ struct igbvf_owner;
 struct igbvf_owner *igbvf_owner_open(const char *bdf, const char *token, unsigned int vfs,
 				     char error[VDB_ERROR_SIZE]);
 
-/* Takes back all that is lent, closes the VFs and disables them, and closes the PF. */
+/**
+ * igbvf_owner_open_vfs() - open VFs whose PF has another driver, igb of the kernel
+ * @bdfs: the VFs, bound to the driver dmabuf-vfio-pci
+ * @vfs: their number, 1 to 8
+ * @error: after failure filled in with why, in words
+ *
+ * The PF's driver has enabled them.  It answers the VFs only while its network interface
+ * is up.
+ *
+ * Return: the owner, to be closed with igbvf_owner_close(); NULL with errno.
+ */
+struct igbvf_owner *igbvf_owner_open_vfs(const char *const *bdfs, unsigned int vfs,
+					 char error[VDB_ERROR_SIZE]);
+
+/* Takes back all that is lent, and closes what was opened.  Disables the PF's VFs if it has the PF. */
 void igbvf_owner_close(struct igbvf_owner *owner);
 
-/* Whether the port has a link; it takes some time after the open. */
+/* Whether the port has a link; it takes some time after igbvf_owner_open(), which it is for. */
 bool igbvf_owner_link(const struct igbvf_owner *owner);
 
 /* The VF's device; the owner's. */
@@ -46,12 +60,13 @@ struct igbvf_lent {
  * igbvf_lend() - prepare a VF for a client
  * @owner: any
  * @vf: 0 to its number of VFs - 1, which is not lent
- * @mac: the address that it has
+ * @mac: the address that it has; another driver of the PF can refuse it
  * @length: of its memory, in whole pages; igbvf_layout() says what the client needs
  * @lent: filled in
  * @error: after failure filled in with why, in words
  *
- * Return: 0; -1 with errno: EBUSY if it is lent; or as the library's functions.
+ * Return: 0; -1 with errno: EBUSY if it is lent; ETIMEDOUT and EPERM as
+ * igbvf_mailbox_admit(); or as the library's functions.
  */
 int igbvf_lend(struct igbvf_owner *owner, unsigned int vf, const uint8_t mac[6], uint64_t length,
 	       struct igbvf_lent *lent, char error[VDB_ERROR_SIZE]);
@@ -66,8 +81,7 @@ int igbvf_lend(struct igbvf_owner *owner, unsigned int vf, const uint8_t mac[6],
  * memory away from the device.  Waits for no client, and does not touch other VFs.
  *
  * Return: 0; -1 if one of the steps failed, with errno of the first.  The later steps are
- * done nevertheless, except that memory stays if the queues could not be stopped and it
- * could not be unmapped.  The VF is not lent again then.
+ * done nevertheless.  The VF is not lent again then.
  */
 int igbvf_take_back(struct igbvf_owner *owner, unsigned int vf);
 

@@ -17,6 +17,20 @@
 #define VF_QUEUES		0x2000	/* the first byte that a client has */
 #define VF_QUEUES_LENGTH	0x2000
 
+/* Not lent: the mailbox, which mailbox.c uses. */
+#define VF_MAILBOX_BUFFER	0x800
+#define VF_MAILBOX		0xc40
+#define MAILBOX_REQ		(1u << 0)	/* there is a message for the PF */
+#define MAILBOX_ACK		(1u << 1)	/* the PF's message is read */
+#define MAILBOX_VFU		(1u << 2)	/* the VF uses the buffer */
+#define MAILBOX_PFSTS		(1u << 4)	/* there is a message of the PF */
+#define MAILBOX_PFACK		(1u << 5)	/* the PF has read the VF's message */
+/* Messages of the VF, and what the PF's driver adds in its answer. */
+#define MAILBOX_RESET		0x01u		/* the VF was reset */
+#define MAILBOX_SET_MAC		0x02u
+#define MAILBOX_TYPE		0xffffu
+#define MAILBOX_SUCCESS		(1u << 31)
+
 /* In the lent part. */
 #define VF_RDBAL		0x800
 #define VF_RDBAH		0x804
