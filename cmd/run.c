@@ -111,6 +111,25 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	}
 }
 
+/* Of all slices that have memory: their fds come after those of the slices. */
+static int nr_memories(void)
+{
+	int nr = 0;
+
+	for (int i = 0; i < args.nr; i++)
+		nr += leases[i].memory != NULL;
+	return nr;
+}
+
+/* What the device reaches by DMA; null: none.  @fd: the next, which is increased. */
+static json_t *json_memory(const struct vdb_slice *memory, int *fd)
+{
+	if (!memory)
+		return json_null();
+	return json_pack("{s:i,s:I,s:I}", "fd", (*fd)++, "iova", (json_int_t)vdb_slice_iova(memory),
+			 "length", (json_int_t)vdb_slice_length(memory));
+}
+
 /*
  * VFIO_DMABUF_SLICES is a JSON array with one object for each slice, in the order of
  * the command line.  VFIO_DMABUF_FDS is the number of fds, from 3 on.
@@ -118,24 +137,26 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 static void set_environment(void)
 {
 	json_t *list = json_array();
+	int memory = FIRST_FD + 2 * args.nr;
 	char number[16], *text;
 
 	for (int i = 0; i < args.nr; i++) {
 		const struct vdb_slice *slice = leases[i].slice;
 
 		json_array_append_new(list, json_pack(
-			"{s:s,s:I,s:i,s:i,s:s,s:i,s:I,s:I,s:b,s:b}",
+			"{s:s,s:I,s:i,s:i,s:s,s:i,s:I,s:I,s:b,s:b,s:o}",
 			"name", args.slices[i].target.slice, "index", (json_int_t)leases[i].index,
 			"fd", FIRST_FD + 2 * i, "event_fd", FIRST_FD + 2 * i + 1,
 			"bdf", vdb_slice_bdf(slice), "bar", vdb_slice_bar(slice),
 			"offset", (json_int_t)vdb_slice_offset(slice),
 			"length", (json_int_t)vdb_slice_length(slice),
 			"read_only", vdb_slice_flags(slice) & VDB_FLAG_READ_ONLY,
-			"write_combining", vdb_slice_flags(slice) & VDB_FLAG_WC));
+			"write_combining", vdb_slice_flags(slice) & VDB_FLAG_WC,
+			"memory", json_memory(leases[i].memory, &memory)));
 	}
 	text = json_dumps(list, JSON_COMPACT);
 	setenv("VFIO_DMABUF_SLICES", text, 1);
-	snprintf(number, sizeof(number), "%d", 2 * args.nr);
+	snprintf(number, sizeof(number), "%d", 2 * args.nr + nr_memories());
 	setenv("VFIO_DMABUF_FDS", number, 1);
 	free(text);
 	json_decref(list);
@@ -144,11 +165,13 @@ static void set_environment(void)
 /* Moves the fds to their numbers, which must not be those of our other fds. */
 static int place_fds(void)
 {
-	int high[2 * MAX], nr = 2 * args.nr;
+	int high[3 * MAX], nr = 2 * args.nr + nr_memories(), next = 2 * args.nr;
 
 	for (int i = 0; i < args.nr; i++) {
 		high[2 * i] = fcntl(vdb_slice_fd(leases[i].slice), F_DUPFD_CLOEXEC, FIRST_FD + nr);
 		high[2 * i + 1] = fcntl(vdb_slice_event_fd(leases[i].slice), F_DUPFD_CLOEXEC, FIRST_FD + nr);
+		if (leases[i].memory)
+			high[next++] = fcntl(vdb_slice_fd(leases[i].memory), F_DUPFD_CLOEXEC, FIRST_FD + nr);
 	}
 	for (int i = 0; i < nr; i++)
 		if (high[i] < 0 || dup2(high[i], FIRST_FD + i) < 0)
@@ -370,8 +393,10 @@ int cmd_run(int argc, char **argv)
 	if (!client)
 		return STATUS_FAILED;
 	status = run(client);
-	for (int i = 0; i < args.nr; i++)
+	for (int i = 0; i < args.nr; i++) {
 		vdb_slice_free(leases[i].slice);
+		vdb_slice_free(leases[i].memory);
+	}
 	vdb_client_close(client);
 	return status;
 }

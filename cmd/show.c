@@ -167,6 +167,7 @@ static bool add_maps_of(const char *pid, void *unused)
 
 static bool add_lease(const struct vdb_lease_info *info, void *data)
 {
+	char memory[80] = "";
 	json_t *json;
 
 	(void)data;
@@ -174,12 +175,16 @@ static bool add_lease(const struct vdb_lease_info *info, void *data)
 		return true;
 	if (strcmp(info->bdf, bdf))
 		return true;
-	json = json_pack("{s:s,s:I,s:s,s:I,s:b}", "kind", "lease", "lease", (json_int_t)info->id,
+	json = json_pack("{s:s,s:I,s:s,s:I,s:b,s:I,s:o}", "kind", "lease", "lease", (json_int_t)info->id,
 			 "slice", info->name, "index", (json_int_t)info->index,
-			 "read_only", info->flags & VDB_FLAG_READ_ONLY);
+			 "read_only", info->flags & VDB_FLAG_READ_ONLY, "memory", (json_int_t)info->memory,
+			 "iova", info->iova ? json_integer((json_int_t)info->iova) : json_null());
 	json_add_client(json, info->client, info->pid, info->uid, info->gid);
-	add(info->bar, info->offset, info->length, json, "lease %" PRIu64 " of %s[%u]: %.40s, pid %u, uid %u",
-	    info->id, info->name, info->index, info->client, info->pid, info->uid);
+	if (info->memory)
+		snprintf(memory, sizeof(memory), ", memory of %s at IOVA 0x%" PRIx64,
+			 human_size(info->memory), info->iova);
+	add(info->bar, info->offset, info->length, json, "lease %" PRIu64 " of %s[%u]: %.40s, pid %u, uid %u%s",
+	    info->id, info->name, info->index, info->client, info->pid, info->uid, memory);
 	json_decref(json);
 	return true;
 }

@@ -59,11 +59,19 @@ static json_t *json_share(const struct vdb_share *share)
 			 "near_limit", is_near(share));
 }
 
+static json_t *json_memory_share(const struct vdb_memory_share *share)
+{
+	return json_pack("{s:I,s:I,s:I,s:b}", "used", (json_int_t)share->used,
+			 "kept", (json_int_t)share->kept, "limit", (json_int_t)share->limit,
+			 "near_limit", share->limit && share->used >= share->limit - share->limit / 5);
+}
+
 static bool on_account(const struct vdb_account_info *info, void *data)
 {
-	json_array_append_new(data, json_pack("{s:I,s:o,s:o}", "owner", (json_int_t)info->owner,
+	json_array_append_new(data, json_pack("{s:I,s:o,s:o,s:o}", "owner", (json_int_t)info->owner,
 					      "connections", json_share(&info->clients),
-					      "leases", json_share(&info->leases)));
+					      "leases", json_share(&info->leases),
+					      "memory", json_memory_share(&info->memory)));
 	return true;
 }
 
@@ -97,6 +105,20 @@ static json_t *json_total(const struct report *report, const struct vdb_total *t
 	return value;
 }
 
+static json_t *json_memory_total(const struct report *report)
+{
+	const struct vdb_memory_total *total = &report->status.memory;
+	json_t *value = json_pack("{s:I,s:I}", "per_owner", (json_int_t)total->per_owner,
+				  "per_connection", (json_int_t)total->per_client);
+
+	if (report->status.admin)
+		json_object_update_new(value, json_pack(
+			"{s:I,s:I,s:I,s:I}", "used", (json_int_t)total->used,
+			"limit", (json_int_t)total->limit, "pool_used", (json_int_t)total->pool_used,
+			"pool", (json_int_t)total->pool));
+	return value;
+}
+
 static json_t *json_report(struct report *report)
 {
 	const struct vdb_status *status = &report->status;
@@ -104,9 +126,9 @@ static json_t *json_report(struct report *report)
 
 	json_object_update(leases, report->leases);
 	json_object_set_new(leases, "per_connection", json_integer(status->leases_per_client));
-	return json_pack("{s:b,s:b,s:o,s:o,s:o,s:O?,s:O}", "grants", status->grants, "admin", status->admin,
+	return json_pack("{s:b,s:b,s:o,s:o,s:o,s:o,s:O?,s:O}", "grants", status->grants, "admin", status->admin,
 			 "problem", json_text(status->problem), "connections", json_total(report, &status->clients),
-			 "leases", leases, "devices", report->devices, "accounts", report->accounts);
+			 "leases", leases, "memory", json_memory_total(report), "devices", report->devices, "accounts", report->accounts);
 }
 
 /* ---- for people ---- */
@@ -141,6 +163,20 @@ static void add_total(struct table *table, const char *what, const struct vdb_st
 	table_add(table, "%u", total->per_owner);
 }
 
+static void add_memory_total(struct table *table, const struct vdb_status *status)
+{
+	const struct vdb_memory_total *total = &status->memory;
+
+	table_add(table, "memory");
+	if (status->admin) {
+		table_add(table, "%s", human_size(total->used));
+		table_add(table, "%s", human_size(total->limit));
+		table_add(table, "%s", human_size(total->pool_used));
+		table_add(table, "%s", human_size(total->pool));
+	}
+	table_add(table, "%s", human_size(total->per_owner));
+}
+
 static void print_totals(const struct vdb_status *status)
 {
 	static const char *const columns[] = { "WHAT", ">USED", ">LIMIT", ">POOL USED", ">POOL", ">LIMIT PER OWNER", NULL };
@@ -150,6 +186,7 @@ static void print_totals(const struct vdb_status *status)
 	table_begin(&table, status->admin ? columns : columns_of_others);
 	add_total(&table, "connections", status, &status->clients);
 	add_total(&table, "leases", status, &status->leases);
+	add_memory_total(&table, status);
 	table_end(&table, stdout);
 }
 
@@ -160,10 +197,20 @@ static void add_share(struct table *table, json_t *share)
 		  json_is_true(json_object_get(share, "near_limit")) ? " (near the limit)" : "");
 }
 
+static void add_memory_share(struct table *table, json_t *share)
+{
+	char used[32];
+
+	/* The text of human_size() is valid until its next call. */
+	snprintf(used, sizeof(used), "%s", human_size(number_of(share, "used")));
+	table_add(table, "%s of %s%s", used, human_size(number_of(share, "limit")),
+		  json_is_true(json_object_get(share, "near_limit")) ? " (near the limit)" : "");
+}
+
 /* An administrator sees many accounts: prints those that are near a limit. */
 static void print_accounts(json_t *accounts, bool all)
 {
-	static const char *const columns[] = { "OWNER", "CONNECTIONS", "LEASES", NULL };
+	static const char *const columns[] = { "OWNER", "CONNECTIONS", "LEASES", "MEMORY", NULL };
 	struct table table;
 	json_t *account;
 	size_t i;
@@ -172,13 +219,16 @@ static void print_accounts(json_t *accounts, bool all)
 	json_array_foreach(accounts, i, account) {
 		json_t *connections = json_object_get(account, "connections");
 		json_t *leases = json_object_get(account, "leases");
+		json_t *memory = json_object_get(account, "memory");
 
 		if (!all && !json_is_true(json_object_get(connections, "near_limit")) &&
-		    !json_is_true(json_object_get(leases, "near_limit")))
+		    !json_is_true(json_object_get(leases, "near_limit")) &&
+		    !json_is_true(json_object_get(memory, "near_limit")))
 			continue;
 		table_add(&table, "%" JSON_INTEGER_FORMAT, number_of(account, "owner"));
 		add_share(&table, connections);
 		add_share(&table, leases);
+		add_memory_share(&table, memory);
 	}
 	if (table.nr_rows)
 		putchar('\n');

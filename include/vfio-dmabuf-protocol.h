@@ -20,7 +20,7 @@
 
 #define VDP_VERSION		2
 #define VDP_MAX_MESSAGE		512	/* bytes, of any message */
-#define VDP_MAX_FDS		2	/* that a message carries */
+#define VDP_MAX_FDS		3	/* that a message carries */
 #define VDP_NAME		64	/* bytes of a name, with its NUL */
 #define VDP_BDF			16	/* bytes of "0000:01:00.0", with its NUL */
 #define VDP_TEXT		192	/* bytes of an explanation, with its NUL */
@@ -42,7 +42,7 @@ enum vdp_type {
 	VDP_ANSWER	= 0x100,	/* added to the type of the request */
 	VDP_ITEM	= 0x200,	/* added to the type of a list */
 
-	VDP_GRANT	= 0x300,	/* the slice is granted; with two fds */
+	VDP_GRANT	= 0x300,	/* the slice is granted; with two fds, or three */
 	VDP_STATE	= 0x301,	/* the device is suspended, or live again */
 	VDP_END		= 0x302,	/* the lease has ended, or the request is refused */
 	VDP_NEWS	= 0x303,	/* to a client that watches */
@@ -124,7 +124,7 @@ struct vdp_plain {
 	struct vdp_header header;
 };
 
-/* The fds are the DMABUF and its event fd. */
+/* The fds are the DMABUF, its event fd, and the memfd if there is memory. */
 struct vdp_grant {
 	struct vdp_header header;
 	uint64_t lease;
@@ -135,6 +135,8 @@ struct vdp_grant {
 	uint32_t index;
 	uint32_t seconds;	/* until the lease ends; 0: does not by itself */
 	char bdf[VDP_BDF];
+	uint64_t memory;	/* bytes that the device reaches by DMA; 0: none */
+	uint64_t iova;		/* where the device has them */
 };
 
 enum vdp_state_code {
@@ -193,6 +195,7 @@ struct vdp_slice_item {
 	uint32_t max_seconds;	/* 0: no limit */
 	uint32_t device;	/* enum vdp_device_phase */
 	uint32_t reserved;
+	uint64_t memory;	/* bytes for DMA that each lease gets */
 };
 
 enum vdp_lease_phase {
@@ -221,6 +224,8 @@ struct vdp_lease_item {
 	uint32_t state;		/* enum vdp_state_code */
 	uint32_t phase;		/* enum vdp_lease_phase */
 	uint32_t end;		/* enum vdp_end_code */
+	uint64_t memory;	/* bytes for DMA */
+	uint64_t iova;		/* 0: not mapped, yet or any more */
 };
 
 struct vdp_device_item {
@@ -242,11 +247,19 @@ struct vdp_share {
 	uint32_t reserved;
 };
 
+/* The same of memory for DMA, in bytes. */
+struct vdp_memory_share {
+	uint64_t used;
+	uint64_t kept;
+	uint64_t limit;
+};
+
 struct vdp_account_item {
 	struct vdp_header header;
 	uint64_t owner;		/* user id; or 2^32 + the first id of a range of subordinate ids */
 	struct vdp_share clients;
 	struct vdp_share leases;
+	struct vdp_memory_share memory;
 };
 
 /* What all owners use of it; 0 except per_owner if the client is not an administrator. */
@@ -257,6 +270,16 @@ struct vdp_total {
 	uint32_t pool;
 	uint32_t per_owner;	/* limit of an owner without kept places */
 	uint32_t reserved;
+};
+
+/* The same of memory for DMA, in bytes. */
+struct vdp_memory_total {
+	uint64_t used;
+	uint64_t limit;
+	uint64_t pool_used;
+	uint64_t pool;
+	uint64_t per_owner;
+	uint64_t per_client;	/* limit of a connection; filled in for all clients, as per_owner */
 };
 
 #define VDP_STATUS_GRANTS	(1u << 0)	/* the broker has a configuration */
@@ -271,6 +294,7 @@ struct vdp_status_answer {
 	uint32_t devices;
 	uint32_t devices_open;
 	char problem[VDP_TEXT];	/* of the configuration; "" if none */
+	struct vdp_memory_total memory;
 };
 
 /* Later brokers may have others. */
@@ -322,7 +346,7 @@ enum vdp_error_code {
 	VDP_ERROR_NO_SLICE = 5,		/* no such slice, or not for this client */
 	VDP_ERROR_BUSY = 6,		/* granted to others */
 	VDP_ERROR_INVALID = 7,		/* a value does not fit the slice */
-	VDP_ERROR_LIMIT = 8,		/* no more leases for this client or owner, or at all */
+	VDP_ERROR_LIMIT = 8,		/* no more leases or memory for this client or owner, or at all */
 	VDP_ERROR_NO_LEASE = 9,		/* no such lease of this client, or it is ending */
 	VDP_ERROR_FORBIDDEN = 10,	/* for administrators only */
 	VDP_ERROR_DEVICE = 11,		/* the device is not open */
@@ -346,14 +370,14 @@ static_assert(sizeof(struct vdp_lease_request) == 24, "wire format");
 static_assert(sizeof(struct vdp_renew) == 32, "wire format");
 static_assert(sizeof(struct vdp_renew_answer) == 24, "wire format");
 static_assert(sizeof(struct vdp_plain) == 16, "wire format");
-static_assert(sizeof(struct vdp_grant) == 72, "wire format");
+static_assert(sizeof(struct vdp_grant) == 88, "wire format");
 static_assert(sizeof(struct vdp_state) == 32, "wire format");
 static_assert(sizeof(struct vdp_end) == 40, "wire format");
-static_assert(sizeof(struct vdp_slice_item) == 144, "wire format");
-static_assert(sizeof(struct vdp_lease_item) == 224, "wire format");
+static_assert(sizeof(struct vdp_slice_item) == 152, "wire format");
+static_assert(sizeof(struct vdp_lease_item) == 240, "wire format");
 static_assert(sizeof(struct vdp_device_item) == 304, "wire format");
-static_assert(sizeof(struct vdp_account_item) == 56, "wire format");
-static_assert(sizeof(struct vdp_status_answer) == 272, "wire format");
+static_assert(sizeof(struct vdp_account_item) == 80, "wire format");
+static_assert(sizeof(struct vdp_status_answer) == 320, "wire format");
 static_assert(sizeof(struct vdp_news) == 432, "wire format");
 static_assert(sizeof(struct vdp_error) == 216, "wire format");
 

@@ -744,6 +744,21 @@ int vdb_dma_map(struct vdb_dma *dma, void *address, uint64_t length, unsigned in
 int vdb_dma_unmap(struct vdb_dma *dma, uint64_t iova, uint64_t length);
 
 /**
+ * vdb_dma_unmap_unknown() - unmap all that this object does not know
+ * @dma: whose IO address space no other object or process uses
+ *
+ * For an owner that was restarted: the process before it can have died after it had
+ * mapped memory, and before it noted that.  To be called after vdb_dma_reserve() for all
+ * that is to stay.
+ *
+ * When it returns 0, the device reaches only what @dma has mapped or reserved.
+ *
+ * Return: 0; -1 with errno, and vdb_dma_error() says more:
+ *	EINVAL	a reserved range is a part of a mapping, and that stays
+ */
+int vdb_dma_unmap_unknown(struct vdb_dma *dma);
+
+/**
  * vdb_memory_alloc() - a slice of memory, mapped for DMA
  * @dma: any
  * @length: in whole pages
@@ -959,6 +974,7 @@ struct vdb_lease {
 	uint32_t index;		/* which of an array of slices */
 	uint32_t seconds;	/* until it ends by itself; 0: does not */
 	struct vdb_slice *slice;	/* the caller's, for vdb_slice_free() */
+	struct vdb_slice *memory;	/* the caller's too; NULL: the slice has no memory */
 };
 
 /**
@@ -978,14 +994,21 @@ struct vdb_lease {
  *	EBUSY	others have it, and @wait_ms is 0
  *	ETIMEDOUT others had it for all of @wait_ms, or the broker did not answer
  *	EINVAL	@index, @flags or @seconds do not fit the slice
- *	EDQUOT	this connection or user has as many leases as allowed
+ *	EDQUOT	this connection, this user, or all users together have as many leases, or
+ *		as much memory, as allowed
  *	ENODEV	the device is not open, or was lost meanwhile
- *	EMFILE	this process has no room for two more fds
+ *	EMFILE	this process has no room for two more fds, or three with memory
  *	ENOMEM	this process has no memory
  *	EAGAIN	the broker was restarted meanwhile; try again
  *	ETOOMANYREFS the broker cannot send fds now; try again later
  *	ECANCELED the request was revoked by an administrator or a new configuration
  *	EIO	the broker or the kernel failed, or the configuration has errors
+ *
+ * If the configuration gives the slice memory, it comes with the lease: all zeros, at
+ * vdb_slice_iova() for the device.  After the lease has ended, the device does not reach it
+ * any more, and the client keeps it as ordinary memory.  A program that was compiled for
+ * a library whose struct vdb_lease had no member for it does not get it.
+ *
  * If the slice was granted and the call fails, the library releases the slice, and
  * does not wait for that.
  */
@@ -1073,7 +1096,7 @@ enum vdb_end {
 
 enum vdb_event_type {
 	VDB_EVENT_STATE = 0,	/* lease, state, end */
-	VDB_EVENT_GRANTED = 1,	/* request, lease, index, seconds, slice */
+	VDB_EVENT_GRANTED = 1,	/* request, lease, index, seconds, slice, memory */
 	VDB_EVENT_REFUSED = 2,	/* request, error */
 };
 
@@ -1087,6 +1110,7 @@ struct vdb_event {
 	uint32_t index;		/* as in struct vdb_lease, like the next two */
 	uint32_t seconds;
 	struct vdb_slice *slice;	/* the caller's */
+	struct vdb_slice *memory;	/* the caller's; or NULL */
 };
 
 /**
@@ -1139,6 +1163,7 @@ struct vdb_slice_info {
 	uint32_t waiting;	/* requests that wait for it */
 	uint32_t max_seconds;	/* 0: no limit */
 	enum vdb_device_phase device;
+	uint64_t memory;	/* bytes for DMA that each lease gets; 0: none */
 };
 
 enum vdb_lease_phase {
@@ -1164,6 +1189,8 @@ struct vdb_lease_info {
 	enum vdb_state state;	/* VDB_STATE_REVOKED: it has ended */
 	enum vdb_lease_phase phase;
 	enum vdb_end end;	/* also of one that is ending */
+	uint64_t memory;	/* bytes for DMA; 0: none */
+	uint64_t iova;		/* where the device has them; 0: not mapped, yet or any more */
 };
 
 struct vdb_device_info {
@@ -1183,11 +1210,19 @@ struct vdb_share {
 	uint32_t limit;
 };
 
+/* The same of memory for DMA, in bytes.  Does not grow. */
+struct vdb_memory_share {
+	uint64_t used;
+	uint64_t kept;
+	uint64_t limit;
+};
+
 /* An owner is a user; all user ids that belong to a login share one account. */
 struct vdb_account_info {
 	uint64_t owner;
 	struct vdb_share clients;
 	struct vdb_share leases;
+	struct vdb_memory_share memory;
 };
 
 /**
@@ -1223,6 +1258,16 @@ struct vdb_total {
 	uint32_t per_owner;	/* limit of an owner without kept places */
 };
 
+/* The same of memory for DMA, in bytes.  Does not grow. */
+struct vdb_memory_total {
+	uint64_t used;
+	uint64_t limit;
+	uint64_t pool_used;
+	uint64_t pool;
+	uint64_t per_owner;
+	uint64_t per_client;	/* limit of a connection; known without admin as well */
+};
+
 struct vdb_status {
 	bool grants;		/* false: the configuration has errors, nothing new is granted */
 	bool admin;		/* this client is an administrator, and all below is known */
@@ -1232,6 +1277,7 @@ struct vdb_status {
 	uint32_t devices;
 	uint32_t devices_open;
 	char problem[192];	/* of the configuration; "" if none */
+	struct vdb_memory_total memory;
 };
 
 /**

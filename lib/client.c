@@ -148,9 +148,10 @@ static void report(struct vdb_client *client, struct known_lease *lease, struct 
 		.index = lease->lease.index,
 		.seconds = lease->lease.seconds,
 		.slice = lease->lease.slice,
+		.memory = lease->lease.memory,
 	};
 	lease->decided = false;
-	lease->lease.slice = NULL;
+	lease->lease.slice = lease->lease.memory = NULL;
 	if (!lease->error)
 		return;
 	client_fail(client, lease->error, lease->text);
@@ -195,6 +196,9 @@ int vdb_client_acquire_sized(struct vdb_client *client, const char *name,
 	report(client, asked, &event);
 	if (event.error)
 		return -1;
+	/* A program that does not know of memory does not free it. */
+	if (size < VDB_UP_TO(vdb_lease, memory))
+		vdb_slice_free(got.memory);
 	vdb_fill(lease, size, &got, sizeof(got));
 	return 0;
 }
@@ -302,6 +306,9 @@ int vdb_client_next_sized(struct vdb_client *client, struct vdb_event *event, si
 	if (!vdb_is_size(size, VDB_FIRST_EVENT))
 		return client_fail(client, EINVAL, too_small);
 	ret = client_next(client, next_pending, &found);
+	/* A program that does not know of memory does not free it. */
+	if (size < VDB_UP_TO(vdb_event, memory))
+		vdb_slice_free(found.memory);
 	if (ret > 0)
 		vdb_fill(event, size, &found, sizeof(found));
 	return ret;

@@ -31,7 +31,7 @@ struct known_lease {
 	bool changed;		/* state or end have not been reported */
 	bool awaited;		/* a call waits for that: no need to wake the caller */
 	int error;		/* refused: errno */
-	struct vdb_lease lease;	/* its slice is ours until it is reported */
+	struct vdb_lease lease;	/* its slice and memory are ours until it is reported */
 	enum vdb_state state;
 	enum vdb_end end;
 	char text[VDP_TEXT];	/* refused: why */

@@ -56,9 +56,11 @@ struct known_lease *client_add_request(struct vdb_client *client)
 /* Closes a granted slice that the caller has not received. */
 static void drop_slice(struct known_lease *lease)
 {
-	if (lease->decided)
+	if (lease->decided) {
 		vdb_slice_free(lease->lease.slice);
-	lease->lease.slice = NULL;
+		vdb_slice_free(lease->lease.memory);
+	}
+	lease->lease.slice = lease->lease.memory = NULL;
 }
 
 void client_forget_lease(struct vdb_client *client, struct known_lease *lease)
@@ -228,14 +230,48 @@ static struct vdb_slice *slice_of(struct message *m)
 	return slice;
 }
 
+/* The fds are no longer the slice's, but the message's. */
+static void give_fds_back(struct vdb_slice *slice, struct message *m)
+{
+	m->fds[0] = slice->fd;
+	m->fds[1] = slice->event_fd;
+	slice->fd = slice->event_fd = -1;
+	vdb_slice_free(slice);
+}
+
+/* The memory of a grant that has some. */
+static struct vdb_slice *memory_of(struct message *m)
+{
+	const struct vdp_grant *grant = &m->body.grant;
+	struct vdb_slice *memory = vdb_memory_from_fd(m->fds[2], grant->iova, 0);
+
+	if (!memory)
+		return NULL;
+	if (memory->length == grant->memory) {
+		m->fds[2] = -1;
+		return memory;
+	}
+	memory->fd = -1;
+	vdb_slice_free(memory);
+	errno = EPROTO;
+	return NULL;
+}
+
 static int grant(struct vdb_client *client, struct known_lease *lease, struct message *m)
 {
-	struct vdb_slice *slice;
+	struct vdb_slice *slice, *memory = NULL;
 
 	if (m->lost)
 		return refuse_and_release(client, lease, EMFILE,
-			"this process has no room for two more open files; raise its limit (ulimit -n)");
+			"this process has no room for the open files of the slice; raise its limit (ulimit -n)");
 	slice = slice_of(m);
+	if (slice && m->body.grant.memory) {
+		memory = memory_of(m);
+		if (!memory) {
+			give_fds_back(slice, m);
+			slice = NULL;
+		}
+	}
 	if (!slice && errno == ENOMEM)
 		return refuse_and_release(client, lease, ENOMEM, "there is no memory for the slice");
 	if (!slice)
@@ -247,6 +283,7 @@ static int grant(struct vdb_client *client, struct known_lease *lease, struct me
 		.index = m->body.grant.index,
 		.seconds = m->body.grant.seconds,
 		.slice = slice,
+		.memory = memory,
 	};
 	ring(client, lease);
 	return 0;

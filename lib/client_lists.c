@@ -132,6 +132,7 @@ int vdb_client_slices(struct vdb_client *client,
 			.waiting = slice->waiting,
 			.max_seconds = slice->max_seconds,
 			.device = (enum vdb_device_phase)slice->device,
+			.memory = slice->memory,
 		}, data);
 	}
 	free(items.bytes);
@@ -173,6 +174,8 @@ int vdb_client_leases(struct vdb_client *client,
 			.state = state_of(lease),
 			.phase = (enum vdb_lease_phase)lease->phase,
 			.end = (enum vdb_end)lease->end,
+			.memory = lease->memory,
+			.iova = lease->iova,
 		}, data);
 	}
 	free(items.bytes);
@@ -224,6 +227,11 @@ int vdb_client_accounts(struct vdb_client *client,
 			.owner = account->owner,
 			.clients = share_of(&account->clients),
 			.leases = share_of(&account->leases),
+			.memory = {
+				.used = account->memory.used,
+				.kept = account->memory.kept,
+				.limit = account->memory.limit,
+			},
 		}, data);
 	}
 	free(items.bytes);
@@ -262,6 +270,14 @@ int vdb_client_status_sized(struct vdb_client *client, struct vdb_status *status
 		.leases = total_of(&m.body.status.leases),
 		.devices = m.body.status.devices,
 		.devices_open = m.body.status.devices_open,
+		.memory = {
+			.used = m.body.status.memory.used,
+			.limit = m.body.status.memory.limit,
+			.pool_used = m.body.status.memory.pool_used,
+			.pool = m.body.status.memory.pool,
+			.per_owner = m.body.status.memory.per_owner,
+			.per_client = m.body.status.memory.per_client,
+		},
 	};
 	memcpy(found.problem, m.body.status.problem, sizeof(found.problem));
 	vdb_fill(status, size, &found, sizeof(found));

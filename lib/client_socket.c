@@ -115,10 +115,18 @@ static bool is_about_lease(uint32_t type)
 	return type == (VDP_ACQUIRE | VDP_ANSWER) || type == VDP_GRANT || type == VDP_STATE || type == VDP_END;
 }
 
+/* The fds that a message of this type has. */
+static int fds_of(const struct message *m)
+{
+	if (m->body.header.type != VDP_GRANT)
+		return 0;
+	return m->body.grant.memory ? VDP_MAX_FDS : VDP_MAX_FDS - 1;
+}
+
 static const char *check(const struct message *m, size_t size)
 {
 	bool grant = m->body.header.type == VDP_GRANT;
-	int nr_fds = (m->fds[0] >= 0) + (m->fds[1] >= 0);
+	int nr_fds = (m->fds[0] >= 0) + (m->fds[1] >= 0) + (m->fds[2] >= 0);
 	struct message_size sizes;
 
 	if (size < sizeof(m->body.header))
@@ -133,7 +141,7 @@ static const char *check(const struct message *m, size_t size)
 		return "the broker's message has a wrong header";
 	if (is_about_lease(m->body.header.type) && !m->body.state.lease)
 		return "the broker's message is about a lease without an id";
-	if (m->lost ? !grant : nr_fds != (grant ? VDP_MAX_FDS : 0))
+	if (m->lost ? !grant : nr_fds != fds_of(m))
 		return "the broker's message has not the file descriptors of its type";
 	return NULL;
 }

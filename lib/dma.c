@@ -281,6 +281,44 @@ int vdb_dma_unmap(struct vdb_dma *dma, uint64_t iova, uint64_t length)
 	return 0;
 }
 
+/* @last: inclusive. */
+static int unmap_gap(struct vdb_dma *dma, uint64_t first, uint64_t last)
+{
+	uint64_t unmapped = 0;
+
+	/* All addresses together are one byte too long. */
+	if (!first && last == UINT64_MAX)
+		return unmap_gap(dma, first, INT64_MAX) ?: unmap_gap(dma, INT64_MAX + 1ULL, last);
+	if (!dma->kind->unmap(dma, first, last - first + 1, &unmapped))
+		return 0;
+	return vdb_dma_failed(dma, "unmapping what is mapped from IOVA 0x%llx to 0x%llx: %m",
+			      (unsigned long long)first, (unsigned long long)last);
+}
+
+int vdb_dma_unmap_unknown(struct vdb_dma *dma)
+{
+	uint64_t first = 0;
+	size_t i = 0;
+
+	while (i < dma->space.nr) {
+		struct vdb_iova_range range = dma->space.taken[i].range;
+
+		/* Part of a mapping that is not ours. */
+		if (dma->space.taken[i].foreign) {
+			vdb_iova_give(&dma->space, range.first);
+			continue;
+		}
+		if (range.first > first && unmap_gap(dma, first, range.first - 1))
+			return -1;
+		first = range.last + 1;
+		/* There is nothing after the last address. */
+		if (!first)
+			return 0;
+		i++;
+	}
+	return unmap_gap(dma, first, UINT64_MAX);
+}
+
 /* A memfd, mapped and sealed for good. */
 static int make_memory(struct vdb_dma *dma, uint64_t length, unsigned int flags, uint64_t *iova)
 {

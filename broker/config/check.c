@@ -35,16 +35,15 @@ void check_write(struct reader *reader, const struct node *node, void *object)
 }
 
 static void check_pages(struct reader *reader, const struct node *node, const char *name,
-			uint64_t value)
+			uint64_t value, const char *note)
 {
 	uint64_t page = sysconf(_SC_PAGESIZE);
 	char text[VALUE_TEXT];
 
 	if (value % page)
 		mistake(reader->mistakes, place_of(node, name),
-			"%s: 0x%" PRIx64 " is not a multiple of the page size; write a multiple of %s"
-			" (a BAR smaller than that is one page)",
-			name, value, value_size_text(page, text));
+			"%s: 0x%" PRIx64 " is not a multiple of the page size; write a multiple of %s%s",
+			name, value, value_size_text(page, text), note);
 }
 
 static void take_writes(struct reader *reader, const struct node *node,
@@ -71,11 +70,13 @@ static void take_writes(struct reader *reader, const struct node *node,
 
 void check_slice(struct reader *reader, const struct node *node, void *object)
 {
+	static const char of_bar[] = " (a BAR smaller than that is one page)";
 	struct written_slice *written = object;
 	struct slice *slice = &written->slice;
 
-	check_pages(reader, node, "offset", slice->offset);
-	check_pages(reader, node, "length", slice->length);
+	check_pages(reader, node, "offset", slice->offset, of_bar);
+	check_pages(reader, node, "length", slice->length, of_bar);
+	check_pages(reader, node, "memory", slice->memory, "");
 	if (slice->length > (VFIO_DMABUF_MAX_END - slice->offset) / slice->count)
 		mistake(reader->mistakes, place_of(node, "length"),
 			"offset + length * count is more than any BAR has; write smaller ones");
@@ -130,7 +131,7 @@ static void take_kept(struct reader *reader, const struct node *node,
 	}
 	if (!root)
 		catalogue->kept[catalogue->nr_kept++] =
-			(struct kept){ 0, { KEPT_FOR_ROOT, KEPT_FOR_ROOT } };
+			(struct kept){ 0, { [CLIENTS] = KEPT_FOR_ROOT, [LEASES] = KEPT_FOR_ROOT } };
 }
 
 static void check_total(struct reader *reader, const struct node *node,
@@ -143,7 +144,7 @@ static void check_total(struct reader *reader, const struct node *node,
 		sum += catalogue->kept[i].places[resource];
 	if (sum > catalogue->total[resource])
 		mistake(reader->mistakes, place_of(limits ? limits : node, name),
-			"%s: %u is less than all kept places, %" PRIu64
+			"%s: %" PRIu64 " is less than all kept places, %" PRIu64
 			" (%d are root's unless kept says otherwise);"
 			" write a larger number, or keep fewer places",
 			name, catalogue->total[resource], sum, KEPT_FOR_ROOT);
@@ -199,6 +200,28 @@ static void take_devices(struct reader *reader, const struct written *written,
 		take_device(reader, &devices[i], &catalogue->devices[i]);
 }
 
+/* Otherwise no client can ever have it. */
+static void check_memory(struct reader *reader, const struct node *node,
+			 const struct catalogue *catalogue)
+{
+	const struct node *limits = tree_find(node, "limits");
+	uint64_t most = catalogue->memory_per_client < catalogue->total[MEMORY_BYTES] ?
+			catalogue->memory_per_client : catalogue->total[MEMORY_BYTES];
+	char text[VALUE_TEXT], limit[VALUE_TEXT];
+
+	for (size_t i = 0; i < catalogue->nr_devices; i++)
+		for (size_t j = 0; j < catalogue->devices[i].nr_slices; j++) {
+			const struct slice *slice = &catalogue->devices[i].slices[j];
+
+			if (slice->memory > most)
+				mistake(reader->mistakes, limits ? &limits->place : &node->place,
+					"%s has memory: %s, and the limits memory and memory_per_connection allow %s;"
+					" write larger limits, or less memory", slice->name,
+					value_size_text(slice->memory, text),
+					value_size_text(most, limit));
+		}
+}
+
 void check_all(struct reader *reader, const struct node *node, void *object)
 {
 	struct written *written = object;
@@ -210,6 +233,8 @@ void check_all(struct reader *reader, const struct node *node, void *object)
 	take_kept(reader, node, written, catalogue);
 	check_total(reader, node, catalogue, CLIENTS, "connections");
 	check_total(reader, node, catalogue, LEASES, "leases");
+	check_total(reader, node, catalogue, MEMORY_BYTES, "memory");
 	check_functions_differ(reader, tree_find(node, "devices"), written);
 	take_devices(reader, written, catalogue);
+	check_memory(reader, node, catalogue);
 }

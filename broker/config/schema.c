@@ -17,7 +17,7 @@
 
 static const char *const no_yes[] = { "false", "true", NULL };
 static const char *const sharings[] = { "shared", "exclusive", NULL };
-static const char *const memories[] = { "uncached", "write-combining", NULL };
+static const char *const cachings[] = { "uncached", "write-combining", NULL };
 /* In the order of enum reset_when. */
 static const char *const resets[] = { "never", "idle", "always", NULL };
 static const char *const widths[] = { "8", "16", "32", "64", NULL };
@@ -64,8 +64,10 @@ static const struct setting slice_settings[] = {
 	{ "read_only", KIND_FLAG, OF(written_slice, slice.flags), .value = "false",
 	  .words = no_yes, .low = SLICE_READ_ONLY,
 	  .doc = "If true, clients cannot map the slice writable." },
-	{ "memory", KIND_FLAG, OF(written_slice, slice.flags), .value = "uncached",
-	  .words = memories, .low = SLICE_WC, .doc = "How clients' mappings are cached." },
+	{ "caching", KIND_FLAG, OF(written_slice, slice.flags), .value = "uncached",
+	  .words = cachings, .low = SLICE_WC, .doc = "How clients' mappings are cached." },
+	{ "memory", KIND_SIZE, OF(written_slice, slice.memory), .value = "0",
+	  .high = 1ULL << 40, .doc = "Bytes of memory for the device's DMA that each lease gets." },
 	{ "max_time", KIND_SECONDS, OF(written_slice, slice.max_seconds), .value = "never",
 	  .high = 3650 * DAY, .doc = "The time after which a lease expires." },
 	{ "allow", KIND_RULE, OF(written_slice, slice.rule), .section = &rule_section,
@@ -99,10 +101,12 @@ static const struct section device_section = {
 };
 
 static const struct setting kept_settings[] = {
-	{ "connections", KIND_COUNT, OF(kept, places[CLIENTS]), .value = "0", .high = 65536,
+	{ "connections", KIND_NUMBER, OF(kept, places[CLIENTS]), .value = "0", .high = 65536,
 	  .doc = "Connections that only this user can have." },
-	{ "leases", KIND_COUNT, OF(kept, places[LEASES]), .value = "0", .high = 1048576,
+	{ "leases", KIND_NUMBER, OF(kept, places[LEASES]), .value = "0", .high = 1048576,
 	  .doc = "Leases that only this user can have." },
+	{ "memory", KIND_SIZE, OF(kept, places[MEMORY_BYTES]), .value = "0", .high = 1ULL << 50,
+	  .doc = "Bytes of memory for DMA that only this user can have." },
 };
 
 static const struct section kept_section = {
@@ -111,17 +115,23 @@ static const struct section kept_section = {
 };
 
 static const struct setting limit_settings[] = {
-	{ "connections", KIND_COUNT, OF(settings, catalogue.total[CLIENTS]), .value = "64",
+	{ "connections", KIND_NUMBER, OF(settings, catalogue.total[CLIENTS]), .value = "64",
 	  .low = 1, .high = 65536, .doc = "Connections of all clients together." },
-	{ "connections_per_owner", KIND_COUNT, OF(settings, catalogue.per_owner[CLIENTS]),
+	{ "connections_per_owner", KIND_NUMBER, OF(settings, catalogue.per_owner[CLIENTS]),
 	  .value = "16", .low = 1, .high = 65536, .doc = "Connections of one owner." },
-	{ "leases", KIND_COUNT, OF(settings, catalogue.total[LEASES]), .value = "1024",
+	{ "leases", KIND_NUMBER, OF(settings, catalogue.total[LEASES]), .value = "1024",
 	  .low = 1, .high = 1048576,
 	  .doc = "Leases of all clients together. Requests that wait count as leases." },
-	{ "leases_per_owner", KIND_COUNT, OF(settings, catalogue.per_owner[LEASES]),
+	{ "leases_per_owner", KIND_NUMBER, OF(settings, catalogue.per_owner[LEASES]),
 	  .value = "64", .low = 1, .high = 1048576, .doc = "Leases of one owner." },
 	{ "leases_per_connection", KIND_COUNT, OF(settings, catalogue.leases_per_client),
 	  .value = "16", .low = 1, .high = 1048576, .doc = "Leases of one connection." },
+	{ "memory", KIND_SIZE, OF(settings, catalogue.total[MEMORY_BYTES]), .value = "256M",
+	  .high = 1ULL << 50, .doc = "Bytes of memory for DMA of all clients together." },
+	{ "memory_per_owner", KIND_SIZE, OF(settings, catalogue.per_owner[MEMORY_BYTES]),
+	  .value = "64M", .high = 1ULL << 50, .doc = "Bytes of memory for DMA of one owner." },
+	{ "memory_per_connection", KIND_SIZE, OF(settings, catalogue.memory_per_client),
+	  .value = "64M", .high = 1ULL << 50, .doc = "Bytes of memory for DMA of one connection." },
 	{ "hello_time", KIND_DURATION, OF(settings, connections.hello_time), .value = "10s",
 	  .low = 100 * MSEC, .high = HOUR,
 	  .doc = "How long the broker waits for the first message of a connection." },
@@ -135,7 +145,7 @@ static const struct setting limit_settings[] = {
 	  .low = 1, .high = 1000000,
 	  .doc = "Requests that an owner can send at once after a pause." },
 	{ "fds_per_owner", KIND_COUNT, OF(settings, connections.fds_per_owner), .value = "32",
-	  .low = 2, .high = 65536,
+	  .low = 3, .high = 65536,
 	  .doc = "File descriptors that all connections of one owner have not received yet." },
 };
 

@@ -9,7 +9,7 @@
 /* Of these, kept for root, who has the configuration read again. */
 #define KEPT_WITHOUT_CATALOGUE		4
 
-uint32_t account_pooled(const struct account *account, enum resource resource)
+uint64_t account_pooled(const struct account *account, enum resource resource)
 {
 	return account->used[resource] > account->kept[resource] ?
 	       account->used[resource] - account->kept[resource] : 0;
@@ -93,6 +93,40 @@ void account_give_back(struct accounts *accounts, struct account *account,
 		accounts->pool_used[resource]--;
 	account->used[resource]--;
 	account_done(accounts, account);
+}
+
+bool account_may_more(const struct accounts *accounts, const struct account *account,
+		      enum resource resource, uint64_t places)
+{
+	uint64_t used = account->used[resource] + places;
+	uint64_t pooled = used > account->kept[resource] ? used - account->kept[resource] : 0;
+
+	/* Both the limits and what is asked for are far below the range of the type. */
+	if (!pooled)
+		return true;
+	return used <= accounts->per_owner[resource] &&
+	       accounts->pool_used[resource] - account_pooled(account, resource) + pooled <=
+	       accounts->pool[resource];
+}
+
+static void set_used(struct accounts *accounts, struct account *account, enum resource resource,
+		     uint64_t used)
+{
+	accounts->pool_used[resource] -= account_pooled(account, resource);
+	account->used[resource] = used;
+	accounts->pool_used[resource] += account_pooled(account, resource);
+}
+
+void account_take_more(struct accounts *accounts, struct account *account,
+		       enum resource resource, uint64_t places)
+{
+	set_used(accounts, account, resource, account->used[resource] + places);
+}
+
+void account_give_more_back(struct accounts *accounts, struct account *account,
+			    enum resource resource, uint64_t places)
+{
+	set_used(accounts, account, resource, account->used[resource] - places);
 }
 
 void account_done(struct accounts *accounts, struct account *account)

@@ -12,15 +12,15 @@
 
 struct account {
 	uint64_t owner;
-	uint32_t used[NR_RESOURCES];
-	uint32_t kept[NR_RESOURCES];
+	uint64_t used[NR_RESOURCES];
+	uint64_t kept[NR_RESOURCES];
 };
 
 struct accounts {
 	struct table table;
-	uint32_t pool[NR_RESOURCES];		/* places in it */
-	uint32_t pool_used[NR_RESOURCES];
-	uint32_t per_owner[NR_RESOURCES];
+	uint64_t pool[NR_RESOURCES];		/* places in it */
+	uint64_t pool_used[NR_RESOURCES];
+	uint64_t per_owner[NR_RESOURCES];
 };
 
 /* Sets the limits of a catalogue.  They can be lower than what is used. */
@@ -33,10 +33,17 @@ bool account_may(const struct accounts *accounts, const struct account *account,
 void account_take(struct accounts *accounts, struct account *account, enum resource resource);
 void account_give_back(struct accounts *accounts, struct account *account,
 		       enum resource resource);
+/* The same for several places at once, of an account that also has another resource. */
+bool account_may_more(const struct accounts *accounts, const struct account *account,
+		      enum resource resource, uint64_t places);
+void account_take_more(struct accounts *accounts, struct account *account,
+		       enum resource resource, uint64_t places);
+void account_give_more_back(struct accounts *accounts, struct account *account,
+			    enum resource resource, uint64_t places);
 /* Forgets an account that uses nothing. */
 void account_done(struct accounts *accounts, struct account *account);
 /* The places that it uses of the pool. */
-uint32_t account_pooled(const struct account *account, enum resource resource);
+uint64_t account_pooled(const struct account *account, enum resource resource);
 void accounts_free(struct accounts *accounts);
 
 #endif

@@ -38,6 +38,7 @@ struct slice {
 	uint32_t count;		/* of an array; 1: not an array */
 	uint64_t offset;	/* of the first */
 	uint64_t length;	/* of each */
+	uint64_t memory;	/* bytes for DMA that each lease gets; 0: none */
 	uint32_t flags;		/* SLICE_* */
 	uint32_t max_seconds;	/* 0: no limit */
 	struct rule rule;
@@ -54,17 +55,18 @@ struct catalogue_device {
 };
 
 /* Resources that have limits. */
-enum resource { CLIENTS, LEASES, NR_RESOURCES };
+enum resource { CLIENTS, LEASES, MEMORY_BYTES, NR_RESOURCES };	/* memory: in bytes */
 
 /* Places that nobody else can take. */
 struct kept {
 	uint64_t owner;
-	uint32_t places[NR_RESOURCES];
+	uint64_t places[NR_RESOURCES];
 };
 
 struct catalogue {
-	uint32_t total[NR_RESOURCES];		/* not less than all kept places */
-	uint32_t per_owner[NR_RESOURCES];
+	uint64_t total[NR_RESOURCES];		/* not less than all kept places */
+	uint64_t per_owner[NR_RESOURCES];
+	uint64_t memory_per_client;
 	uint32_t leases_per_client;
 	struct rule admins;			/* besides root */
 	struct kept *kept;

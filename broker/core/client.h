@@ -16,6 +16,7 @@ struct client {
 	uint64_t seen;			/* the greatest serial of its requests */
 	uint64_t active;		/* time of its last request */
 	uint32_t nr_leases;
+	uint64_t memory;		/* of its leases */
 	uint32_t nr_asked;		/* leases of others that it revokes and waits for */
 	struct lease *leases;
 	struct client *next_awake;	/* in the list of clients that can be sent something now */

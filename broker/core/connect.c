@@ -39,12 +39,12 @@ static bool is_idle(const struct client *client)
  */
 static struct client *find_victim(const struct core *core, const struct account *newcomer)
 {
-	uint32_t most = account_pooled(newcomer, CLIENTS) + 1;
+	uint64_t most = account_pooled(newcomer, CLIENTS) + 1;
 	struct client *victim = NULL;
 
 	for (size_t i = 0; i < core->clients.nr; i++) {
 		struct client *client = core->clients.items[i];
-		uint32_t pooled = account_pooled(client->account, CLIENTS);
+		uint64_t pooled = account_pooled(client->account, CLIENTS);
 
 		if (!is_idle(client) || pooled <= most ||
 		    (victim && (pooled < account_pooled(victim->account, CLIENTS) ||

@@ -93,11 +93,13 @@ static void handle_lease_result(struct core *core, struct device *device,
 	else if (!lease || lease->device != device)
 		return;
 	else if (event->type == EVENT_EXPORTED && lease->r.phase == LEASE_EXPORTING)
-		grant_exported(core, lease, event->ok, event->buffer);
+		grant_exported(core, lease, event);
 	else if (event->type == EVENT_REVOKED && lease->r.phase == LEASE_ENDING)
 		end_revoked(core, lease, event->ok);
 	else if (event->type == EVENT_ACTED && lease->r.phase == LEASE_ENDING)
 		end_acted(core, lease, event->ok);
+	else if (event->type == EVENT_UNMAPPED && lease->r.phase == LEASE_ENDING)
+		end_unmapped(core, lease, event->ok);
 }
 
 static void handle_device(struct core *core, const struct event *event)

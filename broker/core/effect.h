@@ -22,9 +22,10 @@ enum effect_type {
 	/* Jobs of a device's worker, one after another.  An event follows each. */
 	EFFECT_OPEN,		/* device, bdf; also puts the fd into the fd store */
 	EFFECT_PREPARE,		/* device: runs the on-release actions of all slices */
-	EFFECT_EXPORT,		/* device, saved_lease */
+	EFFECT_EXPORT,		/* device, saved_lease; also allocates and maps its memory */
 	EFFECT_REVOKE,		/* device, lease or 0, buffer */
 	EFFECT_ACT,		/* device, saved_lease, reset */
+	EFFECT_UNMAP,		/* device, saved_lease: its memory is unmapped and freed */
 	EFFECT_CLOSE,		/* device, bdf; takes the fd out of the fd store first */
 	/* The rest. */
 	EFFECT_TIMER,		/* time: EVENT_TIME then, or earlier */
@@ -38,6 +39,7 @@ enum answer {
 	ANSWER_BUSY,
 	ANSWER_INVALID,
 	ANSWER_LIMIT,
+	ANSWER_MEMORY_LIMIT,
 	ANSWER_NO_LEASE,
 	ANSWER_FORBIDDEN,
 	ANSWER_DEVICE,

@@ -73,7 +73,7 @@ void end_revoked(struct core *core, struct lease *lease, bool ok)
 
 	if (!ok)
 		device->failed = "a lease cannot be revoked";
-	else if (actions->nr || reset)
+	else if (actions->nr || reset || lease->r.memory)
 		EMIT(core, EFFECT_ACT, .device = device->number, .lease = lease->r.id,
 		     .saved_lease = &lease->r, .reset = reset);
 	else
@@ -82,10 +82,21 @@ void end_revoked(struct core *core, struct lease *lease, bool ok)
 
 void end_acted(struct core *core, struct lease *lease, bool ok)
 {
+	if (!ok)
+		lease->device->failed = "an on-release action failed";
+	else if (lease->r.memory)
+		EMIT(core, EFFECT_UNMAP, .device = lease->device->number, .lease = lease->r.id,
+		     .saved_lease = &lease->r);
+	else
+		end_complete(core, lease);
+}
+
+void end_unmapped(struct core *core, struct lease *lease, bool ok)
+{
 	if (ok)
 		end_complete(core, lease);
 	else
-		lease->device->failed = "an on-release action failed";
+		lease->device->failed = "the memory of a lease cannot be unmapped";
 }
 
 void end_all_of(struct core *core, struct client *client)

@@ -21,9 +21,10 @@ enum event_type {
 	/* Results of the workers: device, ok. */
 	EVENT_OPENED,		/* fresh, buffers, nr_buffers */
 	EVENT_PREPARED,
-	EVENT_EXPORTED,		/* lease, buffer */
+	EVENT_EXPORTED,		/* lease, buffer, iova */
 	EVENT_REVOKED,		/* lease or 0, buffer */
 	EVENT_ACTED,		/* lease */
+	EVENT_UNMAPPED,		/* lease */
 	EVENT_CLOSED,
 	/* Devices. */
 	EVENT_PRESENT,		/* device: it was plugged in or bound, and can be opened */
@@ -44,6 +45,7 @@ struct event {
 	enum event_type type;
 	uint64_t client, serial, lease, buffer;
 	uint64_t owner;
+	uint64_t iova;			/* of the lease's memory */
 	const struct identity *who;	/* valid until EVENT_GONE */
 	const char *name;
 	uint32_t device;

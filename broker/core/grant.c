@@ -13,7 +13,7 @@
 static void refuse(struct core *core, struct client *client, const struct event *event,
 		   enum answer answer)
 {
-	if (answer == ANSWER_NO_SLICE || answer == ANSWER_LIMIT)
+	if (answer == ANSWER_NO_SLICE || answer == ANSWER_LIMIT || answer == ANSWER_MEMORY_LIMIT)
 		EMIT(core, EFFECT_LOG, .log = LOG_DENIED, .client = client->r.id,
 		     .answer = answer, .why = event->name);
 	EMIT(core, EFFECT_REPLY, .client = client->r.id, .serial = event->serial,
@@ -24,6 +24,12 @@ static bool is_within_limits(struct core *core, const struct client *client)
 {
 	return client->nr_leases < core->catalogue->leases_per_client &&
 	       account_may(&core->accounts, client->account, LEASES);
+}
+
+static bool is_within_memory(struct core *core, const struct client *client, uint64_t memory)
+{
+	return client->memory + memory <= core->catalogue->memory_per_client &&
+	       account_may_more(&core->accounts, client->account, MEMORY_BYTES, memory);
 }
 
 static enum answer check(struct core *core, const struct client *client,
@@ -42,6 +48,8 @@ static enum answer check(struct core *core, const struct client *client,
 		return ANSWER_DEVICE;
 	if (!is_within_limits(core, client))
 		return ANSWER_LIMIT;
+	if (slice->memory && !is_within_memory(core, client, slice->memory))
+		return ANSWER_MEMORY_LIMIT;
 	return ANSWER_DONE;
 }
 
@@ -57,6 +65,7 @@ static struct lease_record record_of(struct core *core, const struct client *cli
 		.offset = slice->offset,	/* of the array, until there is an index */
 		.length = slice->length,
 		.wait_until = event->wait ? core->now + event->wait : 0,
+		.memory = slice->memory,
 		.bar = slice->bar,
 		.flags = slice->flags | event->flags,
 		.wanted = event->index,
@@ -237,15 +246,29 @@ void grant_waiting(struct core *core, struct device *device)
 	core->asked = NULL;
 }
 
-void grant_exported(struct core *core, struct lease *lease, bool ok, uint64_t buffer)
+static void not_exported(struct core *core, struct lease *lease)
 {
-	if (!ok) {
-		if (!lease->r.end)
-			lease->r.end = END_EXPORT;
+	if (!lease->r.end)
+		lease->r.end = END_EXPORT;
+	if (!lease->r.memory) {
 		end_complete(core, lease);
 		return;
 	}
-	lease->r.buffer = buffer;
+	/* The device can have been prepared for it, and its memory can be mapped. */
+	lease->r.phase = LEASE_ENDING;
+	lease_save(core, lease);
+	end_revoked(core, lease, true);
+}
+
+void grant_exported(struct core *core, struct lease *lease, const struct event *event)
+{
+	if (!event->ok) {
+		not_exported(core, lease);
+		return;
+	}
+	lease->r.buffer = event->buffer;
+	if (lease->r.memory)
+		lease->r.iova = event->iova;
 	if (lease->r.end) {
 		lease->r.phase = LEASE_ENDING;
 		lease_save(core, lease);

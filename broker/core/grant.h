@@ -11,6 +11,6 @@
 void grant_request(struct core *core, struct client *client, const struct event *event);
 /* Grants what can be granted of the requests that wait for the device. */
 void grant_waiting(struct core *core, struct device *device);
-void grant_exported(struct core *core, struct lease *lease, bool ok, uint64_t buffer);
+void grant_exported(struct core *core, struct lease *lease, const struct event *event);
 
 #endif

@@ -23,6 +23,7 @@ static void join_client(struct lease *lease, struct client *client)
 		lease->next->link = &lease->next;
 	client->leases = lease;
 	client->nr_leases++;
+	client->memory += lease->r.memory;
 }
 
 struct lease *lease_new(struct core *core, const struct lease_record *record,
@@ -42,6 +43,8 @@ struct lease *lease_new(struct core *core, const struct lease_record *record,
 	if (client) {
 		lease->account = client->account;
 		account_take(&core->accounts, lease->account, LEASES);
+		if (record->memory)
+			account_take_more(&core->accounts, lease->account, MEMORY_BYTES, record->memory);
 		join_client(lease, client);
 	}
 	return lease;
@@ -64,6 +67,7 @@ void lease_leave_client(struct lease *lease)
 	if (lease->next)
 		lease->next->link = lease->link;
 	client->nr_leases--;
+	client->memory -= lease->r.memory;
 	/* It no longer waits for the answer. */
 	if (lease->asker == client)
 		lease->asker = NULL;
@@ -90,6 +94,8 @@ void lease_forget(struct core *core, struct lease *lease)
 	lease_leave_client(lease);
 	lease_free_bytes(core, lease);
 	deadline_set(&core->deadlines, lease, 0);
+	if (lease->account && lease->r.memory)
+		account_give_more_back(&core->accounts, lease->account, MEMORY_BYTES, lease->r.memory);
 	if (lease->account)
 		account_give_back(&core->accounts, lease->account, LEASES);
 	if (core->asked == lease)

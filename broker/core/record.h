@@ -43,6 +43,8 @@ struct lease_record {
 	uint64_t length;
 	uint64_t expires;	/* microseconds of CLOCK_BOOTTIME; 0: never */
 	uint64_t wait_until;	/* the same; 0: does not wait for other leases */
+	uint64_t memory;	/* bytes for the device's DMA; 0: none */
+	uint64_t iova;		/* where the device has it; 0: it is not mapped yet, or never was */
 	uint32_t phase;		/* enum phase */
 	uint32_t end;		/* enum end */
 	uint32_t bar;

@@ -10,7 +10,8 @@
 
 static bool has_place_of(const struct lease *lease, const struct slice *slice)
 {
-	if (lease->r.bar != slice->bar || lease->r.length != slice->length)
+	if (lease->r.bar != slice->bar || lease->r.length != slice->length ||
+	    lease->r.memory != slice->memory)
 		return false;
 	if (lease->r.phase == LEASE_WAITING)
 		return lease->r.offset == slice->offset && lease->r.count == slice->count;

@@ -207,6 +207,53 @@ int devices_adopt(struct devices *devices, const char *bdf, int fd)
 	return worker ? worker_adopt(worker, fd) : -1;
 }
 
+int devices_adopt_dma(struct devices *devices, const char *bdf, int fd, uint32_t ioas)
+{
+	struct worker *worker = find_or_add_worker(devices, bdf);
+
+	if (!worker || worker->held.iommu >= 0) {
+		errno = worker ? EEXIST : ENOMEM;
+		return -1;
+	}
+	worker->held.iommu = fd;
+	worker->held.ioas = ioas;
+	return 0;
+}
+
+int devices_adopt_driver(struct devices *devices, const char *bdf, int fd)
+{
+	struct worker *worker = find_or_add_worker(devices, bdf);
+
+	if (!worker || worker->held.stored_driver >= 0) {
+		errno = worker ? EEXIST : ENOMEM;
+		return -1;
+	}
+	worker->held.stored_driver = fd;
+	return 0;
+}
+
+int devices_adopt_memory(struct devices *devices, const struct lease_record *lease, int fd)
+{
+	struct worker *worker = find_or_add_worker(devices, lease->bdf);
+	struct held *held = worker ? &worker->held : NULL;
+	struct lent_memory *memories = held ?
+		realloc(held->memories, (held->nr_memories + 1) * sizeof(*memories)) : NULL;
+
+	if (!memories) {
+		errno = ENOMEM;
+		return -1;
+	}
+	held->memories = memories;
+	memories[held->nr_memories++] = (struct lent_memory){
+		.lease = lease->id,
+		.index = lease->index,
+		.fd = fd,
+		.iova = lease->iova,
+		.length = lease->memory,
+	};
+	return 0;
+}
+
 /* Jobs. */
 
 static struct slice slice_of_lease(const struct lease_record *lease)
@@ -216,6 +263,7 @@ static struct slice slice_of_lease(const struct lease_record *lease)
 		.count = 1,
 		.offset = lease->offset,
 		.length = lease->length,
+		.memory = lease->memory,
 		.flags = lease->flags,
 		.actions = lease->actions,
 	};
@@ -264,10 +312,12 @@ static bool fill_in(struct devices *devices, struct worker *worker, struct job *
 		return copy_slices(devices, job);
 	case EFFECT_EXPORT:
 		job->slice = slice_of_lease(effect->saved_lease);
+		job->index = effect->saved_lease->index;
 		job->unsent = unsent_new(&devices->unsents, effect->lease, worker->number);
 		return job->unsent;
 	case EFFECT_ACT:
 		job->slice = slice_of_lease(effect->saved_lease);
+		job->index = effect->saved_lease->index;
 		return true;
 	default:
 		return true;
@@ -328,7 +378,9 @@ static bool do_now(struct devices *devices, const struct worker *worker,
 
 	if (!is_idle(devices, worker))
 		return false;
-	if (effect->type == EFFECT_EXPORT && export_now(devices, worker, effect, &buffer))
+	/* To allocate memory takes time. */
+	if (effect->type == EFFECT_EXPORT && !effect->saved_lease->memory &&
+	    export_now(devices, worker, effect, &buffer))
 		type = EVENT_EXPORTED;
 	else if (effect->type == EFFECT_REVOKE && direct_revoke(worker->fd, buffer))
 		type = EVENT_REVOKED;
@@ -506,7 +558,7 @@ bool devices_next(struct devices *devices, struct event *event)
 	return true;
 }
 
-bool devices_take_fds(struct devices *devices, uint64_t lease, int fds[2])
+bool devices_take_fds(struct devices *devices, uint64_t lease, int fds[LEASE_FDS])
 {
 	return unsents_take(&devices->unsents, lease, fds);
 }
@@ -518,7 +570,7 @@ bool devices_status(const struct devices *devices, size_t i, struct device_statu
 	static const char *const doing[] = {
 		[EFFECT_OPEN] = "open", [EFFECT_PREPARE] = "prepare", [EFFECT_EXPORT] = "export",
 		[EFFECT_REVOKE] = "revoke", [EFFECT_ACT] = "on-release actions",
-		[EFFECT_CLOSE] = "close",
+		[EFFECT_UNMAP] = "unmap memory", [EFFECT_CLOSE] = "close",
 	};
 	struct worker *worker;
 	int type;

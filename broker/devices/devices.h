@@ -34,8 +34,14 @@ struct devices_store {
 	void *data;
 	/* When it returns, the store has a copy of @fd. */
 	int (*put)(void *data, const char *bdf, int fd);
-	/* When it returns, the store has closed its copy. */
-	int (*remove)(void *data, const char *bdf);
+	/* The same for the IO address space of a device, and for its driver. */
+	int (*put_dma)(void *data, const char *bdf, uint32_t ioas, int fd);
+	int (*put_driver)(void *data, const char *bdf, int fd);
+	/* When it returns, the store has closed these three of the device. */
+	int (*remove)(void *data, const char *bdf, uint32_t ioas);
+	/* The memfd of a lease.  The store may close it after remove_memory() has returned. */
+	int (*put_memory)(void *data, uint64_t lease, int fd);
+	int (*remove_memory)(void *data, uint64_t lease);
 };
 
 /* @store: valid until devices_free().  NULL with errno. */
@@ -67,7 +73,17 @@ bool devices_fit(const struct devices *devices, const struct catalogue *catalogu
 int devices_adopt(struct devices *devices, const char *bdf, int fd);
 
 /*
- * Carries out EFFECT_OPEN, PREPARE, EXPORT, REVOKE, ACT and CLOSE; those of one device one
+ * Before devices_adopt() of the device: what else of it is in the store.  The worker owns
+ * the fds after success, the caller after failure.
+ * Return: 0; -1 with errno.
+ */
+int devices_adopt_dma(struct devices *devices, const char *bdf, int fd, uint32_t ioas);
+int devices_adopt_driver(struct devices *devices, const char *bdf, int fd);
+/* @lease: has memory that is mapped.  @fd: -1: the store has lost it. */
+int devices_adopt_memory(struct devices *devices, const struct lease_record *lease, int fd);
+
+/*
+ * Carries out EFFECT_OPEN, PREPARE, EXPORT, REVOKE, ACT, UNMAP and CLOSE; those of one device one
  * after another.  Ignores other effects.  The event may be available immediately.
  */
 void devices_do(struct devices *devices, const struct effect *effect);
@@ -82,10 +98,12 @@ void devices_look(struct devices *devices);
 bool devices_next(struct devices *devices, struct event *event);
 
 /*
- * Hands the DMABUF and the event fd of a lease to the caller, who sends and closes them.
+ * Hands the DMABUF, the event fd and the memfd of a lease to the caller, who sends and closes
+ * them.  The last is -1 if the lease has no memory.
  * False: there are none, because the lease was revoked, or after a restart.
  */
-bool devices_take_fds(struct devices *devices, uint64_t lease, int fds[2]);
+#define LEASE_FDS	3
+bool devices_take_fds(struct devices *devices, uint64_t lease, int fds[LEASE_FDS]);
 
 /* For logs, status and metrics. */
 struct device_status {

@@ -13,7 +13,7 @@
 /* Whether the device's driver can.  @device: its fd. */
 bool direct_is_possible(int device);
 /*
- * Exports the bytes of a lease.  @fds: the DMABUF and its event fd, for the caller.
+ * Exports the bytes of a lease without memory.  @fds: the DMABUF and its event fd, for the caller.
  * False: it was not done.
  */
 bool direct_export(int device, const struct lease_record *lease, int fds[2], uint64_t *buffer);

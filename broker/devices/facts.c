@@ -46,6 +46,11 @@ bool facts_fit(const struct facts *facts, const char *bdf, const struct slice *s
 			 slice->name, slice->bar, bdf);
 		return false;
 	}
+	if (slice->memory && !facts->memory) {
+		snprintf(why, size, "%s: %s cannot have memory: %s", slice->name, bdf,
+			 facts->no_memory);
+		return false;
+	}
 	if (slice->actions.reset != RESET_NOT && !facts->can_be_reset) {
 		snprintf(why, size, "%s: %s cannot be reset alone; set \"reset: never\", and use on_release instead",
 			 slice->name, bdf);

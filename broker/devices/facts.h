@@ -14,6 +14,8 @@ struct facts {
 		bool mappable;
 	} bars[BARS];
 	bool can_be_reset;
+	bool memory;			/* slices can have memory; if not: why */
+	char no_memory[128];
 	bool direct;			/* the driver can export and revoke without waiting */
 };
 

@@ -26,6 +26,7 @@ struct job {
 	char vf_token[VF_TOKEN_SIZE];	/* "": none */
 	bool reset;
 	struct slice slice;	/* to export, or of the lease that ends; without a rule */
+	uint32_t index;		/* of that lease, in its array */
 	struct slice *slices;	/* to prepare; without rules */
 	size_t nr_slices;
 

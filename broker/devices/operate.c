@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/vfio.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -7,13 +8,14 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 #include <vfio-dmabuf.h>
 
-#include "actions.h"
 #include "common/fds.h"
 #include "common/function.h"
 #include "direct.h"
+#include "memory.h"
 #include "operate.h"
 #include "unsent.h"
 
@@ -28,11 +30,33 @@ static bool failed(struct job *job, const char *format, ...)
 	return false;
 }
 
-void operate_leave(struct held *held)
+static void end_driver(struct held *held, bool leaves)
+{
+	if (held->driver)
+		held->driver->close(&held->driven, leaves);
+	held->driver = NULL;
+	fds_close(&held->stored_driver, 1);
+}
+
+static void close_our_fds(struct held *held)
 {
 	vdb_device_close(held->device);
 	held->device = NULL;
 	fds_close(&held->stored, 1);
+}
+
+void operate_leave(struct held *held)
+{
+	end_driver(held, true);
+	close_our_fds(held);
+	memory_leave(held);
+}
+
+int driven_store(const struct driven *driven, int fd)
+{
+	const struct held *held = driven->held;
+
+	return held->store->put_driver(held->store->data, held->bdf, fd);
 }
 
 static bool revoke_one(const struct vdb_buffer *buffer, void *device)
@@ -53,10 +77,13 @@ static void revoke_all(struct held *held)
 static void close_device(struct held *held)
 {
 	/* While the store has it open, closing our fd revokes nothing. */
-	if (held->in_store && held->store->remove(held->store->data, held->bdf))
+	if (held->in_store && held->store->remove(held->store->data, held->bdf, held->ioas))
 		revoke_all(held);
 	held->in_store = false;
-	operate_leave(held);
+	end_driver(held, false);
+	close_our_fds(held);
+	/* From here on the device does no DMA. */
+	memory_close(held);
 }
 
 /* The kernel signals this eventfd to unbind the device, and waits until it is closed. */
@@ -182,24 +209,70 @@ static bool find_device(struct held *held, struct job *job)
 	return true;
 }
 
+/* The device and its leases with memory are the driver's from now on. */
+static bool adopt_driver(struct held *held, struct job *job)
+{
+	struct lent *leases = calloc(held->nr_memories + 1, sizeof(*leases));
+	int stored = held->stored_driver;
+	bool ok;
+
+	if (!leases)
+		return failed(job, "%s", strerror(errno));
+	for (size_t i = 0; i < held->nr_memories; i++)
+		leases[i] = (struct lent){
+			.id = held->memories[i].lease,
+			.index = held->memories[i].index,
+			.iova = held->memories[i].iova,
+			.length = held->memories[i].length,
+		};
+	held->stored_driver = -1;
+	ok = held->driver->adopt(&held->driven, stored, leases, held->nr_memories, job->why,
+				 sizeof(job->why));
+	free(leases);
+	return ok;
+}
+
+static bool begin_driver(struct held *held, struct job *job, bool fresh)
+{
+	held->driver = &driver_generic;
+	held->driven = (struct driven){
+		.bdf = held->bdf, .device = held->device, .dma = held->dma, .held = held,
+	};
+	return fresh ? held->driver->open(&held->driven, job->why, sizeof(job->why)) :
+	       adopt_driver(held, job);
+}
+
+/* First memory: a device in the store without its IO address space would be of no use. */
+static bool begin(struct held *held, struct job *job, bool fresh)
+{
+	if (fresh)
+		return memory_open(held, job->why, sizeof(job->why)) &&
+		       begin_driver(held, job, fresh);
+	return memory_adopt(held, job->why, sizeof(job->why)) && begin_driver(held, job, fresh) &&
+	       memory_settle(held, job->why, sizeof(job->why));
+}
+
 static bool open_device(struct held *held, struct job *job)
 {
 	bool fresh = held->stored < 0;
 
 	if (!find_device(held, job))
 		return false;
+	/* The store has parts of it from now on. */
+	held->in_store = true;
+	if (!begin(held, job, fresh))
+		return false;
 	job->request = watch_requests(held->device);
 	job->events = vdb_device_watch(held->device);
-	if (job->request < 0 || job->events < 0 || !find_facts(held->device, &job->facts) ||
+	if (job->request < 0 || job->events < 0 || !find_facts(held->device, &held->facts) ||
 	    !list_buffers(held->device, job))
 		return failed(job, "%s", strerror(errno));
-	held->facts = job->facts;
+	job->facts = held->facts;
 	job->fd = vdb_device_fd(held->device);
 	job->event.fresh = fresh;
 	if (!fresh)
 		return true;
 	/* Otherwise leases granted from now on would be lost with this process. */
-	held->in_store = true;
 	return !held->store->put(held->store->data, held->bdf, vdb_device_fd(held->device)) ||
 	       failed(job, "the service manager did not store it: %s", strerror(errno));
 }
@@ -214,7 +287,7 @@ static bool open_or_close(struct held *held, struct job *job)
 	return false;
 }
 
-static bool prepare(const struct held *held, struct job *job)
+static bool prepare(struct held *held, struct job *job)
 {
 	bool reset = false;
 
@@ -223,11 +296,63 @@ static bool prepare(const struct held *held, struct job *job)
 			return false;
 		reset |= job->slices[i].actions.reset != RESET_NOT;
 	}
-	return actions_run(held->device, job->slices, job->nr_slices, reset, job->why,
-			   sizeof(job->why));
+	return held->driver->prepare(&held->driven, job->slices, job->nr_slices, reset, job->why,
+				     sizeof(job->why));
 }
 
-static bool export_slice(const struct held *held, struct job *job)
+static struct lent lent_of(const struct held *held, const struct job *job)
+{
+	const struct lent_memory *memory = memory_of(held, job->event.lease);
+	struct lent lent = { .id = job->event.lease, .index = job->index, .slice = &job->slice };
+
+	if (memory) {
+		lent.iova = memory->iova;
+		lent.length = memory->length;
+	}
+	return lent;
+}
+
+static bool begin_lease(struct held *held, struct job *job, int memory)
+{
+	struct lent lent = lent_of(held, job);
+	bool ok;
+
+	if (memory < 0)
+		return held->driver->lease_begin(&held->driven, &lent, job->why, sizeof(job->why));
+	lent.address = mmap(NULL, lent.length, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
+	if (lent.address == MAP_FAILED)
+		return failed(job, "%.60s: its memory: %s", job->slice.name, strerror(errno));
+	ok = held->driver->lease_begin(&held->driven, &lent, job->why, sizeof(job->why));
+	munmap(lent.address, lent.length);
+	return ok;
+}
+
+/* What a failure leaves is ended by EFFECT_ACT and EFFECT_UNMAP. */
+static bool prepare_lease(struct held *held, struct job *job)
+{
+	const struct lent_memory *memory;
+
+	if (!job->slice.memory)
+		return begin_lease(held, job, -1);
+	memory = memory_allocate(held, job, job->why, sizeof(job->why));
+	if (!memory)
+		return false;
+	job->event.iova = memory->iova;
+	job->unsent->fds[2] = fcntl(memory->fd, F_DUPFD_CLOEXEC, 3);
+	if (job->unsent->fds[2] < 0)
+		return failed(job, "%.60s: its memory: %s", job->slice.name, strerror(errno));
+	return begin_lease(held, job, memory->fd);
+}
+
+static bool end_lease(struct held *held, struct job *job)
+{
+	struct lent lent = lent_of(held, job);
+
+	return held->driver->lease_end(&held->driven, &lent, job->reset, job->why,
+				       sizeof(job->why));
+}
+
+static bool export_slice(struct held *held, struct job *job)
 {
 	const struct slice *slice = &job->slice;
 	const struct vdb_range range = { slice->offset, slice->length };
@@ -236,6 +361,8 @@ static bool export_slice(const struct held *held, struct job *job)
 	struct vdb_buffer buffer;
 	int *fds = job->unsent->fds;
 
+	if (!prepare_lease(held, job))
+		return false;
 	fds[0] = vdb_device_export(held->device, slice->bar, &range, 1, flags, &buffer);
 	if (fds[0] < 0)
 		return failed(job, "%s: exporting 0x%llx bytes at 0x%llx of BAR %u: %s", slice->name,
@@ -252,6 +379,9 @@ static bool revoke_buffer(const struct held *held, struct job *job)
 {
 	int ret;
 
+	/* Its export has failed. */
+	if (!job->event.buffer)
+		return true;
 	do
 		ret = vdb_device_revoke_id(held->device, job->event.buffer);
 	while (ret && errno == EINTR);
@@ -279,8 +409,10 @@ static bool carry_out(struct held *held, struct job *job)
 		return export_slice(held, job);
 	case EFFECT_REVOKE:
 		return revoke_buffer(held, job);
+	case EFFECT_UNMAP:
+		return memory_free(held, job->event.lease, job->why, sizeof(job->why));
 	default:
-		return actions_run(held->device, &job->slice, 1, job->reset, job->why, sizeof(job->why));
+		return end_lease(held, job);
 	}
 }
 

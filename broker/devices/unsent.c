@@ -13,14 +13,14 @@ struct unsent *unsent_new(struct unsents *unsents, uint64_t lease, uint32_t devi
 	unsent = calloc(1, sizeof(*unsent));
 	if (!unsent)
 		return NULL;
-	*unsent = (struct unsent){ lease, device, { -1, -1 } };
+	*unsent = (struct unsent){ lease, device, { -1, -1, -1 } };
 	unsents->exporting++;
 	return unsent;
 }
 
 static void discard(struct unsent *unsent)
 {
-	fds_close(unsent->fds, 2);
+	fds_close(unsent->fds, LEASE_FDS);
 	free(unsent);
 }
 
@@ -36,15 +36,15 @@ void unsent_drop(struct unsents *unsents, struct unsent *unsent)
 	discard(unsent);
 }
 
-bool unsents_take(struct unsents *unsents, uint64_t lease, int fds[2])
+bool unsents_take(struct unsents *unsents, uint64_t lease, int fds[LEASE_FDS])
 {
 	struct unsent *unsent = table_find(&unsents->table, lease);
 
 	if (!unsent)
 		return false;
 	table_remove(&unsents->table, unsent);
-	fds[0] = unsent->fds[0];
-	fds[1] = unsent->fds[1];
+	for (int i = 0; i < LEASE_FDS; i++)
+		fds[i] = unsent->fds[i];
 	free(unsent);
 	return true;
 }

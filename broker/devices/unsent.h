@@ -3,12 +3,13 @@
 #ifndef DEVICES_UNSENT_H
 #define DEVICES_UNSENT_H
 
+#include "devices.h"
 #include "table.h"
 
 struct unsent {
 	uint64_t lease;
 	uint32_t device;
-	int fds[2];		/* the DMABUF and its event fd; -1: none yet */
+	int fds[LEASE_FDS];	/* the DMABUF, its event fd, the memory; -1: none, or none yet */
 };
 
 struct unsents {
@@ -23,7 +24,7 @@ void unsent_keep(struct unsents *unsents, struct unsent *unsent);
 void unsent_drop(struct unsents *unsents, struct unsent *unsent);
 
 /* Hands the fds to the caller.  False: there are none. */
-bool unsents_take(struct unsents *unsents, uint64_t lease, int fds[2]);
+bool unsents_take(struct unsents *unsents, uint64_t lease, int fds[LEASE_FDS]);
 /* Closes the fds of a lease, or of a device. */
 void unsents_close(struct unsents *unsents, uint64_t lease);
 void unsents_close_device(struct unsents *unsents, uint32_t device);

@@ -15,6 +15,7 @@ static const enum event_type results_of[] = {
 	[EFFECT_EXPORT] = EVENT_EXPORTED,
 	[EFFECT_REVOKE] = EVENT_REVOKED,
 	[EFFECT_ACT] = EVENT_ACTED,
+	[EFFECT_UNMAP] = EVENT_UNMAPPED,
 	[EFFECT_CLOSE] = EVENT_CLOSED,
 };
 
@@ -26,9 +27,10 @@ struct worker *worker_new(const char *bdf, const struct devices_store *store,
 
 	if (!worker)
 		return NULL;
+	worker->held = (struct held){
+		.store = store, .stored = -1, .stored_driver = -1, .iommu = -1,
+	};
 	snprintf(worker->held.bdf, sizeof(worker->held.bdf), "%s", bdf);
-	worker->held.store = store;
-	worker->held.stored = -1;
 	worker->doing = -1;
 	worker->results = results;
 	worker->number = NO_NUMBER;

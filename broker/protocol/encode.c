@@ -113,6 +113,11 @@ void encode_reply(struct packet *packet, const struct effect *effect,
 			     "no lease is left for \"%s\": this connection, your user or all clients have as many as they can have; release one",
 			     name);
 		break;
+	case ANSWER_MEMORY_LIMIT:
+		encode_error(packet, serial, VDP_ERROR_LIMIT,
+			     "no memory is left for \"%s\": this connection, your user or all clients have as much as they can have; release a lease",
+			     name);
+		break;
 	case ANSWER_NO_LEASE:
 		encode_error(packet, serial, VDP_ERROR_NO_LEASE,
 			     "there is no lease %" PRIu64 "%s, or it %s", request->lease,
@@ -141,7 +146,7 @@ void encode_reply(struct packet *packet, const struct effect *effect,
 static void encode_grant(struct packet *packet, const struct lease_record *lease)
 {
 	begin(packet, VDP_GRANT, lease->serial, sizeof(packet->body.grant));
-	packet->nr_fds = VDP_MAX_FDS;
+	packet->nr_fds = lease->memory ? VDP_MAX_FDS : VDP_MAX_FDS - 1;
 	packet->body.grant.lease = lease->id;
 	packet->body.grant.offset = lease->offset;
 	packet->body.grant.length = lease->length;
@@ -150,6 +155,8 @@ static void encode_grant(struct packet *packet, const struct lease_record *lease
 	packet->body.grant.index = lease->index;
 	packet->body.grant.seconds = lease->seconds;
 	memcpy(packet->body.grant.bdf, lease->bdf, VDP_BDF);
+	packet->body.grant.memory = lease->memory;
+	packet->body.grant.iova = lease->iova;
 }
 
 /* To the lease's client, to the client that asked for the end, or to one that is both. */

@@ -88,6 +88,7 @@ static void make_slice(struct packet *packet, const struct list *list, const str
 	item->waiting = count_waiting(device, slice->name);
 	item->max_seconds = slice->max_seconds;
 	item->device = device ? device->phase : DEVICE_ABSENT;
+	item->memory = slice->memory;
 }
 
 static bool next_slice(struct list *list, const struct view *view, bool admin, struct packet *packet)
@@ -141,6 +142,8 @@ static void make_lease(struct packet *packet, const struct list *list, const str
 	item->state = lease->device && lease->device->suspended ? VDP_STATE_SUSPENDED : VDP_STATE_LIVE;
 	item->phase = lease->r.phase;
 	item->end = lease->r.end;
+	item->memory = lease->r.memory;
+	item->iova = lease->r.phase == LEASE_ENDED ? 0 : lease->r.iova;
 }
 
 /* Between two messages leases can be added and forgotten.  Their ids grow. */
@@ -213,10 +216,22 @@ static bool next_device(struct list *list, const struct view *view, struct packe
 static struct vdp_share share_of(const struct accounts *accounts, const struct account *account,
 				 enum resource resource)
 {
-	uint32_t kept = account->kept[resource], limit = accounts->per_owner[resource];
+	uint64_t kept = account->kept[resource], limit = accounts->per_owner[resource];
 
 	return (struct vdp_share){
 		.used = account->used[resource],
+		.kept = kept,
+		.limit = kept > limit ? kept : limit,
+	};
+}
+
+static struct vdp_memory_share memory_share_of(const struct accounts *accounts,
+					       const struct account *account)
+{
+	uint64_t kept = account->kept[MEMORY_BYTES], limit = accounts->per_owner[MEMORY_BYTES];
+
+	return (struct vdp_memory_share){
+		.used = account->used[MEMORY_BYTES],
 		.kept = kept,
 		.limit = kept > limit ? kept : limit,
 	};
@@ -238,9 +253,39 @@ static bool next_account(struct list *list, const struct view *view, bool admin,
 		packet->body.account.owner = account->owner;
 		packet->body.account.clients = share_of(accounts, account, CLIENTS);
 		packet->body.account.leases = share_of(accounts, account, LEASES);
+		packet->body.account.memory = memory_share_of(accounts, account);
 		return true;
 	}
 	return false;
+}
+
+static uint64_t used_of(const struct accounts *accounts, enum resource resource)
+{
+	uint64_t used = 0;
+
+	for (size_t i = 0; i < accounts->table.nr; i++) {
+		const struct account *account = accounts->table.items[i];
+
+		used += account->used[resource];
+	}
+	return used;
+}
+
+static struct vdp_memory_total memory_total_of(const struct accounts *accounts,
+					       const struct catalogue *catalogue, bool admin)
+{
+	struct vdp_memory_total total = {
+		.per_owner = accounts->per_owner[MEMORY_BYTES],
+		.per_client = catalogue ? catalogue->memory_per_client : 0,
+	};
+
+	if (!admin)
+		return total;
+	total.used = used_of(accounts, MEMORY_BYTES);
+	total.pool_used = accounts->pool_used[MEMORY_BYTES];
+	total.pool = accounts->pool[MEMORY_BYTES];
+	total.limit = catalogue ? catalogue->total[MEMORY_BYTES] : total.pool;
+	return total;
 }
 
 static struct vdp_total total_of(const struct accounts *accounts, const struct catalogue *catalogue,
@@ -250,11 +295,7 @@ static struct vdp_total total_of(const struct accounts *accounts, const struct c
 
 	if (!admin)
 		return total;
-	for (size_t i = 0; i < accounts->table.nr; i++) {
-		const struct account *account = accounts->table.items[i];
-
-		total.used += account->used[resource];
-	}
+	total.used = used_of(accounts, resource);
 	total.pool_used = accounts->pool_used[resource];
 	total.pool = accounts->pool[resource];
 	total.limit = catalogue ? catalogue->total[resource] : total.pool;
@@ -272,6 +313,7 @@ static void make_status(struct packet *packet, const struct list *list, const st
 	status->leases_per_client = view->catalogue ? view->catalogue->leases_per_client : 0;
 	status->clients = total_of(accounts, view->catalogue, CLIENTS, admin);
 	status->leases = total_of(accounts, view->catalogue, LEASES, admin);
+	status->memory = memory_total_of(accounts, view->catalogue, admin);
 	if (!admin)
 		return;
 	for (size_t i = 0; (device = core_device(view->core, i)); i++) {

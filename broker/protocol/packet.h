@@ -7,7 +7,7 @@
 
 struct packet {
 	size_t size;
-	unsigned int nr_fds;	/* that it carries: 0, or a grant's DMABUF and event fd */
+	unsigned int nr_fds;	/* that it carries: 0, or a grant's DMABUF, event fd and perhaps memfd */
 	union message_to_client body;
 };
 

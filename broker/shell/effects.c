@@ -39,7 +39,7 @@ static void reply(struct shell *shell, const struct effect *effect)
 static void send_message(struct shell *shell, const struct effect *effect)
 {
 	struct packet packet;
-	int fds[2];
+	int fds[LEASE_FDS];
 
 	encode_send(&packet, effect);
 	if (packet.nr_fds && !devices_take_fds(shell->devices, effect->lease, fds)) {

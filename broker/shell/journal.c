@@ -105,6 +105,7 @@ void journal_line(int priority, const char *format, ...)
 static const char *const answers[] = {
 	[ANSWER_NO_SLICE] = "no such slice, or not allowed",
 	[ANSWER_LIMIT] = "the limit of leases is reached",
+	[ANSWER_MEMORY_LIMIT] = "the limit of memory is reached",
 };
 
 /* @client: NULL: it has disconnected, and nothing is known of it. */

@@ -15,12 +15,13 @@
 #define NR_STATES	(DEVICE_CLOSING + 1)
 
 static const char *const resources[NR_RESOURCES] = {
-	[CLIENTS] = "connections", [LEASES] = "leases",
+	[CLIENTS] = "connections", [LEASES] = "leases", [MEMORY_BYTES] = "memory_bytes",
 };
 /* Without the answers that refuse nothing. */
 static const char *const answers[NR_ANSWERS] = {
 	[ANSWER_NO_SLICE] = "no_slice", [ANSWER_BUSY] = "busy", [ANSWER_INVALID] = "invalid",
-	[ANSWER_LIMIT] = "limit", [ANSWER_NO_LEASE] = "no_lease", [ANSWER_FORBIDDEN] = "forbidden",
+	[ANSWER_LIMIT] = "limit", [ANSWER_MEMORY_LIMIT] = "memory_limit",
+	 [ANSWER_NO_LEASE] = "no_lease", [ANSWER_FORBIDDEN] = "forbidden",
 	[ANSWER_DEVICE] = "device", [ANSWER_NO_MEMORY] = "no_memory",
 	[ANSWER_NO_CATALOGUE] = "configuration", [ANSWER_EVICTED] = "evicted",
 };

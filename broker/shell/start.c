@@ -9,6 +9,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "common/clock.h"
+#include "common/fds.h"
 #include "connections/flow.h"
 #include "connections/listener.h"
 #include "shell/effects.h"
@@ -38,10 +39,36 @@ static int put(void *data, const char *bdf, int fd)
 	return store_put_device(bdf, fd);
 }
 
-static int take_out(void *data, const char *bdf)
+static int put_dma(void *data, const char *bdf, uint32_t ioas, int fd)
 {
 	(void)data;
-	return store_remove_device(bdf) || store_wait() ? -1 : 0;
+	return store_put_dma(bdf, ioas, fd);
+}
+
+static int put_driver(void *data, const char *bdf, int fd)
+{
+	(void)data;
+	return store_put_driver(bdf, fd);
+}
+
+/* First the device: the rest is of no use without it, and the next process removes that. */
+static int take_out(void *data, const char *bdf, uint32_t ioas)
+{
+	(void)data;
+	return store_remove_device(bdf) || store_remove_dma(bdf, ioas) ||
+	       store_remove_driver(bdf) || store_wait() ? -1 : 0;
+}
+
+static int put_memory(void *data, uint64_t lease, int fd)
+{
+	(void)data;
+	return store_put_memory(lease, fd);
+}
+
+static int take_out_memory(void *data, uint64_t lease)
+{
+	(void)data;
+	return store_remove_memory(lease);
 }
 
 /* Calls of connections. */
@@ -154,6 +181,85 @@ static int take_clients(struct shell *shell, struct former *former)
 
 /* Devices. */
 
+/* The memory that a lease has: it was mapped, and is not unmapped yet. */
+static int take_memory(struct shell *shell, struct former *former, const struct lease_record *lease)
+{
+	struct stored *memory = NULL;
+
+	for (size_t i = 0; i < former->nr; i++)
+		if (former->stored[i].type == STORED_MEMORY && former->stored[i].lease == lease->id)
+			memory = &former->stored[i];
+	if (devices_adopt_memory(shell->devices, lease, memory ? memory->fd : -1))
+		return -1;
+	if (memory)
+		memory->fd = -1;
+	return 0;
+}
+
+static int take_memories(struct shell *shell, struct former *former, const char *bdf)
+{
+	for (size_t i = 0; i < former->saved.nr_leases; i++) {
+		const struct lease_record *lease = &former->saved.leases[i];
+
+		if (!strcmp(lease->bdf, bdf) && lease->iova && lease->phase != LEASE_ENDED &&
+		    take_memory(shell, former, lease))
+			return -1;
+	}
+	return 0;
+}
+
+/* What else of a device is in the store.  What is there twice is closed later. */
+static int take_rest(struct shell *shell, struct former *former, const char *bdf)
+{
+	for (size_t i = 0; i < former->nr; i++) {
+		struct stored *stored = &former->stored[i];
+
+		if (stored->fd < 0 || strcmp(stored->bdf, bdf))
+			continue;
+		if ((stored->type == STORED_DMA &&
+		     !devices_adopt_dma(shell->devices, bdf, stored->fd, stored->ioas)) ||
+		    (stored->type == STORED_DRIVER &&
+		     !devices_adopt_driver(shell->devices, bdf, stored->fd)))
+			stored->fd = -1;
+	}
+	return take_memories(shell, former, bdf);
+}
+
+static void remove_one(struct stored *stored)
+{
+	if (stored->type == STORED_DMA)
+		store_remove_dma(stored->bdf, stored->ioas);
+	else if (stored->type == STORED_DRIVER)
+		store_remove_driver(stored->bdf);
+	else if (stored->type == STORED_MEMORY)
+		store_remove_memory(stored->lease);
+	else
+		return;
+	fds_close(&stored->fd, 1);
+}
+
+/* All of a device that is closed: its leases end. */
+static void remove_rest(struct former *former, const char *bdf)
+{
+	for (size_t i = 0; i < former->nr; i++)
+		if (former->stored[i].type != STORED_MEMORY && !strcmp(former->stored[i].bdf, bdf))
+			remove_one(&former->stored[i]);
+	for (size_t i = 0; i < former->saved.nr_leases; i++)
+		if (former->saved.leases[i].iova && !strcmp(former->saved.leases[i].bdf, bdf))
+			store_remove_memory(former->saved.leases[i].id);
+}
+
+/*
+ * What no device or lease has: the former process died before it had stored the device,
+ * before the state had the lease's memory, or after it had unmapped it.
+ */
+static void remove_unused(struct former *former)
+{
+	for (size_t i = 0; i < former->nr; i++)
+		if (former->stored[i].fd >= 0)
+			remove_one(&former->stored[i]);
+}
+
 static bool take_device(struct shell *shell, struct former *former, const char *bdf)
 {
 	for (size_t i = 0; i < former->nr; i++) {
@@ -161,12 +267,13 @@ static bool take_device(struct shell *shell, struct former *former, const char *
 
 		if (stored->type != STORED_DEVICE || strcmp(stored->bdf, bdf) || stored->fd < 0)
 			continue;
-		if (!devices_adopt(shell->devices, bdf, stored->fd)) {
+		if (!take_rest(shell, former, bdf) && !devices_adopt(shell->devices, bdf, stored->fd)) {
 			stored->fd = -1;
 			return true;
 		}
 		journal_line(LOG_ERR, "%s: its stored fd cannot be used: %m; it is opened again, and its leases end", bdf);
 		store_remove_device(bdf);
+		remove_rest(former, bdf);
 		return false;
 	}
 	return false;
@@ -207,6 +314,8 @@ static int take_devices(struct shell *shell, struct former *former)
 		strcpy(record.bdf, former->stored[i].bdf);
 		add_device(shell, former, &record);
 	}
+	/* Now: names can be used again when devices are opened. */
+	remove_unused(former);
 	return 0;
 }
 
@@ -245,7 +354,14 @@ static int make_layers(struct shell *shell)
 {
 	struct flow_limits limits;
 
-	shell->store = (struct devices_store){ .put = put, .remove = take_out };
+	shell->store = (struct devices_store){
+		.put = put,
+		.put_dma = put_dma,
+		.put_driver = put_driver,
+		.remove = take_out,
+		.put_memory = put_memory,
+		.remove_memory = take_out_memory,
+	};
 	if (reload_first(shell))
 		return -1;
 	reload_limits(&limits, shell->settings);

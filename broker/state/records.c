@@ -57,6 +57,8 @@ static const struct field lease_fields[] = {
 	UINT(lease_record, seconds),
 #ifndef STATE_OLDER
 	UINT(lease_record, max_seconds),
+	UINT(lease_record, memory),
+	UINT(lease_record, iova),
 #endif
 	NAME(lease_record, bdf),
 	NAME(lease_record, slice),
@@ -137,6 +139,9 @@ static bool is_valid_lease(const void *record)
 	if (lease->phase != LEASE_EXPORTING && (lease->phase >= LEASE_ENDING) != !!lease->end)
 		return false;
 	if (lease->flags & ~(SLICE_READ_ONLY | SLICE_WC | SLICE_EXCLUSIVE))
+		return false;
+	/* Only a lease with memory has an address of it, which is after address 0. */
+	if (lease->iova && (!lease->memory || lease->iova + (lease->memory - 1) < lease->iova))
 		return false;
 	return is_valid_place(lease) && are_valid(&lease->actions, lease->length);
 }

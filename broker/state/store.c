@@ -13,6 +13,9 @@
 #define STATE		"state"
 #define CLIENT		"client-"
 #define DEVICE		"device-"
+#define DMA		"dma-"
+#define DRIVER		"driver-"
+#define MEMORY		"memory-"
 
 bool store_exists(void)
 {
@@ -54,13 +57,35 @@ static void name_client(char name[NAME_SIZE], uint64_t id)
 	snprintf(name, NAME_SIZE, CLIENT "%" PRIu64, id);
 }
 
+static void name_memory(char name[NAME_SIZE], uint64_t lease)
+{
+	snprintf(name, NAME_SIZE, MEMORY "%" PRIu64, lease);
+}
+
 /* Names cannot contain the ':' of an address. */
+static void replace_colons(char *name)
+{
+	for (; *name; name++)
+		if (*name == ':')
+			*name = '_';
+}
+
 static void name_device(char name[NAME_SIZE], const char *bdf)
 {
 	snprintf(name, NAME_SIZE, DEVICE "%s", bdf);
-	for (char *c = name; *c; c++)
-		if (*c == ':')
-			*c = '_';
+	replace_colons(name);
+}
+
+static void name_dma(char name[NAME_SIZE], const char *bdf, uint32_t ioas)
+{
+	snprintf(name, NAME_SIZE, DMA "%s-%" PRIu32, bdf, ioas);
+	replace_colons(name);
+}
+
+static void name_driver(char name[NAME_SIZE], const char *bdf)
+{
+	snprintf(name, NAME_SIZE, DRIVER "%s", bdf);
+	replace_colons(name);
 }
 
 int store_put_state(int fd)
@@ -81,6 +106,30 @@ int store_put_device(const char *bdf, int fd)
 	char name[NAME_SIZE];
 
 	name_device(name, bdf);
+	return put(name, fd);
+}
+
+int store_put_dma(const char *bdf, uint32_t ioas, int fd)
+{
+	char name[NAME_SIZE];
+
+	name_dma(name, bdf, ioas);
+	return put(name, fd);
+}
+
+int store_put_driver(const char *bdf, int fd)
+{
+	char name[NAME_SIZE];
+
+	name_driver(name, bdf);
+	return put(name, fd);
+}
+
+int store_put_memory(uint64_t lease, int fd)
+{
+	char name[NAME_SIZE];
+
+	name_memory(name, lease);
 	return put(name, fd);
 }
 
@@ -105,6 +154,30 @@ int store_remove_device(const char *bdf)
 	return take_out(name);
 }
 
+int store_remove_dma(const char *bdf, uint32_t ioas)
+{
+	char name[NAME_SIZE];
+
+	name_dma(name, bdf, ioas);
+	return take_out(name);
+}
+
+int store_remove_driver(const char *bdf)
+{
+	char name[NAME_SIZE];
+
+	name_driver(name, bdf);
+	return take_out(name);
+}
+
+int store_remove_memory(uint64_t lease)
+{
+	char name[NAME_SIZE];
+
+	name_memory(name, lease);
+	return take_out(name);
+}
+
 int store_wait(void)
 {
 	if (!store_exists())
@@ -112,9 +185,33 @@ int store_wait(void)
 	return result_of(sd_notify_barrier(0, WAIT_USEC));
 }
 
+/* False: it is too long for an address, or there is none. */
+static bool read_bdf(const char *name, size_t length, char bdf[16])
+{
+	if (!length || length >= 16)
+		return false;
+	for (size_t i = 0; i < length; i++)
+		bdf[i] = name[i] == '_' ? ':' : name[i];
+	bdf[length] = '\0';
+	return true;
+}
+
+static void recognize_dma(const char *name, struct stored *stored)
+{
+	const char *bdf = name + strlen(DMA), *ioas = strrchr(bdf, '-');
+	char again[NAME_SIZE];
+
+	if (!ioas || !read_bdf(bdf, ioas - bdf, stored->bdf))
+		return;
+	stored->ioas = strtoul(ioas + 1, NULL, 10);
+	name_dma(again, stored->bdf, stored->ioas);
+	if (!strcmp(name, again))
+		stored->type = STORED_DMA;
+}
+
 static void recognize(const char *name, struct stored *stored)
 {
-	char again[NAME_SIZE], *bdf = stored->bdf;
+	char again[NAME_SIZE];
 
 	if (!strcmp(name, STATE)) {
 		stored->type = STORED_STATE;
@@ -125,11 +222,19 @@ static void recognize(const char *name, struct stored *stored)
 			stored->type = STORED_CLIENT;
 	} else if (!strncmp(name, DEVICE, strlen(DEVICE))) {
 		name += strlen(DEVICE);
-		if (!*name || strlen(name) >= sizeof(stored->bdf))
-			return;
-		for (; *name; name++)
-			*bdf++ = *name == '_' ? ':' : *name;
-		stored->type = STORED_DEVICE;
+		if (read_bdf(name, strlen(name), stored->bdf))
+			stored->type = STORED_DEVICE;
+	} else if (!strncmp(name, DMA, strlen(DMA))) {
+		recognize_dma(name, stored);
+	} else if (!strncmp(name, DRIVER, strlen(DRIVER))) {
+		name += strlen(DRIVER);
+		if (read_bdf(name, strlen(name), stored->bdf))
+			stored->type = STORED_DRIVER;
+	} else if (!strncmp(name, MEMORY, strlen(MEMORY))) {
+		stored->lease = strtoull(name + strlen(MEMORY), NULL, 10);
+		name_memory(again, stored->lease);
+		if (!strcmp(name, again))
+			stored->type = STORED_MEMORY;
 	}
 }
 

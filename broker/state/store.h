@@ -20,12 +20,17 @@ enum stored_type {
 	STORED_STATE,
 	STORED_CLIENT,	/* client */
 	STORED_DEVICE,	/* bdf */
+	STORED_DMA,	/* bdf, ioas: its IO address space */
+	STORED_DRIVER,	/* bdf: what the driver of the device must know of it */
+	STORED_MEMORY,	/* lease: its memory */
 };
 
 struct stored {
 	enum stored_type type;
 	int fd;			/* close-on-exec */
 	uint64_t client;
+	uint64_t lease;
+	uint32_t ioas;
 	char bdf[16];
 };
 
@@ -34,16 +39,23 @@ bool store_exists(void);
 
 /*
  * The state has one fd for all of its life.  A client needs one message, when it has
- * said hello.  A device needs one, when it is opened.  A lease needs none.
+ * said hello.  A device needs two, when it is opened.  A lease needs one if it has memory,
+ * when that is allocated.
  */
 int store_put_state(int fd);
 int store_put_client(uint64_t id, int fd);
 int store_put_device(const char *bdf, int fd);
+int store_put_dma(const char *bdf, uint32_t ioas, int fd);
+int store_put_driver(const char *bdf, int fd);
+int store_put_memory(uint64_t lease, int fd);
 
 /* Removes all fds of this name. */
 int store_remove_state(void);
 int store_remove_client(uint64_t id);
 int store_remove_device(const char *bdf);
+int store_remove_dma(const char *bdf, uint32_t ioas);
+int store_remove_driver(const char *bdf);
+int store_remove_memory(uint64_t lease);
 /*
  * Waits until the manager has handled all messages.  ETIMEDOUT after 10 s.  For a
  * worker, before it closes a device.  The event loop must not call it.

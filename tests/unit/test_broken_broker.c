@@ -133,6 +133,17 @@ static void say_grant(int fd, uint64_t serial, uint64_t lease)
 	say(fd, &m, sizeof(m), 2);
 }
 
+static void say_with_memory(int fd, const struct vdp_grant *grant, size_t size, bool sealed)
+{
+	int fds[] = { file, file, memfd_create("memory", MFD_CLOEXEC | MFD_ALLOW_SEALING) };
+
+	must(!ftruncate(fds[2], size));
+	if (sealed)
+		must(!fcntl(fds[2], F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL));
+	fds_send(fd, grant, sizeof(*grant), fds, 3, 0);
+	close(fds[2]);
+}
+
 static void say_state(int fd, uint64_t serial, uint64_t lease, uint32_t state)
 {
 	struct vdp_state m = {
@@ -479,7 +490,7 @@ static void wrong_script(int fd)
 		say(fd, &grant, sizeof(grant.header) - 1, 2);
 		break;
 	case 1: /* half of it */
-		say(fd, &grant, sizeof(grant) - 1, 2);
+		say(fd, &grant, offsetof(struct vdp_grant, memory) - 1, 2);
 		break;
 	case 2: /* without fds */
 		say(fd, &grant, sizeof(grant), 0);
@@ -543,6 +554,29 @@ static void wrong_script(int fd)
 	case 18: /* an error of the connection */
 		say_error(fd, 0, VDP_ERROR_MALFORMED);
 		break;
+	case 19: /* memory without a fd */
+		grant.memory = PAGE;
+		grant.iova = PAGE;
+		say(fd, &grant, sizeof(grant), 2);
+		break;
+	case 20: /* a fd without memory */
+		say_with_memory(fd, &grant, PAGE, true);
+		break;
+	case 21: /* memory of another size */
+		grant.memory = 2 * PAGE;
+		grant.iova = PAGE;
+		say_with_memory(fd, &grant, PAGE, true);
+		break;
+	case 22: /* memory that can shrink */
+		grant.memory = PAGE;
+		grant.iova = PAGE;
+		say_with_memory(fd, &grant, PAGE, false);
+		break;
+	case 23: /* an address inside a page */
+		grant.memory = PAGE;
+		grant.iova = PAGE + 8;
+		say_with_memory(fd, &grant, PAGE, true);
+		break;
 	}
 }
 
@@ -578,6 +612,43 @@ static void longer_script(int fd)
 	say(fd, &m, sizeof(m), 2);
 	answer_renew(fd);
 }
+
+static void memory_script(int fd)
+{
+	struct vdp_grant grant = {
+		.header = { .type = VDP_GRANT, .serial = ask(fd, VDP_ACQUIRE).header.serial },
+		.lease = 3, .length = PAGE, .memory = 2 * PAGE, .iova = 16 * PAGE,
+	};
+
+	say_with_memory(fd, &grant, 2 * PAGE, true);
+	answer_renew(fd);
+}
+
+/* A program that was compiled before struct vdb_lease had memory gets none, and leaks none. */
+START_TEST(slice_with_memory)
+{
+	size_t size = _i ? offsetof(struct vdb_lease, memory) : sizeof(struct vdb_lease);
+	struct vdb_lease lease = { .memory = (void *)&lease };
+	int fds;
+
+	connect_to(memory_script);
+	fds = count_fds();
+	ck_assert_works(vdb_client_acquire_sized(client, "nic/bell", 0, 0, 0, 0, &lease, size));
+	ck_assert_uint_eq(lease.id, 3);
+	connection_works();
+	if (_i) {
+		ck_assert_ptr_eq(lease.memory, &lease);
+	} else {
+		ck_assert_int_eq(vdb_slice_kind(lease.memory), VDB_KIND_MEMORY);
+		ck_assert_uint_eq(vdb_slice_length(lease.memory), 2 * PAGE);
+		ck_assert_uint_eq(vdb_slice_iova(lease.memory), 16 * PAGE);
+		vdb_slice_free(lease.memory);
+	}
+	vdb_slice_free(lease.slice);
+	ck_assert_int_eq(count_fds(), fds);
+	done();
+}
+END_TEST
 
 /* Fields of a later broker that have no meaning here. */
 START_TEST(longer_messages_are_accepted)
@@ -1336,7 +1407,7 @@ START_TEST(fds_that_cannot_be_opened)
 	fds = count_fds();
 	room_for(_i % 2);
 	ck_assert_fails(acquire(0, &lease), EMFILE);
-	ck_assert_ptr_nonnull(strstr(vdb_client_error(client), "no room for two more open files"));
+	ck_assert_ptr_nonnull(strstr(vdb_client_error(client), "no room for the open files"));
 	room_for(-1);
 	connection_works();
 	nothing_to_report();
@@ -1660,7 +1731,8 @@ Suite *suite(void)
 	tc = add_group(s, "wrong messages");
 	tcase_set_timeout(tc, 40);
 	tcase_add_checked_fixture(tc, setup, teardown);
-	tcase_add_loop_test(tc, wrong_messages_end_it, 0, 19);
+	tcase_add_loop_test(tc, wrong_messages_end_it, 0, 24);
+	tcase_add_loop_test(tc, slice_with_memory, 0, 2);
 	tcase_add_test(tc, longer_messages_are_accepted);
 	tcase_add_test(tc, answer_of_another_type);
 	tcase_add_loop_test(tc, errors_have_names_and_words, 0, sizeof(errors) / sizeof(errors[0]));

@@ -145,9 +145,10 @@ START_TEST(everything_is_understood)
 		"limits:\n"
 		"  connections: 256\n  connections_per_owner: 3\n  leases: 0x1000\n"
 		"  leases_per_owner: 5\n  leases_per_connection: 4\n"
+		"  memory: 1G\n  memory_per_owner: 512M\n  memory_per_connection: 16M\n"
 		"  hello_time: 500ms\n  idle_time: 1h\n  request_rate: 7\n  request_burst: 8\n"
 		"  fds_per_owner: 9\n"
-		"kept:\n  alice: {connections: 2, leases: 3}\n"
+		"kept:\n  alice: {connections: 2, leases: 3, memory: 4M}\n"
 		"log: {lines_per_minute: 11}\n"
 		"metrics: {file: /run/m.prom, interval: 1m, socket: /run/m}\n"
 		"devices:\n"
@@ -159,8 +160,8 @@ START_TEST(everything_is_understood)
 		"    slices:\n"
 		"      doorbell:\n"
 		"        bar: 2\n        offset: 0x10000\n        length: 4K\n        count: 64\n"
-		"        sharing: shared\n        read_only: true\n        memory: write-combining\n"
-		"        max_time: 30m\n"
+		"        sharing: shared\n        read_only: true\n        caching: write-combining\n"
+		"        memory: 2M\n        max_time: 30m\n"
 		"        allow:\n"
 		"          users: [bob]\n          groups: [7, \"accel\"]\n"
 		"          units: [a.service]\n          cgroups: [/x/y]\n"
@@ -180,6 +181,9 @@ START_TEST(everything_is_understood)
 	ck_assert_uint_eq(c->total[LEASES], 4096);
 	ck_assert_uint_eq(c->per_owner[LEASES], 5);
 	ck_assert_uint_eq(c->leases_per_client, 4);
+	ck_assert_uint_eq(c->total[MEMORY_BYTES], 1UL << 30);
+	ck_assert_uint_eq(c->per_owner[MEMORY_BYTES], 512UL << 20);
+	ck_assert_uint_eq(c->memory_per_client, 16UL << 20);
 	ck_assert_uint_eq(s->connections.hello_time, 500000);
 	ck_assert_uint_eq(s->connections.idle_time, 3600000000);
 	ck_assert_uint_eq(s->connections.request_rate, 7);
@@ -193,6 +197,7 @@ START_TEST(everything_is_understood)
 	ck_assert_uint_eq(c->kept[0].owner, 1001);
 	ck_assert_uint_eq(c->kept[0].places[CLIENTS], 2);
 	ck_assert_uint_eq(c->kept[0].places[LEASES], 3);
+	ck_assert_uint_eq(c->kept[0].places[MEMORY_BYTES], 4UL << 20);
 	ck_assert_uint_eq(c->nr_devices, 1);
 	ck_assert_str_eq(c->devices[0].name, "nic");
 	ck_assert_str_eq(c->devices[0].bdf, "0001:ab:1f.7");
@@ -203,6 +208,7 @@ START_TEST(everything_is_understood)
 	ck_assert_uint_eq(slice->length, 4096);
 	ck_assert_uint_eq(slice->count, 64);
 	ck_assert_uint_eq(slice->flags, SLICE_READ_ONLY | SLICE_WC);
+	ck_assert_uint_eq(slice->memory, 2UL << 20);
 	ck_assert_uint_eq(slice->max_seconds, 1800);
 	ck_assert_uint_eq(slice->rule.users[0], 1002);
 	ck_assert_uint_eq(slice->rule.groups[0], 7);
@@ -238,6 +244,8 @@ START_TEST(defaults)
 	ck_assert_uint_eq(s->catalogue.nr_kept, 1);
 	ck_assert_uint_eq(s->catalogue.kept[0].owner, 0);
 	ck_assert_uint_eq(s->catalogue.kept[0].places[CLIENTS], 4);
+	ck_assert_uint_eq(s->catalogue.kept[0].places[MEMORY_BYTES], 0);
+	ck_assert_uint_eq(s->catalogue.total[MEMORY_BYTES], 256UL << 20);
 	settings_free(s);
 }
 END_TEST
@@ -522,7 +530,12 @@ static const struct {
 	{ "devices: {d: {function: '01:00.0', slices: {s: {length: 0xfffffffffffff000, count: 2}}}}\n", "is too large" },
 	{ SLICE("        bar: 6"), "bar: \"6\" is too large; write a number from 0 to 5" },
 	{ SLICE("        count: 0"), "count: \"0\" is too small; write a number from 1 to 4096" },
-	{ SLICE("        memory: cached"), "write uncached or write-combining" },
+	{ SLICE("        caching: cached"), "write uncached or write-combining" },
+	{ SLICE("        memory: uncached"), "memory: \"uncached\" is not a number; write a size from 0 to 1T" },
+	{ SLICE("        memory: 6000"), "memory: 0x1770 is not a multiple of the page size; write a multiple of 4K\n" },
+	{ SLICE("        memory: 2T"), "memory: \"2T\" is too large" },
+	{ SLICE("        memory: 65M"), "d/s has memory: 65M, and the limits memory and memory_per_connection allow 64M; write larger limits, or less memory" },
+	{ "limits: {memory: 1M}\nkept: {alice: {memory: 2M}}\n", "memory: 1048576 is less than all kept places, 2097152" },
 	{ SLICE("        sharing: both"), "write shared or exclusive" },
 	{ SLICE("        read_only: yes"), "read_only: \"yes\" is not one of its values; write false or true" },
 	{ WRITE("{value: 0}"), "\"on_release\" has no offset; add offset: a size" },

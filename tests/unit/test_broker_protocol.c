@@ -255,7 +255,7 @@ static struct slice slices[] = {
 	  .max_seconds = 100, .rule = { .everybody = true } },
 	{ .name = "edu/array", .count = 4, .offset = 0x8000, .length = PAGE, .flags = SLICE_EXCLUSIVE,
 	  .rule = { .everybody = true } },
-	{ .name = "edu/wc", .bar = 1, .count = 1, .length = PAGE, .flags = SLICE_WC,
+	{ .name = "edu/wc", .bar = 1, .count = 1, .length = PAGE, .flags = SLICE_WC, .memory = 2 * PAGE,
 	  .rule = { .everybody = true } },
 	{ .name = "edu/private", .bar = 3, .count = 1, .length = PAGE },
 };
@@ -268,8 +268,9 @@ static struct catalogue_device devices[] = {
 };
 static struct kept kept[] = { { .owner = 1001, .places = { [CLIENTS] = 2, [LEASES] = 12 } } };
 static const struct catalogue catalogue = {
-	.total = { [CLIENTS] = 20, [LEASES] = 30 },
-	.per_owner = { [CLIENTS] = 10, [LEASES] = 9 },
+	.total = { [CLIENTS] = 20, [LEASES] = 30, [MEMORY_BYTES] = 5 * PAGE },
+	.per_owner = { [CLIENTS] = 10, [LEASES] = 9, [MEMORY_BYTES] = 4 * PAGE },
+	.memory_per_client = 3 * PAGE,
 	.leases_per_client = 4,
 	.admins = { .users = admins, .nr_users = 1 },
 	.kept = kept, .nr_kept = 1,
@@ -347,9 +348,20 @@ static void expect_state(struct vdb_client *client, uint64_t lease, enum vdb_sta
 	ck_assert_int_eq(event.end, end);
 }
 
+static bool see_memory(const struct vdb_lease_info *info, void *data)
+{
+	const struct vdb_lease *lease = data;
+	bool is_it = info->id == lease->id;
+
+	ck_assert_uint_eq(info->memory, is_it ? 2 * PAGE : 0);
+	ck_assert_uint_eq(info->iova, is_it ? 0x10000 : 0);
+	return true;
+}
+
 START_TEST(slice_is_granted_and_released)
 {
-	struct vdb_client *client = connect_as(1000);
+	struct vdb_client *client = connect_as(1000), *admin = connect_as(0);
+	struct vdb_status status;
 	struct vdb_lease page = acquire(client, "edu/page", 0);
 	struct vdb_lease third = acquire(client, "edu/array", 2);
 	struct vdb_lease first = acquire(client, "edu/array", VDB_ANY_INDEX);
@@ -369,6 +381,23 @@ START_TEST(slice_is_granted_and_released)
 	ck_assert_uint_eq(first.index, 0);
 	ck_assert_uint_eq(vdb_slice_flags(wc.slice), VDB_FLAG_WC);
 	ck_assert_uint_eq(wc.seconds, 50);
+	ck_assert_ptr_null(page.memory);
+	ck_assert_uint_eq(vdb_slice_length(wc.memory), 2 * PAGE);
+	ck_assert_uint_eq(vdb_slice_iova(wc.memory), 0x10000);
+	/* The limit of memory, and no limit of leases. */
+	ck_assert_fails(vdb_client_acquire(client, "edu/wc", 0, 0, 50, 0, &(struct vdb_lease){ 0 }), EDQUOT);
+	ck_assert_ptr_nonnull(strstr(vdb_client_error(client), "no memory is left for \"edu/wc\""));
+	ck_assert_works(vdb_client_status(client, &status));
+	ck_assert_uint_eq(status.memory.per_owner, 4 * PAGE);
+	ck_assert_uint_eq(status.memory.per_client, 3 * PAGE);
+	ck_assert_uint_eq(status.memory.used, 0);
+	ck_assert_works(vdb_client_status(admin, &status));
+	ck_assert_uint_eq(status.memory.used, 2 * PAGE);
+	ck_assert_uint_eq(status.memory.limit, 5 * PAGE);
+	ck_assert_works(vdb_client_leases(admin, see_memory, &wc));
+	ck_assert_works(vdb_client_release(client, wc.id));
+	ck_assert_works(vdb_client_status(admin, &status));
+	ck_assert_uint_eq(status.memory.used, 0);
 	ck_assert_works(vdb_client_release(client, page.id));
 	ck_assert_fails(vdb_client_release(client, page.id), ENOENT);
 	ck_assert_ptr_nonnull(strstr(vdb_client_error(client), "there is no lease "));
@@ -377,7 +406,9 @@ START_TEST(slice_is_granted_and_released)
 	vdb_slice_free(first.slice);
 	vdb_slice_free(third.slice);
 	vdb_slice_free(wc.slice);
+	vdb_slice_free(wc.memory);
 	vdb_client_close(client);
+	vdb_client_close(admin);
 }
 END_TEST
 

@@ -87,6 +87,18 @@ START_TEST(one_message_each)
 	expect("FDSTORE=1\nFDNAME=client-18446744073709551615\nFDPOLL=0", fd);
 	ck_assert_works(store_put_device("0000:01:00.0", fd));
 	expect("FDSTORE=1\nFDNAME=device-0000_01_00.0\nFDPOLL=0", fd);
+	ck_assert_works(store_put_dma("0000:01:00.0", 2, fd));
+	expect("FDSTORE=1\nFDNAME=dma-0000_01_00.0-2\nFDPOLL=0", fd);
+	ck_assert_works(store_put_driver("0000:01:00.0", fd));
+	expect("FDSTORE=1\nFDNAME=driver-0000_01_00.0\nFDPOLL=0", fd);
+	ck_assert_works(store_put_memory(UINT64_MAX, fd));
+	expect("FDSTORE=1\nFDNAME=memory-18446744073709551615\nFDPOLL=0", fd);
+	ck_assert_works(store_remove_dma("0000:01:00.0", 0));
+	expect("FDSTOREREMOVE=1\nFDNAME=dma-0000_01_00.0-0", -1);
+	ck_assert_works(store_remove_driver("0000:01:00.0"));
+	expect("FDSTOREREMOVE=1\nFDNAME=driver-0000_01_00.0", -1);
+	ck_assert_works(store_remove_memory(7));
+	expect("FDSTOREREMOVE=1\nFDNAME=memory-7", -1);
 	ck_assert_works(store_remove_state());
 	expect("FDSTOREREMOVE=1\nFDNAME=state", -1);
 	ck_assert_works(store_remove_client(7));
@@ -170,6 +182,14 @@ static const struct {
 	{ "client--1", { .type = STORED_OTHER } },
 	{ "device-", { .type = STORED_OTHER } },
 	{ "device-0123456789012345", { .type = STORED_OTHER } },
+	{ "dma-10000_e1_00.0-4294967295", { .type = STORED_DMA, .bdf = "10000:e1:00.0", .ioas = UINT32_MAX } },
+	{ "dma-0000_01_00.0", { .type = STORED_OTHER } },
+	{ "dma-0000_01_00.0-", { .type = STORED_OTHER } },
+	{ "dma-0000_01_00.0-01", { .type = STORED_OTHER } },
+	{ "dma--1", { .type = STORED_OTHER } },
+	{ "driver-0000_01_00.0", { .type = STORED_DRIVER, .bdf = "0000:01:00.0" } },
+	{ "memory-18446744073709551615", { .type = STORED_MEMORY, .lease = UINT64_MAX } },
+	{ "memory-07", { .type = STORED_OTHER } },
 	{ "states", { .type = STORED_OTHER } },
 	{ "state", { .type = STORED_STATE } },
 	{ "stored", { .type = STORED_OTHER } },
@@ -180,7 +200,7 @@ static const struct {
 static void take_all(void)
 {
 	struct stored *stored;
-	char all[512] = "", number[16];
+	char all[1024] = "", number[16];
 
 	for (int i = 0; i < NAMES; i++) {
 		MUST(dup2(0, 3 + i) == 3 + i);
@@ -199,7 +219,9 @@ static void take_all(void)
 		MUST(fcntl(3 + i, F_GETFD) & FD_CLOEXEC);
 		MUST(stored[i].type == should->type);
 		MUST(should->type != STORED_CLIENT || stored[i].client == should->client);
-		MUST(should->type != STORED_DEVICE || !strcmp(stored[i].bdf, should->bdf));
+		MUST(!*should->bdf || !strcmp(stored[i].bdf, should->bdf));
+		MUST(stored[i].lease == should->lease || should->type == STORED_OTHER);
+		MUST(stored[i].ioas == should->ioas || should->type == STORED_OTHER);
 	}
 	free(stored);
 	/* Once only: they are this process's now. */

@@ -32,7 +32,7 @@ static struct played {
 	int opens, closes;
 	int request, events;	/* the test's ends */
 	uint64_t last_buffer;
-	int made[128][2];	/* fds of buffers */
+	int made[128][LEASE_FDS];	/* fds of buffers */
 	bool direct;		/* its driver does not wait, and refuses this often */
 	int refusals, done_now;
 } played[] = {
@@ -103,6 +103,7 @@ bool direct_export(int device, const struct lease_record *record, int fds[2], ui
 	struct played *p = &played[device];
 
 	ck_assert_uint_eq(record->length, 4096);
+	ck_assert_uint_eq(record->memory, 0);
 	if (!is_done_now(device))
 		return false;
 	*buffer = ++p->last_buffer;
@@ -137,8 +138,9 @@ void operate(struct held *held, struct job *job)
 		open_played(held, job, p);
 	} else if (job->type == EFFECT_EXPORT && job->event.ok) {
 		job->event.buffer = ++p->last_buffer;
-		for (int i = 0; i < 2; i++)
+		for (int i = 0; i < (job->slice.memory ? 3 : 2); i++)
 			p->made[p->last_buffer % 128][i] = job->unsent->fds[i] = eventfd(0, 0);
+		job->event.iova = job->slice.memory;
 	}
 	if (!job->event.ok)
 		strcpy(job->why, "the test wants it");
@@ -416,7 +418,7 @@ static bool are_open(int nr)
 
 START_TEST(fds_have_one_owner)
 {
-	int fds[2];
+	int fds[LEASE_FDS];
 
 	open_it(0);
 	export_lease(1);
@@ -455,7 +457,7 @@ static void becomes(uint32_t state)
 /* Exports of a device that is closing are dropped. */
 START_TEST(what_comes_too_late_is_closed)
 {
-	int fds[2];
+	int fds[LEASE_FDS];
 
 	open_it(0);
 	hang(&played[0], true);
@@ -556,7 +558,7 @@ static void wait_until_done(void)
  */
 START_TEST(no_memory_is_a_failure)
 {
-	int results = 0, losses = 0, fds[2];
+	int results = 0, losses = 0, fds[LEASE_FDS];
 	struct event event;
 
 	open_it(0);
@@ -624,7 +626,7 @@ END_TEST
 START_TEST(idle_device_is_worked_on_at_once)
 {
 	struct event event;
-	int fds[2];
+	int fds[LEASE_FDS];
 
 	played[0].direct = true;
 	open_it(0);
@@ -648,6 +650,39 @@ START_TEST(idle_device_is_worked_on_at_once)
 	ck_assert_uint_eq(event.buffer, 2);
 	nothing_more();
 	ck_assert_int_eq(played[0].done_now, 3);
+}
+END_TEST
+
+/* To allocate memory takes time, so that the worker does it. */
+START_TEST(memory_is_a_job)
+{
+	struct event event;
+	int fds[LEASE_FDS];
+
+	played[0].direct = true;
+	open_it(0);
+	lease.memory = 8192;
+	do_job(EFFECT_EXPORT, 0, 1);
+	event = expect(EVENT_EXPORTED, 0, true);
+	ck_assert_uint_eq(event.iova, 8192);
+	ck_assert_int_eq(played[0].done_now, 0);
+	ck_assert(devices_take_fds(devices, 1, fds));
+	for (int i = 0; i < LEASE_FDS; i++)
+		ck_assert_int_eq(fds[i], played[0].made[1][i]);
+	/* The loop can revoke: that is the registers only. */
+	do_job(EFFECT_REVOKE, 0, 1);
+	expect(EVENT_REVOKED, 0, true);
+	ck_assert_int_eq(played[0].done_now, 1);
+	do_job(EFFECT_ACT, 0, 1);
+	expect(EVENT_ACTED, 0, true);
+	do_job(EFFECT_UNMAP, 0, 1);
+	event = expect(EVENT_UNMAPPED, 0, true);
+	ck_assert_uint_eq(event.lease, 1);
+	lease.memory = 0;
+	do_job(EFFECT_EXPORT, 0, 2);
+	expect(EVENT_EXPORTED, 0, true);
+	ck_assert(devices_take_fds(devices, 2, fds));
+	ck_assert_int_eq(fds[2], -1);
 }
 END_TEST
 
@@ -710,7 +745,7 @@ END_TEST
 
 START_TEST(closed_device_is_not_worked_on)
 {
-	int fds[2];
+	int fds[LEASE_FDS];
 
 	played[0].direct = true;
 	open_it(0);
@@ -788,6 +823,7 @@ Suite *suite(void)
 	tcase_add_test(tc, no_thread_is_a_failure);
 	tcase_add_loop_test(tc, no_memory_is_a_failure, 0, 60);
 	tcase_add_test(tc, idle_device_is_worked_on_at_once);
+	tcase_add_test(tc, memory_is_a_job);
 	tcase_add_test(tc, what_would_wait_is_a_job);
 	tcase_add_test(tc, busy_device_is_left_to_its_worker);
 	tcase_add_test(tc, loop_does_not_do_much_at_once);

@@ -85,15 +85,23 @@ static int kernel_map(uint64_t iova, uint64_t length, bool read_only)
 	return 0;
 }
 
-static uint64_t kernel_unmap(uint64_t iova, uint64_t length)
+/* Unmaps whole mappings only.  @split: set if the range has a part of one. */
+static uint64_t kernel_unmap(uint64_t iova, uint64_t length, bool *split)
 {
-	for (size_t i = 0; i < kernel.nr_mapped; i++) {
-		if (kernel.mapped[i].first != iova || kernel.mapped[i].last != iova + length - 1)
+	uint64_t last = iova + length - 1, unmapped = 0;
+
+	ck_assert_uint_ge(last, iova);
+	*split = false;
+	for (size_t i = 0; i < kernel.nr_mapped; i++)
+		*split |= kernel.mapped[i].first <= last && iova <= kernel.mapped[i].last &&
+			  (kernel.mapped[i].first < iova || kernel.mapped[i].last > last);
+	for (size_t i = kernel.nr_mapped; i-- && !*split; ) {
+		if (kernel.mapped[i].first < iova || kernel.mapped[i].last > last)
 			continue;
+		unmapped += kernel.mapped[i].last - kernel.mapped[i].first + 1;
 		kernel.mapped[i] = kernel.mapped[--kernel.nr_mapped];
-		return kernel.unmap_only ?: length;
 	}
-	return 0;
+	return unmapped && kernel.unmap_only ? kernel.unmap_only : unmapped;
 }
 
 /* As in kernels before 6.6, capabilities are not aligned. */
@@ -154,6 +162,7 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 {
 	va_list args;
 	void *arg;
+	bool split;
 
 	va_start(args, request);
 	arg = va_arg(args, void *);
@@ -171,8 +180,8 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 	case VFIO_IOMMU_UNMAP_DMA: {
 		struct vfio_iommu_type1_dma_unmap *unmap = arg;
 
-		unmap->size = kernel_unmap(unmap->iova, unmap->size);
-		return 0;
+		unmap->size = kernel_unmap(unmap->iova, unmap->size, &split);
+		return split ? fails(EINVAL) : 0;
 	}
 	case IOMMU_IOAS_IOVA_RANGES:
 		return ioas_ranges(arg);
@@ -193,7 +202,7 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 	case IOMMU_IOAS_UNMAP: {
 		struct iommu_ioas_unmap *unmap = arg;
 
-		unmap->length = kernel_unmap(unmap->iova, unmap->length);
+		unmap->length = kernel_unmap(unmap->iova, unmap->length, &split);
 		return unmap->length ? 0 : fails(ENOENT);
 	}
 	case IOMMU_OPTION:
@@ -668,6 +677,51 @@ START_TEST(owner_is_restarted)
 }
 END_TEST
 
+static void map_foreign(uint64_t iova)
+{
+	ck_assert_works(kernel_map(iova, PAGE, false));
+}
+
+/* What an earlier process has mapped, and this one has not reserved. */
+START_TEST(unknown_mappings_are_unmapped)
+{
+	uint64_t iova;
+
+	open_kind(_i);
+	ck_assert_works(vdb_dma_unmap_unknown(dma));
+	map_foreign(PAGE);
+	map_foreign(8 * PAGE);
+	ck_assert_works(vdb_dma_unmap_unknown(dma));
+	ck_assert_uint_eq(kernel.nr_mapped, 0);
+	/* Before, between and after what is known; and what was in the way of a mapping. */
+	map_foreign(2 * PAGE);
+	map_foreign(4 * PAGE);
+	map_foreign(6 * PAGE);
+	map_foreign(7 * PAGE);
+	map_foreign(9 * PAGE);
+	ck_assert_works(vdb_dma_reserve(dma, 4 * PAGE, PAGE));
+	ck_assert_works(vdb_dma_reserve(dma, 7 * PAGE, PAGE));
+	ck_assert_works(vdb_dma_map(dma, memory, PAGE, 0, &iova));
+	ck_assert_works(vdb_dma_unmap_unknown(dma));
+	ck_assert_uint_eq(kernel.nr_mapped, 3);
+	ck_assert_works(vdb_dma_unmap(dma, 4 * PAGE, PAGE));
+	ck_assert_works(vdb_dma_unmap(dma, 7 * PAGE, PAGE));
+	ck_assert_works(vdb_dma_unmap(dma, iova, PAGE));
+	ck_assert_uint_eq(kernel.nr_mapped, 0);
+}
+END_TEST
+
+/* The last address of all is known. */
+START_TEST(nothing_after_the_last_address)
+{
+	open_kind(_i);
+	ck_assert_works(vdb_dma_reserve(dma, UINT64_MAX - PAGE + 1, PAGE));
+	map_foreign(PAGE);
+	ck_assert_works(vdb_dma_unmap_unknown(dma));
+	ck_assert_uint_eq(kernel.nr_mapped, 0);
+}
+END_TEST
+
 START_TEST(revoked_before_the_restart)
 {
 	struct vdb_slice *slice;
@@ -713,5 +767,7 @@ Suite *suite(void)
 	tcase_add_loop_test(tc, small_pages_instead_of_huge_ones, 0, 2);
 	tcase_add_loop_test(tc, owner_is_restarted, 0, 2);
 	tcase_add_loop_test(tc, revoked_before_the_restart, 0, 2);
+	tcase_add_loop_test(tc, unknown_mappings_are_unmapped, 0, 2);
+	tcase_add_loop_test(tc, nothing_after_the_last_address, 0, 2);
 	return s;
 }

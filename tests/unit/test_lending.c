@@ -21,16 +21,19 @@ static struct slice slices[] = {
 	  .actions = { .nr = 1 } },
 	{ .name = "nic/stats", .count = 1, .offset = 8192, .length = 4096,
 	  .flags = SLICE_READ_ONLY, .rule = { .everybody = true } },
+	{ .name = "nic/queue", .count = 4, .offset = 16384, .length = 4096,
+	  .flags = SLICE_EXCLUSIVE, .memory = 100, .rule = { .everybody = true } },
 };
 
 static struct catalogue_device device = {
-	.name = "nic", .bdf = "0000:01:00.0", .patience = 1000000, .slices = slices, .nr_slices = 2,
+	.name = "nic", .bdf = "0000:01:00.0", .patience = 1000000, .slices = slices, .nr_slices = 3,
 };
 
 static struct kept kept[] = { { 1, { 1, 1 } } };
 
 static struct catalogue catalogue = {
-	.total = { 4, 4 }, .per_owner = { 2, 3 }, .leases_per_client = 3,
+	.total = { 4, 4, 350 }, .per_owner = { 2, 3, 250 }, .leases_per_client = 3,
+	.memory_per_client = 250,
 	.kept = kept, .nr_kept = 1, .devices = &device, .nr_devices = 1,
 };
 
@@ -50,7 +53,7 @@ static const char *const names[] = {
 	[EFFECT_FORGET_LEASE] = "forget", [EFFECT_FORGET_DEVICE] = "forget-device",
 	[EFFECT_KEEP] = "keep", [EFFECT_DROP] = "drop", [EFFECT_OPEN] = "open",
 	[EFFECT_PREPARE] = "prepare", [EFFECT_EXPORT] = "export", [EFFECT_REVOKE] = "revoke",
-	[EFFECT_ACT] = "act", [EFFECT_CLOSE] = "close",
+	[EFFECT_ACT] = "act", [EFFECT_UNMAP] = "unmap", [EFFECT_CLOSE] = "close",
 };
 static const char *const phases[] = {
 	[LEASE_WAITING] = "save:waiting", [LEASE_EXPORTING] = "save:exporting",
@@ -64,6 +67,7 @@ static const char *const answers[] = {
 	[ANSWER_NO_LEASE] = "reply:no-lease", [ANSWER_FORBIDDEN] = "reply:forbidden",
 	[ANSWER_DEVICE] = "reply:device", [ANSWER_NO_MEMORY] = "reply:no-memory",
 	[ANSWER_NO_CATALOGUE] = "reply:no-catalogue",
+	[ANSWER_MEMORY_LIMIT] = "reply:memory-limit",
 };
 static const char *const messages[] = {
 	[MESSAGE_GRANT] = "send:grant", [MESSAGE_STATE] = "send:state", [MESSAGE_END] = "send:end",
@@ -178,6 +182,132 @@ START_TEST(lent_and_released)
 	happens((struct event){ .type = EVENT_ACTED, .ok = true, .lease = lease },
 		"save:ended send:end");
 	happens((struct event){ .type = EVENT_SENT, .client = 1, .ok = true }, "forget");
+	core_free(core);
+}
+END_TEST
+
+/* The id of a lease with memory at 0x1000. */
+static uint64_t is_granted_memory(uint64_t client, uint64_t serial, uint32_t index)
+{
+	uint64_t lease;
+
+	happens(acquire(client, serial, "nic/queue", index), "save:exporting export");
+	lease = last_lease;
+	ck_assert_uint_eq(core_find_lease(core, lease)->r.memory, 100);
+	ck_assert_uint_eq(core_find_lease(core, lease)->r.iova, 0);
+	happens((struct event){ .type = EVENT_EXPORTED, .ok = true, .lease = lease,
+				.buffer = 7, .iova = 0x1000 }, "save:granted send:grant");
+	ck_assert_uint_eq(core_find_lease(core, lease)->r.iova, 0x1000);
+	happens((struct event){ .type = EVENT_SENT, .client = client, .ok = true }, "");
+	return lease;
+}
+
+/* Registers, actions (also if there are none), memory; then the client is told. */
+START_TEST(memory_is_unmapped_at_the_end)
+{
+	uint64_t lease;
+
+	opens();
+	connects(1);
+	lease = is_granted_memory(1, 2, 0);
+	happens((struct event){ .type = EVENT_RELEASE, .client = 1, .serial = 3, .lease = lease },
+		"save:ending revoke");
+	happens((struct event){ .type = EVENT_REVOKED, .ok = true, .lease = lease, .buffer = 7 }, "act");
+	happens((struct event){ .type = EVENT_ACTED, .ok = true, .lease = lease }, "unmap");
+	happens(acquire(1, 4, "nic/queue", 0), "reply:busy");
+	happens((struct event){ .type = EVENT_UNMAPPED, .ok = true, .lease = lease },
+		"save:ended send:end");
+	happens((struct event){ .type = EVENT_SENT, .client = 1, .ok = true }, "forget");
+	core_free(core);
+}
+END_TEST
+
+/* The device is closed, and the lease has not ended before that. */
+START_TEST(memory_that_cannot_be_unmapped)
+{
+	uint64_t lease;
+
+	opens();
+	connects(1);
+	lease = is_granted_memory(1, 2, 0);
+	happens((struct event){ .type = EVENT_RELEASE, .client = 1, .serial = 3, .lease = lease },
+		"save:ending revoke");
+	happens((struct event){ .type = EVENT_REVOKED, .ok = true, .lease = lease, .buffer = 7 }, "act");
+	if (_i) {
+		happens((struct event){ .type = EVENT_ACTED, .lease = lease }, "close");
+	} else {
+		happens((struct event){ .type = EVENT_ACTED, .ok = true, .lease = lease }, "unmap");
+		happens((struct event){ .type = EVENT_UNMAPPED, .lease = lease }, "close");
+	}
+	happens((struct event){ .type = EVENT_UNMAPPED, .ok = true, .lease = lease }, "");
+	happens((struct event){ .type = EVENT_CLOSED }, "save:ended send:end");
+	core_free(core);
+}
+END_TEST
+
+/* It can have been mapped before that, and the device can have been prepared. */
+START_TEST(memory_of_a_failed_export)
+{
+	uint64_t lease;
+
+	opens();
+	connects(1);
+	happens(acquire(1, 2, "nic/queue", 0), "save:exporting export");
+	lease = last_lease;
+	if (_i)
+		happens((struct event){ .type = EVENT_GONE, .client = 1 }, "save:exporting forget-client");
+	happens((struct event){ .type = EVENT_EXPORTED, .lease = lease }, "save:ending act");
+	happens((struct event){ .type = EVENT_ACTED, .ok = true, .lease = lease }, "unmap");
+	happens((struct event){ .type = EVENT_UNMAPPED, .ok = true, .lease = lease },
+		_i ? "forget" : "save:ended send:end");
+	core_free(core);
+}
+END_TEST
+
+START_TEST(limits_of_memory)
+{
+	uint64_t lease;
+
+	opens();
+	connects(1);
+	connects(2);
+	lease = is_granted_memory(1, 2, 0);
+	is_granted_memory(1, 3, 1);
+	/* 250 for a connection and for an owner, 350 in all. */
+	happens(acquire(1, 4, "nic/queue", 2), "reply:memory-limit");
+	is_granted_memory(2, 2, 2);
+	happens(acquire(2, 3, "nic/queue", 3), "reply:memory-limit");
+	/* Others are not affected. */
+	is_granted(2, 4, 0, 9);
+	happens((struct event){ .type = EVENT_RELEASE, .client = 1, .serial = 5, .lease = lease },
+		"save:ending revoke");
+	happens((struct event){ .type = EVENT_REVOKED, .ok = true, .lease = lease, .buffer = 7 }, "act");
+	happens((struct event){ .type = EVENT_ACTED, .ok = true, .lease = lease }, "unmap");
+	happens((struct event){ .type = EVENT_UNMAPPED, .ok = true, .lease = lease },
+		"save:ended send:end");
+	happens((struct event){ .type = EVENT_SENT, .client = 1, .ok = true }, "forget");
+	is_granted_memory(2, 5, 3);
+	core_free(core);
+}
+END_TEST
+
+/* Another amount of memory is another slice. */
+START_TEST(memory_in_another_configuration)
+{
+	static struct slice others[3];
+	static struct catalogue_device changed;
+	struct catalogue other = catalogue;
+
+	memcpy(others, slices, sizeof(others));
+	others[2].memory = 200;
+	changed = device;
+	changed.slices = others;
+	other.devices = &changed;
+	opens();
+	connects(1);
+	is_granted_memory(1, 2, 0);
+	happens((struct event){ .type = EVENT_RELOAD, .catalogue = &catalogue }, "");
+	happens((struct event){ .type = EVENT_RELOAD, .catalogue = &other }, "save:ending revoke");
 	core_free(core);
 }
 END_TEST
@@ -1072,6 +1202,11 @@ Suite *suite(void)
 	TCase *tc = add_group(s, "lending");
 
 	tcase_add_test(tc, lent_and_released);
+	tcase_add_test(tc, memory_is_unmapped_at_the_end);
+	tcase_add_loop_test(tc, memory_that_cannot_be_unmapped, 0, 2);
+	tcase_add_loop_test(tc, memory_of_a_failed_export, 0, 2);
+	tcase_add_test(tc, limits_of_memory);
+	tcase_add_test(tc, memory_in_another_configuration);
 	tcase_add_test(tc, hangs_when_it_is_opened);
 	tcase_add_test(tc, greets_twice);
 	tcase_add_test(tc, not_sent);

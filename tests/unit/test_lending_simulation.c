@@ -37,6 +37,8 @@ START_TEST(nothing_is_violated)
 	ck_assert_uint_gt(world.waits, STEPS / 1000);
 	ck_assert_uint_gt(world.crashes, STEPS / 1000);
 	ck_assert_uint_gt(world.news, STEPS / 1000);
+	ck_assert_uint_gt(world.mapped, STEPS / 1000);
+	ck_assert_uint_gt(world.unmapped, STEPS / 2000);
 }
 END_TEST
 

@@ -110,10 +110,10 @@ START_TEST(attribute_changes)
 	struct vdb_client *client;
 	struct vdb_lease lease;
 
-	start_with("length: 4K, memory: write-combining");
+	start_with("length: 4K, caching: write-combining");
 	client = broker_connect();
 	lease = broker_acquire(client, "mem/a", 0);
-	reload_with("length: 4K, memory: uncached");
+	reload_with("length: 4K, caching: uncached");
 	broker_expect(client, lease.id, VDB_STATE_REVOKED, VDB_END_REVOKED);
 	lease = broker_acquire(client, "mem/a", 0);
 	ck_assert_uint_eq(vdb_slice_flags(lease.slice), 0);

@@ -18,12 +18,14 @@
 #include "crash.h"
 #include "device.h"
 #include "edu.h"
+#include "edu_dma.h"
 #include "manager.h"
 #include "suite.h"
 #include "sysfs.h"
 #include "trace.h"
 
 #define PAGE	0x1000UL
+#define MEMORY	0x10000UL	/* of edu/array */
 #define RW	(PROT_READ | PROT_WRITE)
 
 static const char config[] =
@@ -33,7 +35,7 @@ static const char config[] =
 	"    reset: never\n"
 	"    slices:\n"
 	"      page: {length: 4K, allow: everybody}\n"
-	"      array: {length: 4K, offset: 32K, count: 8, allow: everybody}\n"
+	"      array: {length: 4K, offset: 32K, count: 8, memory: 64K, allow: everybody}\n"
 	"      short: {length: 4K, offset: 128K, max_time: 2s, allow: everybody}\n";
 
 static pid_t broker;
@@ -89,7 +91,9 @@ START_TEST(lease_goes_on)
 	manager_wait_count("client-", 1);
 	manager_wait_count("device-", 1);
 	manager_wait_count("state", 1);
-	manager_wait_count("", 3);
+	/* The IO address space of the device. */
+	manager_wait_count("dma-", 1);
+	manager_wait_count("", 4);
 }
 END_TEST
 
@@ -572,6 +576,20 @@ static bool see_lease(const struct vdb_lease_info *info, void *data)
 	return true;
 }
 
+static bool has_memory(struct vdb_slice *memory)
+{
+	char *map = memory ? vdb_slice_map(memory, 0, 0, RW) : NULL;
+
+	if (!map || vdb_slice_length(memory) != MEMORY || !vdb_slice_iova(memory))
+		return false;
+	for (size_t i = 0; i < MEMORY; i++)
+		if (map[i])
+			return false;
+	memset(map, 'x', MEMORY);
+	vdb_slice_unmap(memory, map, 0, MEMORY);
+	return true;
+}
+
 /*
  * A client in a process of its own: it acquires, uses and releases two slices.  It may
  * have to repeat a request, but after it has connected it stays connected, and never
@@ -607,6 +625,9 @@ static int live(void)
 		map = vdb_slice_map(lease.slice, 0, 0, RW);
 		if (!map || vdb_try_read32(map, &value) || (!round && value != EDU_ID_VALUE))
 			return 3;
+		/* New memory, all zeros, which stays when the lease ends. */
+		if (round && !has_memory(lease.memory))
+			return 7;
 		seen.lease = lease.id;
 		if (vdb_client_leases(client, see_lease, &seen) || seen.other)
 			return 4;
@@ -616,9 +637,25 @@ static int live(void)
 			return 6;
 		vdb_slice_unmap(lease.slice, map, 0, PAGE);
 		vdb_slice_free(lease.slice);
+		vdb_slice_free(lease.memory);
 		round++;
 	}
 	return 0;
+}
+
+/* The device still reaches the memory at the same address. */
+static void check_dma(char *memory, uint64_t iova)
+{
+	struct vdb_device *device = stored_device();
+	char *edu = edu_start(device);
+
+	memset(memory, 'd', PAGE);
+	memset(memory + PAGE, 0, PAGE);
+	edu_from_memory(edu, iova, PAGE);
+	edu_to_memory(edu, iova + PAGE, PAGE);
+	ck_assert_mem_eq(memory, memory + PAGE, PAGE);
+	munmap(edu, PAGE);
+	vdb_device_close(device);
 }
 
 /*
@@ -632,13 +669,15 @@ static bool killed_at(const char *call, int nth)
 	struct vdb_lease lease;
 	bool died, stop = false;
 	pid_t dead, living;
-	char *map;
+	char *map, *memory;
 
 	setup();
 	broker = broker_start();
 	client = broker_connect();
 	lease = broker_acquire(client, "edu/array", 7);
 	map = vdb_slice_map(lease.slice, 0, 0, RW);
+	memory = vdb_slice_map(lease.memory, 0, 0, RW);
+	ck_assert_ptr_nonnull(memory);
 	dead = hold("edu/array", 3);
 	broker_stop(broker, SIGKILL);
 	kill_child(dead);
@@ -655,6 +694,7 @@ static bool killed_at(const char *call, int nth)
 		      vdb_slice_state(lease.slice, NULL) == VDB_STATE_LIVE,
 		      "%s %d: the lease of the living has ended", call, nth);
 	vdb_read32(map);
+	check_dma(memory, vdb_slice_iova(lease.memory));
 	ck_assert_int_eq(broker_acquire_error(client, "edu/array", 7, 0, 0), EBUSY);
 	ck_assert_works(vdb_client_release(client, lease.id));
 	broker_acquire(client, "edu/array", 3);
@@ -662,7 +702,10 @@ static bool killed_at(const char *call, int nth)
 	vdb_client_close(client);
 	vdb_slice_unmap(lease.slice, map, 0, PAGE);
 	vdb_slice_free(lease.slice);
+	vdb_slice_unmap(lease.memory, memory, 0, MEMORY);
+	vdb_slice_free(lease.memory);
 	manager_wait_count("client-", 0);
+	manager_wait_count("memory-", 0);
 	broker_stop(broker, SIGTERM);
 	return died;
 }

@@ -71,17 +71,26 @@ static int put(void *data, const char *bdf, int fd)
 	return 0;
 }
 
-static int take_out(void *data, const char *bdf)
+static int put_dma(void *data, const char *bdf, uint32_t ioas, int fd)
+{
+	(void)data, (void)bdf, (void)ioas, (void)fd;
+	return 0;
+}
+
+static int take_out(void *data, const char *bdf, uint32_t ioas)
 {
 	int i = number_of(bdf);
 
+	(void)ioas;
 	ck_assert_ptr_eq(data, stored);
 	close(stored[i].fd);
 	stored[i].fd = -1;
 	return 0;
 }
 
-static const struct devices_store store = { stored, put, take_out };
+static const struct devices_store store = {
+	.data = stored, .put = put, .put_dma = put_dma, .remove = take_out,
+};
 static struct devices *devices;
 static int loop;
 
@@ -199,7 +208,7 @@ static void close_it(uint32_t device)
 /* A client that has a lease. */
 struct granted {
 	struct lease_record record;
-	int fds[2];
+	int fds[LEASE_FDS];
 	char *map;
 };
 
@@ -343,7 +352,7 @@ END_TEST
 START_TEST(what_cannot_be_done_fails)
 {
 	struct lease_record record = { .id = 1, .bar = 0, .length = PAGE, .offset = 1UL << 20, .slice = "edu/far" };
-	int fds[2];
+	int fds[LEASE_FDS];
 
 	open_it(EDU);
 	do_job(EFFECT_EXPORT, EDU, 1, 0, &record);

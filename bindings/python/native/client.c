@@ -194,6 +194,8 @@ static PyObject *client_next(PyObject *self, PyObject *unused)
 		return client_raise(self, "events", error, &words);
 	if (!ret)
 		Py_RETURN_NONE;
+	/* The package does not offer memory yet. */
+	vdb_slice_free(event.memory);
 	slice = event.slice ? slice_new(state_of(self), event.slice) : Py_NewRef(Py_None);
 	return Py_BuildValue("iiKKiiNIIN", (int)event.type, event.error,
 			     (unsigned long long)event.request, (unsigned long long)event.lease,

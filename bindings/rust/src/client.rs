@@ -319,7 +319,8 @@ impl Client {
     pub fn acquire(&mut self, request: &Acquire) -> Result<Lease> {
         const WHAT: &str = "acquiring a slice";
         let name = request.c_name(WHAT)?;
-        let mut raw = ffi::vdb_lease { id: 0, index: 0, seconds: 0, slice: ptr::null_mut() };
+        // SAFETY: numbers, and null pointers.
+        let mut raw: ffi::vdb_lease = unsafe { std::mem::zeroed() };
         // SAFETY: the client lives, the name has an end, and `raw` has that size.
         let got = unsafe {
             ffi::vdb_client_acquire_sized(
@@ -334,6 +335,8 @@ impl Client {
             )
         };
         self.check(WHAT, got)?;
+        // SAFETY: it is ours.  The crate does not offer memory yet.
+        unsafe { ffi::vdb_slice_free(raw.memory) };
         // SAFETY: the slice is ours.
         unsafe { lease(raw.id, raw.index, raw.seconds, raw.slice) }
     }
@@ -416,6 +419,8 @@ impl Client {
                 return Ok(None);
             }
             self.check("reading events of the broker", got)?;
+            // SAFETY: it is ours.  The crate does not offer memory yet.
+            unsafe { ffi::vdb_slice_free(raw.memory) };
             let request = RequestId(raw.request);
             return Ok(Some(match raw.r#type {
                 ffi::VDB_EVENT_STATE => Event::State {

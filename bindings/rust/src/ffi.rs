@@ -108,6 +108,7 @@ pub struct vdb_lease {
     pub index: u32,
     pub seconds: u32,
     pub slice: *mut vdb_slice,
+    pub memory: *mut vdb_slice,
 }
 
 #[repr(C)]
@@ -121,6 +122,7 @@ pub struct vdb_event {
     pub index: u32,
     pub seconds: u32,
     pub slice: *mut vdb_slice,
+    pub memory: *mut vdb_slice,
 }
 
 #[repr(C)]
@@ -137,6 +139,7 @@ pub struct vdb_slice_info {
     pub waiting: u32,
     pub max_seconds: u32,
     pub device: c_uint,
+    pub memory: u64,
 }
 
 #[repr(C)]
@@ -157,6 +160,8 @@ pub struct vdb_lease_info {
     pub state: c_uint,
     pub phase: c_uint,
     pub end: c_uint,
+    pub memory: u64,
+    pub iova: u64,
 }
 
 #[repr(C)]
@@ -178,10 +183,18 @@ pub struct vdb_share {
 }
 
 #[repr(C)]
+pub struct vdb_memory_share {
+    pub used: u64,
+    pub kept: u64,
+    pub limit: u64,
+}
+
+#[repr(C)]
 pub struct vdb_account_info {
     pub owner: u64,
     pub clients: vdb_share,
     pub leases: vdb_share,
+    pub memory: vdb_memory_share,
 }
 
 #[repr(C)]
@@ -194,6 +207,16 @@ pub struct vdb_total {
 }
 
 #[repr(C)]
+pub struct vdb_memory_total {
+    pub used: u64,
+    pub limit: u64,
+    pub pool_used: u64,
+    pub pool: u64,
+    pub per_owner: u64,
+    pub per_client: u64,
+}
+
+#[repr(C)]
 pub struct vdb_status {
     pub grants: bool,
     pub admin: bool,
@@ -203,6 +226,7 @@ pub struct vdb_status {
     pub devices: u32,
     pub devices_open: u32,
     pub problem: [c_char; 192],
+    pub memory: vdb_memory_total,
 }
 
 #[rustfmt::skip]

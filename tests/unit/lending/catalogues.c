@@ -11,7 +11,7 @@ static uid_t some[] = { 0, 1001, 1003 };
 static struct slice slices[CATALOGUES][DEVICES][4];
 static struct catalogue_device devices[CATALOGUES][DEVICES];
 /* Root and one user have places of their own. */
-static struct kept kept[] = { { 0, { 2, 2 } }, { 1, { 2, 3 } } };
+static struct kept kept[] = { { 0, { 2, 2 } }, { 1, { 2, 3, SOME_MEMORY } } };
 
 static const char *const names[] = { "one", "array", "shared", "part" };
 
@@ -31,6 +31,9 @@ static struct slice make(int variant, int device, int i)
 	slice.max_seconds = i == 0 ? 20 : variant == 2 ? 5 : 0;
 	if (variant == 3 && i == 0)
 		slice.offset = 1;
+	/* Some have memory, and one of them in one configuration only. */
+	if (i == 1 || (i == 3 && variant == 2))
+		slice.memory = SOME_MEMORY;
 	/* Each has on-release actions. Otherwise what a lease leaves is never cleaned up. */
 	slice.actions.nr = device != 1;
 	slice.actions.reset = device == 1 ? RESET_EACH_TIME : RESET_WHEN_IDLE;
@@ -54,8 +57,9 @@ void catalogues_make(struct world *world)
 			strcpy(devices[v][d].bdf, world->devices[d].bdf);
 		}
 		world->catalogues[v] = (struct catalogue){
-			.total = { 9, 10 },
-			.per_owner = { 4, 6 },
+			.total = { 9, 10, 5 * SOME_MEMORY },
+			.per_owner = { 4, 6, 3 * SOME_MEMORY },
+			.memory_per_client = 2 * SOME_MEMORY,
 			.leases_per_client = 4,
 			.kept = kept,
 			.nr_kept = 2,

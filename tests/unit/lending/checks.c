@@ -40,6 +40,17 @@ void check_saved(struct world *world)
 					  world->leases[i].id, world->leases[j].id);
 }
 
+static void check_total_memory(struct world *world)
+{
+	uint64_t memory = 0;
+
+	for (int i = 0; i < world->nr_leases; i++)
+		if (client_by_id(world, world->leases[i].client))
+			memory += world->leases[i].memory;
+	if (memory > world->catalogues[world->catalogue].total[MEMORY_BYTES])
+		violation(world, "there is more memory than there may be", memory, 0);
+}
+
 static const struct lease_record *find_record(const struct world *world, uint64_t id)
 {
 	for (int i = 0; i < world->nr_leases; i++)
@@ -182,6 +193,26 @@ static void check_buffers(struct world *world)
 	}
 }
 
+/* The device reaches the memory of leases that go on, and no other. */
+static void check_memory(struct world *world)
+{
+	for (int i = 0; i < MEMORIES_MAX; i++) {
+		const struct memory *memory = &world->memories[i];
+		const struct lease_record *record = find_record(world, memory->lease);
+
+		if (memory->lease && (!record || record->phase != LEASE_GRANTED ||
+				      record->iova != memory->iova))
+			violation(world, "memory that no lease has", memory->lease, memory->iova);
+	}
+	for (int i = 0; i < world->nr_leases; i++) {
+		const struct lease_record *record = &world->leases[i];
+
+		if (record->phase == LEASE_GRANTED && record->memory && !mapped_memory(world, record->id))
+			violation(world, "a lease goes on whose memory the device does not reach",
+				  record->id, record->iova);
+	}
+}
+
 static void check_devices(struct world *world)
 {
 	for (size_t i = 0; core_device(world->core, i); i++) {
@@ -200,18 +231,21 @@ static void check_devices(struct world *world)
 static void check_accounts(struct world *world)
 {
 	const struct accounts *accounts = core_accounts(world->core);
-	uint32_t pooled[NR_RESOURCES] = { 0 };
+	uint64_t pooled[NR_RESOURCES] = { 0 };
 
 	for (size_t i = 0; i < accounts->table.nr; i++) {
 		const struct account *account = accounts->table.items[i];
 		const struct client *client;
 		const struct lease *lease;
-		uint32_t used[NR_RESOURCES] = { 0 };
+		uint64_t used[NR_RESOURCES] = { 0 };
 
 		for (size_t j = 0; (client = core_client(world->core, j)); j++)
 			used[CLIENTS] += client->account == account;
 		for (size_t j = 0; (lease = core_lease(world->core, j)); j++)
-			used[LEASES] += lease->account == account;
+			if (lease->account == account) {
+				used[LEASES]++;
+				used[MEMORY_BYTES] += lease->r.memory;
+			}
 		for (int r = 0; r < NR_RESOURCES; r++) {
 			if (used[r] != account->used[r])
 				violation(world, "an account is wrong", account->owner, r);
@@ -270,4 +304,6 @@ void check_calm(struct world *world)
 		    !world->clients[i].dropped)
 			check_watcher(world, &world->clients[i]);
 	check_buffers(world);
+	check_memory(world);
+	check_total_memory(world);
 }

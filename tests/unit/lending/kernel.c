@@ -40,8 +40,72 @@ static bool overlap(const struct buffer *a, const struct buffer *b)
 	       b->place.offset < a->place.offset + a->place.length;
 }
 
+struct memory *mapped_memory(struct world *world, uint64_t lease)
+{
+	for (int i = 0; lease && i < MEMORIES_MAX; i++)
+		if (world->memories[i].lease == lease && world->memories[i].mapped)
+			return &world->memories[i];
+	return NULL;
+}
+
+static void unmap(struct memory *memory)
+{
+	*memory = (struct memory){ 0 };
+}
+
+static void map(struct world *world, struct sim_device *device, const struct job *job,
+		struct event *event)
+{
+	for (int i = 0; i < MEMORIES_MAX; i++) {
+		struct memory *memory = &world->memories[i];
+
+		if (memory->lease)
+			continue;
+		*memory = (struct memory){
+			.lease = job->record.id,
+			.iova = ++world->last_iova,
+			.device = device - world->devices,
+			.place = { job->record.offset, job->record.length, job->record.bar },
+			.exclusive = job->record.flags & SLICE_EXCLUSIVE,
+			.mapped = true,
+			.known = true,
+		};
+		event->iova = memory->iova;
+		world->mapped++;
+		return;
+	}
+	violation(world, "memory without end", 0, 0);
+}
+
+void kernel_know_memory(struct world *world)
+{
+	for (int i = 0; i < MEMORIES_MAX; i++) {
+		struct memory *memory = &world->memories[i];
+
+		memory->known = false;
+		for (int j = 0; j < world->nr_leases; j++) {
+			const struct lease_record *record = &world->leases[j];
+
+			memory->known |= record->id == memory->lease && record->iova == memory->iova &&
+					 record->phase != LEASE_ENDED;
+		}
+	}
+}
+
+/* The device was opened by a former process. */
+static void unmap_unknown(struct world *world, const struct sim_device *device)
+{
+	for (int i = 0; i < MEMORIES_MAX; i++)
+		if (world->memories[i].lease && !world->memories[i].known &&
+		    &world->devices[world->memories[i].device] == device)
+			unmap(&world->memories[i]);
+}
+
 void kernel_close(struct world *world, struct sim_device *device)
 {
+	for (int i = 0; i < MEMORIES_MAX; i++)
+		if (world->memories[i].lease && &world->devices[world->memories[i].device] == device)
+			unmap(&world->memories[i]);
 	device->open = device->stored = device->prepared = false;
 	for (int i = 0; i < BUFFERS_MAX; i++)
 		if (world->buffers[i].id && &world->devices[world->buffers[i].device] == device)
@@ -111,6 +175,17 @@ void kernel_check_grant(struct world *world, const struct lease_record *record)
 	struct buffer of = as_buffer(world, record);
 
 	check_nobody_there(world, &of, "a slice is granted that another client reaches");
+	if (record->memory && !mapped_memory(world, record->id))
+		violation(world, "a slice is granted whose memory the device does not reach", record->id, 0);
+	for (int i = 0; i < MEMORIES_MAX; i++) {
+		const struct memory *other = &world->memories[i];
+		const struct buffer place = { .device = other->device, .place = other->place };
+
+		if (other->lease && other->lease != record->id &&
+		    (other->exclusive || of.exclusive) && overlap(&place, &of))
+			violation(world, "a slice is granted before the memory of another lease is unmapped",
+				  record->id, other->lease);
+	}
 	for (int i = 0; i < BUFFERS_MAX; i++) {
 		const struct buffer *other = &world->buffers[i];
 
@@ -135,6 +210,26 @@ static void act(struct world *world, const struct job *job)
 			violation(world, "on-release actions before the revoke", buffer->lease, 0);
 		buffer->dirty = false;
 	}
+}
+
+static void unmap_memory(struct world *world, const struct job *job)
+{
+	struct memory *memory = mapped_memory(world, job->record.id);
+
+	for (int i = 0; i < BUFFERS_MAX; i++) {
+		const struct buffer *buffer = &world->buffers[i];
+
+		if (!buffer->id || buffer->lease != job->record.id)
+			continue;
+		if (buffer_is_live(world, buffer))
+			violation(world, "memory is unmapped before the revoke", buffer->lease, 0);
+		if (buffer->dirty)
+			violation(world, "memory is unmapped before the on-release actions",
+				  buffer->lease, 0);
+	}
+	world->unmapped += memory != NULL;
+	if (memory)
+		unmap(memory);
 }
 
 static void prepare(struct world *world, struct sim_device *device)
@@ -179,6 +274,8 @@ static bool open_device(struct world *world, struct sim_device *device, struct e
 		device->incarnation++;
 		event->fresh = true;
 	}
+	if (!event->fresh)
+		unmap_unknown(world, device);
 	event->buffers = device->listed;
 	event->nr_buffers = list(world, device);
 	return true;
@@ -211,6 +308,9 @@ static bool do_job(struct world *world, struct sim_device *device, const struct 
 		event->type = EVENT_EXPORTED;
 		if (!fails && !device->prepared)
 			violation(world, "a device is leased before it was prepared", job->record.id, 0);
+		/* It can fail before and after the memory is mapped. */
+		if (job->record.memory && (!fails || (device->open && chance(world, 2))))
+			map(world, device, job, event);
 		if (!fails)
 			export(world, device, job, event);
 		break;
@@ -220,6 +320,11 @@ static bool do_job(struct world *world, struct sim_device *device, const struct 
 		buffer = buffer_by_id(world, job->effect.buffer);
 		if (!fails && buffer)
 			buffer->revoked = true;
+		break;
+	case EFFECT_UNMAP:
+		event->type = EVENT_UNMAPPED;
+		if (!fails)
+			unmap_memory(world, job);
 		break;
 	default:
 		event->type = EVENT_ACTED;

@@ -119,7 +119,7 @@ static void forget_device(struct world *world, const char *bdf)
 		}
 }
 
-static uint32_t places_kept(const struct world *world, uint64_t owner, enum resource resource)
+static uint64_t places_kept(const struct world *world, uint64_t owner, enum resource resource)
 {
 	const struct catalogue *catalogue = &world->catalogues[world->catalogue];
 
@@ -176,6 +176,7 @@ static void reply(struct world *world, const struct job *job)
 static void put_into_inbox(struct world *world, struct sim_client *client)
 {
 	struct sim_message *message = &client->pending;
+	const struct memory *memory;
 	struct buffer *buffer = buffer_by_id(world, message->record.buffer);
 
 	client->sent = true;
@@ -193,6 +194,11 @@ static void put_into_inbox(struct world *world, struct sim_client *client)
 			buffer->dirty = true;
 		}
 	}
+	memory = mapped_memory(world, message->effect.lease);
+	/* What a former process has left was not sent. */
+	if (message->effect.message == MESSAGE_END && memory && memory->known)
+		violation(world, "an end is told before the memory is unmapped",
+			  message->effect.lease, client->id);
 	client->inbox[client->nr_inbox++] = *message;
 }
 
@@ -269,7 +275,8 @@ static void queue_job(struct world *world, const struct job *job)
 		violation(world, "jobs without end", 0, 0);
 	device->jobs[device->nr_jobs] = *job;
 	/* The patience is for the whole end: actions follow from the result of the revoke. */
-	device->jobs[device->nr_jobs].since = job->effect.type == EFFECT_ACT ?
+	device->jobs[device->nr_jobs].since =
+		job->effect.type == EFFECT_ACT || job->effect.type == EFFECT_UNMAP ?
 					      device->result_since : world->now;
 	device->nr_jobs++;
 }
@@ -341,6 +348,7 @@ static void carry_out(struct world *world, const struct job *job)
 	case EFFECT_PREPARE:
 	case EFFECT_REVOKE:
 	case EFFECT_ACT:
+	case EFFECT_UNMAP:
 	case EFFECT_CLOSE:
 		queue_job(world, job);
 		break;
@@ -567,6 +575,7 @@ void process_start(struct world *world)
 	world->timer = 0;
 	for (int i = 0; i < DEVICES; i++)
 		world->devices[i].number = UINT32_MAX;
+	kernel_know_memory(world);
 	memcpy(leases, world->leases, sizeof(leases));
 	restored.leases = leases;
 	restored.nr_leases = world->nr_leases;

@@ -16,6 +16,8 @@
 #define OWNERS		5
 #define CLIENTS_MAX	14
 #define BUFFERS_MAX	512
+#define MEMORIES_MAX	256
+#define SOME_MEMORY	4096
 #define RECORDS_MAX	128
 #define QUEUE_MAX	256
 #define CATALOGUES	4
@@ -35,6 +37,17 @@ struct buffer {
 	bool with_client;		/* it was sent, and the client has fd or mapping, or may */
 	bool sent;
 	bool dirty;			/* it was sent, and the on-release actions have not run */
+};
+
+/* Memory of a lease. */
+struct memory {
+	uint64_t lease;			/* 0: free */
+	uint64_t iova;
+	int device;
+	struct place_in_bar place;	/* of the lease */
+	bool exclusive;
+	bool mapped;			/* the device reaches it */
+	bool known;			/* the process has it from the state, or has mapped it */
 };
 
 /* What a worker does, one after the other. */
@@ -128,7 +141,8 @@ struct world {
 	bool was_broken;		/* when it started */
 	struct sim_device devices[DEVICES];
 	struct buffer buffers[BUFFERS_MAX];
-	uint64_t last_buffer, last_client;
+	struct memory memories[MEMORIES_MAX];
+	uint64_t last_buffer, last_client, last_iova;
 	struct sim_client clients[CLIENTS_MAX];
 
 	/* The process. */
@@ -150,6 +164,7 @@ struct world {
 	/* When the last leases were granted. */
 	struct { uint64_t lease, time; } granted[2 * RECORDS_MAX];
 	uint64_t nr_granted;
+	uint64_t mapped, unmapped;	/* of leases, unmapped by themselves */
 	uint64_t crashes, grants, ends, waits, swapped, news, missed;
 };
 
@@ -171,6 +186,10 @@ struct sim_device *device_by_bdf(struct world *world, const char *bdf);
 struct buffer *buffer_by_id(struct world *world, uint64_t id);
 bool buffer_is_live(const struct world *world, const struct buffer *buffer);
 void kernel_close(struct world *world, struct sim_device *device);
+/* A process starts: what the state has of its memory. */
+void kernel_know_memory(struct world *world);
+/* NULL: the device does not reach memory of the lease. */
+struct memory *mapped_memory(struct world *world, uint64_t lease);
 /* Does the first job; false if there is none, or it hangs. */
 bool kernel_work(struct world *world, struct sim_device *device);
 /* As the process dies: the first job may have been done. */

@@ -64,10 +64,16 @@ static struct connection *connection_of(uint64_t id)
 static void transmit(const struct packet *packet, uint64_t client)
 {
 	struct connection *connection = connection_of(client);
-	int fds[] = { shell.file, shell.file };
+	int fds[] = { shell.file, shell.file, -1 };
 
+	if (packet->nr_fds == 3) {
+		fds[2] = memfd_create("memory", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+		ck_assert_works(ftruncate(fds[2], packet->body.grant.memory));
+		ck_assert_works(fcntl(fds[2], F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL));
+	}
 	if (connection)
 		fds_send(connection->fd, packet->body.bytes, packet->size, fds, packet->nr_fds, 0);
+	fd_close(fds[2]);
 }
 
 static void on_effect(void *unused, const struct effect *effect)
@@ -98,7 +104,8 @@ static void on_effect(void *unused, const struct effect *effect)
 		break;
 	case EFFECT_EXPORT:
 		later((struct event){ .type = EVENT_EXPORTED, .device = effect->device, .ok = true,
-				      .lease = effect->lease, .buffer = ++shell.last_buffer });
+				      .lease = effect->lease, .buffer = ++shell.last_buffer,
+				      .iova = 0x10000 });
 		break;
 	case EFFECT_REVOKE:
 		later((struct event){ .type = EVENT_REVOKED, .device = effect->device, .ok = true,
@@ -106,6 +113,10 @@ static void on_effect(void *unused, const struct effect *effect)
 		break;
 	case EFFECT_ACT:
 		later((struct event){ .type = EVENT_ACTED, .device = effect->device, .ok = true,
+				      .lease = effect->lease });
+		break;
+	case EFFECT_UNMAP:
+		later((struct event){ .type = EVENT_UNMAPPED, .device = effect->device, .ok = true,
 				      .lease = effect->lease });
 		break;
 	case EFFECT_CLOSE:

@@ -35,7 +35,7 @@ const char lender_config[] =
 	"    function: @IVSHMEM@\n"
 	"    reset: never\n"
 	"    slices:\n"
-	"      wc: {bar: 2, length: 2M, memory: write-combining, allow: everybody}\n";
+	"      wc: {bar: 2, length: 2M, caching: write-combining, allow: everybody}\n";
 
 pid_t lender;
 

@@ -25,7 +25,7 @@
 #define FIRST_FD	3
 
 struct stored {
-	char name[64];
+	char name[MANAGER_NAME];
 	int fd;
 };
 
@@ -349,6 +349,17 @@ int manager_fd(const char *name)
 			fd = store[i].fd;
 	pthread_mutex_unlock(&lock);
 	return fd;
+}
+
+void manager_name(const char *prefix, char name[MANAGER_NAME])
+{
+	pthread_mutex_lock(&lock);
+	while (!count_kept(prefix))
+		pthread_cond_wait(&kept, &lock);
+	for (unsigned int i = 0; i < nr_stored; i++)
+		if (!strncmp(store[i].name, prefix, strlen(prefix)))
+			memcpy(name, store[i].name, sizeof(store[i].name));
+	pthread_mutex_unlock(&lock);
 }
 
 void manager_forget(const char *prefix)

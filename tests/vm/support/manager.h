@@ -32,6 +32,9 @@ void manager_wait_status(const char *part);
  * the store has what it sends, so these functions do.
  */
 int manager_fd(const char *name);
+/* The name of one whose name begins so. */
+#define MANAGER_NAME	64
+void manager_name(const char *prefix, char name[MANAGER_NAME]);
 /* Forgets fds; "": all that there are, if any. */
 void manager_forget(const char *prefix);
 /* Keeps none whose name begins so from now on, as a manager whose store is full; NULL: all. */

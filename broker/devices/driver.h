@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a device needs besides what all devices need: how it is prepared, and how each of
+ * its leases begins and ends.  A driver knows one kind of device.  driver_generic writes
+ * registers and resets, as the configuration says.
+ *
+ * All functions run in the device's worker, one after another, and can wait for the
+ * device.  Those that return bool: true; or false with a text in @why (@size bytes).
+ * After a false the device is closed, except where it is said otherwise.
+ *
+ * A device begins with open() or adopt(), and ends with close().  Between them the worker
+ * calls, for each lease of a slice of it:
+ *
+ *	lease_begin()	its memory is allocated and mapped, and nobody else has it
+ *			(the registers are exported, and the client is sent both)
+ *			(the registers are revoked)
+ *	lease_end()	afterwards the memory is unmapped, then freed
+ */
+#ifndef DEVICES_DRIVER_H
+#define DEVICES_DRIVER_H
+
+#include <vfio-dmabuf.h>
+
+#include "catalogue.h"
+
+struct held;
+
+/* A device, as a driver has it. */
+struct driven {
+	const char *bdf;
+	struct vdb_device *device;
+	/*
+	 * The IO address space of the device and all its leases.  A driver can allocate memory
+	 * of its own in it.  NULL: the device has no IOMMU.
+	 */
+	struct vdb_dma *dma;
+	void *own;		/* the driver's, from open() or adopt() until close() */
+	struct held *held;	/* for driven_store() */
+};
+
+/* A lease, as a driver has it. */
+struct lent {
+	uint64_t id;
+	uint32_t index;		/* in the array of slices */
+	const struct slice *slice;	/* the bytes of this lease: count is 1; NULL in adopt() */
+	/* Its memory; length is 0 if it has none. */
+	uint64_t iova, length;
+	/*
+	 * All zeros, in this process.  Only in lease_begin(): afterwards the client can change
+	 * the memory, and make holes into it.
+	 */
+	void *address;
+};
+
+struct driver {
+	const char *name;
+	/* The device was opened: VFIO has reset it, and it has no leases. */
+	bool (*open)(struct driven *driven, char *why, size_t size);
+	/*
+	 * The device was opened by a former process, which may have died in any of these
+	 * functions.  @leases: those with memory that go on, or are still to be ended.  What the
+	 * device has of others must end here: their memory is unmapped afterwards.  @stored: of
+	 * driven_store(), now the driver's; -1: none.  Memory of the driver's own must be
+	 * reserved here with vdb_dma_reserve(), or it is unmapped as well.
+	 */
+	bool (*adopt)(struct driven *driven, int stored, const struct lent *leases, size_t nr,
+		      char *why, size_t size);
+	/* Before the first lease since open(), and if a former lease may have left anything. */
+	bool (*prepare)(struct driven *driven, const struct slice *slices, size_t nr, bool reset,
+			char *why, size_t size);
+	/* If it fails, the request is refused, and lease_end() is called. */
+	bool (*lease_begin)(struct driven *driven, const struct lent *lease, char *why, size_t size);
+	/*
+	 * Afterwards the device does not use the memory.  @reset: the device is to be reset, as
+	 * the configuration says.  It is called again if a process died in it, also if
+	 * lease_begin() has failed or was not called.  Of a lease without memory it is called
+	 * only if there are registers to write, or a reset.
+	 */
+	bool (*lease_end)(struct driven *driven, const struct lent *lease, bool reset, char *why,
+			  size_t size);
+	/*
+	 * The device is closed next, for good: it may not answer any more.  Clients can still
+	 * have registers, and memory is unmapped when the device is closed.  Frees driven->own.
+	 * @leaves: the process ends instead, and the next one adopts the device.
+	 */
+	void (*close)(struct driven *driven, bool leaves);
+};
+
+extern const struct driver driver_generic;
+
+/*
+ * Puts a memfd into the fd store, for adopt() in a later process: what the driver must know
+ * of its own memory, and its state.  There is one for each device, which replaces the former
+ * one.  The caller keeps @fd.  -1 with errno.
+ */
+int driven_store(const struct driven *driven, int fd);
+
+#endif
