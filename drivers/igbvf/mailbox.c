@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The mailbox of a VF; chapter 7.10.2.9 of the 82576 datasheet. */
+/* The mailbox of a VF; chapter 7.10 of the 82576 datasheet. */
 #define _GNU_SOURCE
 #include "mailbox.h"
 

@@ -208,7 +208,7 @@ START_TEST(memory_of_another_vf_is_not_reached)
 	const uint64_t beyond = 280 << 10;
 	uint64_t iova = vdb_slice_iova(flows[1].lent.memory) + beyond;
 	struct client_step step = { { _i, iova }, -1 };
-	char name[64], expected[128], copy[PAGE];
+	char expected[128], copy[PAGE];
 	struct igbvf_layout layout;
 	char *secret = flows[1].memory + beyond;
 	bool logged = false;
@@ -224,8 +224,8 @@ START_TEST(memory_of_another_vf_is_not_reached)
 	memset(secret, 's', PAGE);
 	frame_make((uint8_t *)secret, peer_mac(), flows[0].mac, REPLIES, 4711);
 	memcpy(copy, secret, PAGE);
-	find_vf(0, name, sizeof(name));
-	snprintf(expected, sizeof(expected), "%s] fault addr 0x%llx", name + 5, (unsigned long long)iova);
+	vf_fault(0, expected, sizeof(expected));
+	snprintf(expected + strlen(expected), 32, "%llx", (unsigned long long)iova);
 	ck_assert_works(flow_call(&flows[1], step_echo));
 
 	for (int tries = 0; tries < 5 && !logged; tries++) {
@@ -310,8 +310,11 @@ START_TEST(nothing_after_it_is_taken_back)
 {
 	uint8_t frame[PEER_FRAME_MAX];
 	char *copy = malloc(flow_lengths[0]);
+	int kmsg = kmsg_open();
+	char fault[128];
 	size_t length;
 
+	vf_fault(0, fault, sizeof(fault));
 	for (unsigned int i = 0; i < VFS; i++)
 		ck_assert_works(flow_call(&flows[i], step_echo));
 	flows_traffic(flows, VFS, 20);
@@ -327,6 +330,8 @@ START_TEST(nothing_after_it_is_taken_back)
 	/* The frames to the second VF are after those to the first. */
 	flows_traffic(&flows[1], 1, 40);
 	ck_assert_int_eq(memcmp(copy, flows[0].memory, flow_lengths[0]), 0);
+	/* Its queues were stopped, and not only its memory was unmapped. */
+	ck_assert(!kmsg_wait_for(kmsg, fault, 1));
 	ck_assert_fails(igbvf_take_back(port, 0), EINVAL);
 
 	flow_lend(&flows[0], 0);
@@ -339,6 +344,7 @@ START_TEST(nothing_after_it_is_taken_back)
 	for (unsigned int i = 0; i < VFS; i++)
 		flow_check(&flows[i]);
 	free(copy);
+	close(kmsg);
 }
 END_TEST
 

@@ -15,7 +15,6 @@
 #include "suite.h"
 #include "sysfs.h"
 
-#define PARAMETER	"/sys/module/dmabuf_vfio_pci/parameters/enable_sriov"
 #define RW		(PROT_READ | PROT_WRITE)
 
 /* Rings of 16 descriptors; the second VF has longer ones, and more IOVAs. */
@@ -24,8 +23,7 @@ const uint64_t flow_lengths[VFS] = { 80 << 10, 320 << 10 };
 /* ---- the client's process ---- */
 
 struct igbvf client_vf;
-struct vdb_slice *client_registers;
-static struct vdb_slice *client_memory;
+struct vdb_slice *client_registers, *client_memory;
 uint8_t mac_of_client[6], mac_of_peer[6];
 static pthread_t echo_thread;
 static atomic_bool echo_ends;
@@ -128,6 +126,15 @@ void find_vf(unsigned int number, char *name, size_t size)
 	ck_assert(function_link(lab_bdf("IGB"), link, name, size));
 }
 
+void vf_fault(unsigned int number, char *text, size_t size)
+{
+	char name[64];
+
+	find_vf(number, name, sizeof(name));
+	/* Kernels differ in whether they write the domain. */
+	snprintf(text, size, "%s] fault addr 0x", name + 5);
+}
+
 void flow_lend(struct flow *flow, unsigned int number)
 {
 	char error[VDB_ERROR_SIZE];
@@ -193,7 +200,7 @@ void flows_setup(void)
 	flows_start_clients();
 	driver_rebind(lab_bdf("IGB"));
 	sysfs_write(lab_bdf("IGB"), "sriov_numvfs", "0");
-	ck_assert_works(file_write(PARAMETER, "1"));
+	ck_assert_works(file_write(FLOWS_PARAMETER, "1"));
 	port = igbvf_owner_open(lab_bdf("IGB"), FLOWS_TOKEN, VFS, error);
 	ck_assert_msg(port, "%s", error);
 	wait_for_link();
@@ -215,7 +222,7 @@ void flows_end(void)
 {
 	sysfs_write(lab_bdf("IGB"), "sriov_numvfs", "0");
 	sysfs_write(lab_bdf("IGB"), "sriov_drivers_autoprobe", "1");
-	file_write(PARAMETER, "0");
+	file_write(FLOWS_PARAMETER, "0");
 	driver_rebind(lab_bdf("IGB"));
 	peer_stop();
 }

@@ -21,6 +21,9 @@
 #define SPARES		4
 #define FLOWS_TOKEN	"8b3a1e60-5a0c-4c6c-9d5e-0a6d1f2c7e11"
 
+/* Of the module: whether VFs can be enabled. */
+#define FLOWS_PARAMETER	"/sys/module/dmabuf_vfio_pci/parameters/enable_sriov"
+
 #define REQUESTS	1	/* streams of frames: from the peer, */
 #define REPLIES		2	/* and to it */
 
@@ -32,7 +35,7 @@
 /* ---- in a client's process ---- */
 
 extern struct igbvf client_vf;
-extern struct vdb_slice *client_registers;
+extern struct vdb_slice *client_registers, *client_memory;
 extern uint8_t mac_of_client[6], mac_of_peer[6];
 /* Frames that were not what they had to be. */
 extern atomic_uint client_wrong;
@@ -68,6 +71,12 @@ void flows_setup(void);
 /* Parts of it, for other owners. */
 void flows_start_clients(void);
 void find_vf(unsigned int number, char *name, size_t size);
+
+/*
+ * An access of a VF to an IOVA that is not mapped is a fault, which the kernel logs, and
+ * most of them not if there are several in 5 s: the text that identifies those of a VF.
+ */
+void vf_fault(unsigned int number, char *text, size_t size);
 
 void flow_lend(struct flow *flow, unsigned int number);
 void flow_give(struct flow *flow, struct client *client);
