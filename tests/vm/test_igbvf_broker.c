@@ -63,7 +63,6 @@ static long step_lease_pf(const struct client_step *step)
 	return client ? vdb_client_acquire(client, "pf/registers", 0, 0, 0, 0, &lease) : -2;
 }
 
-/* A new lease: the VF was reset, and the PF does not let it work any more. */
 static void lease_vf(struct flow *flow, unsigned int number, struct client *client)
 {
 	long iova = client_call(client, step_lease, &(struct client_step){ { number }, -1 });
@@ -73,7 +72,12 @@ static void lease_vf(struct flow *flow, unsigned int number, struct client *clie
 	flow->vf = number;
 	flow->sent = flow->received = 0;
 	memcpy(flow->mac, (uint8_t[]){ 2, 0x82, 0x57, 6, 0, number }, 6);
-	igbvf_pf_admit(pf, number, flow->mac);
+}
+
+/* The VF was reset before the lease, and the PF does not let it work any more. */
+static void start_vf(struct flow *flow)
+{
+	igbvf_pf_admit(pf, flow->vf, flow->mac);
 	flow_start(flow);
 }
 
@@ -102,9 +106,11 @@ static void setup(void)
 	igbvf_pf_start(pf);
 	while (!igbvf_pf_link(pf))
 		nanosleep(&pause, NULL);
-	for (unsigned int i = 0; i < VFS; i++)
-		/* The second one of its spare: both are the user that the broker allows. */
+	for (unsigned int i = 0; i < VFS; i++) {
+		/* The second is a spare one: both are the user that the broker allows. */
 		lease_vf(&flows[i], i, i ? spare[0] : flows[0].client);
+		start_vf(&flows[i]);
+	}
 }
 
 static void teardown(void)
@@ -140,15 +146,18 @@ START_TEST(client_of_the_broker_is_killed)
 	flow_fill(&flows[1]);
 	ck_assert_works(kill(flows[0].client->pid, SIGKILL));
 	ck_assert_int_eq(waitpid(flows[0].client->pid, NULL, 0), flows[0].client->pid);
+	flows_traffic(&flows[1], 1, 10);
+	/* It gets the VF when the lease before has ended. */
+	lease_vf(&flows[0], 0, spare[1]);
 	for (int i = 0; i < 3; i++) {
 		length = frame_make(frame, flows[0].mac, peer_mac(), REQUESTS, i);
 		peer_send(frame, length);
 	}
 	flows_traffic(&flows[1], 1, 40);
-	/* It was reset before its memory was unmapped. */
+	/* The VF was reset: its queues do not use memory that it has no more. */
 	ck_assert(!kmsg_wait_for(kmsg, fault, 1));
 	close(kmsg);
-	lease_vf(&flows[0], 0, spare[1]);
+	start_vf(&flows[0]);
 	ck_assert_works(flow_call(&flows[0], step_echo));
 	flows_traffic(flows, VFS, 40);
 	for (unsigned int i = 0; i < VFS; i++)
