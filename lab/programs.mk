@@ -3,7 +3,8 @@
 # the project's top directory.
 #
 # tests/vm/test_*.c	one program each, with tests/vm/support, in build/user/tests;
-#			test_stress with tests/vm/stress as well
+#			test_stress with tests/vm/stress as well, test_igbvf*
+#			with tests/vm/igbvf and drivers/igbvf
 # bench/vm/*.c		likewise, with bench/support as well, in build/user/bench
 # examples/*.c		one program each, in build/user/programs
 # drivers/nvme/*.c	an owner of an NVMe controller and its client: test_nvme_queue as well, with
@@ -29,6 +30,10 @@ stress := $(patsubst tests/vm/stress/%.c,build/user/stress/%.o,$(wildcard tests/
 # What test_workers drives: a layer of the broker.
 devices := $(patsubst broker/%.c,build/user/broker/%.o,$(wildcard broker/devices/*.c) \
 	broker/core/catalogue.c broker/core/table.c)
+# What test_igbvf and others drive, and share.
+igbvf := $(patsubst %.c,build/user/%.o,$(wildcard drivers/igbvf/*.c)) \
+	$(patsubst tests/vm/%.c,build/user/%.o,$(wildcard tests/vm/igbvf/*.c))
+igbvf_tests := $(patsubst tests/vm/%.c,build/user/tests/%,$(wildcard tests/vm/test_igbvf*.c))
 DEVICES_CPPFLAGS := -Ibroker/core -Ibroker/devices
 # Owner and client of an NVMe controller.
 nvme := $(patsubst %.c,build/user/%.o,$(wildcard drivers/nvme/*.c))
@@ -87,7 +92,7 @@ build/user/broker/%.o: broker/%.c
 	@mkdir -p $(@D)
 	$(CC) $(GUEST_CPPFLAGS) $(DEVICES_CPPFLAGS) $(CFLAGS) -D_GNU_SOURCE -c -o $@ $<
 
-build/user/drivers/nvme/%.o: drivers/nvme/%.c
+build/user/drivers/%.o: drivers/%.c
 	@mkdir -p $(@D)
 	$(CC) $(GUEST_CPPFLAGS) $(CFLAGS) -D_GNU_SOURCE -c -o $@ $<
 
@@ -98,6 +103,13 @@ build/user/nvme/%.o: tests/vm/nvme/%.c
 build/user/tests/test_nvme_queue build/user/tests/test_nvme_broker: $(nvme) $(nvme_load)
 build/user/tests/test_nvme_queue build/user/tests/test_nvme_broker: parts := $(nvme) $(nvme_load)
 build/user/tests/test_nvme_queue: GUEST_CPPFLAGS += -Idrivers/nvme
+
+build/user/igbvf/%.o: tests/vm/igbvf/%.c
+	@mkdir -p $(@D)
+	$(CC) $(GUEST_CPPFLAGS) $(CFLAGS) -c -o $@ $<
+
+$(igbvf_tests): $(igbvf)
+$(igbvf_tests): parts := $(igbvf)
 build/user/tests/test_stress: $(stress)
 build/user/tests/test_stress: parts := $(stress)
 build/user/tests/test_workers: $(devices) $(nvme)
@@ -149,4 +161,8 @@ $(shell rm -f $(stale) $(stale:=.d))
 
 -include $(wildcard build/user/*.d build/user/*/*.d build/user/broker/*/*.d build/user/drivers/*/*.d)
 .PHONY: all user unit bench FORCE
+<<<<<<< HEAD
 .SECONDARY: $(support) $(bench_support) $(stress) $(devices) $(nvme) $(nvme_load)
+=======
+.SECONDARY: $(support) $(bench_support) $(stress) $(devices) $(igbvf)
+>>>>>>> igb

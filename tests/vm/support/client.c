@@ -21,6 +21,7 @@
 #include "suite.h"
 
 #define CLIENT_NAME "client"
+#define STRANGER	4711
 
 struct order {
 	client_fn *fn;	/* valid in the client: it is a fork of the test */
@@ -81,15 +82,18 @@ static void forget_inherited_fds(int keep)
 
 void client_become(enum client_user user)
 {
-	const struct passwd *entry;
+	const struct passwd *entry = getpwnam(CLIENT_NAME);
+	bool stranger = user == CLIENT_STRANGER;
+	uid_t uid;
+	gid_t gid;
 
 	if (user == CLIENT_ROOT)
 		return;
-	entry = getpwnam(CLIENT_NAME);
-	if (!entry || setgroups(0, NULL) ||
-	    setresgid(entry->pw_gid, entry->pw_gid, entry->pw_gid) ||
-	    setresuid(entry->pw_uid, entry->pw_uid, entry->pw_uid)) {
-		fprintf(stderr, "cannot become user \"%s\": %s\n", CLIENT_NAME,
+	uid = stranger || !entry ? STRANGER : entry->pw_uid;
+	gid = stranger || !entry ? STRANGER : entry->pw_gid;
+	if ((!entry && !stranger) || setgroups(0, NULL) || setresgid(gid, gid, gid) ||
+	    setresuid(uid, uid, uid)) {
+		fprintf(stderr, "cannot become user %s: %s\n", stranger ? "4711" : CLIENT_NAME,
 			strerror(errno));
 		_exit(1);
 	}

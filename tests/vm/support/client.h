@@ -27,6 +27,7 @@ typedef long client_fn(const struct client_step *step);
 
 enum client_user {
 	CLIENT_NOBODY,	/* no right to anything: user "client" */
+	CLIENT_STRANGER,	/* nor has this one: a user and group without a name */
 	CLIENT_ROOT,
 };
 
