@@ -15,7 +15,7 @@
 #
 # tests/vm/test_library.c, test_passing.c	once more, with sanitizers in them and in
 #			the library, in build/unit/vm: what the debug kernel's guest gets
-# Library, command and broker are built by meson in build/meson, and once more
+# Library, command, broker and fio's engine are built by meson in build/meson, and once more
 # with sanitizers, and with the unit tests of tests/unit, in build/unit.
 
 CFLAGS := -std=gnu17 -O2 -g -Wall -Wextra -Werror -MMD -MP
@@ -48,9 +48,11 @@ bench: build/user/runner $(benches)
 # Ninja knows better than make what is out of date.
 meson = @[ -e $(1)/build.ninja ] || meson setup --prefix=/usr $(2) $(1) >$(1).log 2>&1 || { cat $(1).log >&2; exit 1; }; \
 	ninja -C $(1) $(if $(V),-v,--quiet)
+# The engine of fio, if the root has fio's headers.
+FIO := $(patsubst %/config-host.h,%,$(wildcard /usr/src/fio/config-host.h))
 $(library): FORCE
 	@mkdir -p build
-	$(call meson,build/meson)
+	$(call meson,build/meson,$(if $(FIO),-Dfio=$(FIO)))
 # That it builds for arm64 is the test.
 unit: build/unit/vm/test_library build/unit/vm/test_passing build/arm64/libvfio-dmabuf.so
 build/arm64/libvfio-dmabuf.so: $(wildcard lib/*.[ch] common/*.[ch] lib/*.map include/*.h include/uapi/linux/*.h)
