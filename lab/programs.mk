@@ -33,6 +33,8 @@ DEVICES_CPPFLAGS := -Ibroker/core -Ibroker/devices
 # Owner and client of an NVMe controller.
 nvme := $(patsubst %.c,build/user/%.o,$(wildcard drivers/nvme/*.c))
 nvme_load := $(patsubst tests/vm/%.c,build/user/%.o,$(wildcard tests/vm/nvme/*.c))
+# An owner that lends queue pairs, for test_fio.
+queues := $(patsubst tests/vm/%.c,build/user/%.o,$(wildcard tests/vm/queues/*.c)) $(nvme)
 bench_support := $(patsubst bench/support/%.c,build/user/bench-support/%.o,$(wildcard bench/support/*.c))
 tests := $(patsubst tests/vm/%.c,build/user/tests/%,$(wildcard tests/vm/test_*.c))
 benches := $(patsubst bench/vm/%.c,build/user/bench/%,$(wildcard bench/vm/*.c))
@@ -97,6 +99,13 @@ build/user/nvme/%.o: tests/vm/nvme/%.c
 	@mkdir -p $(@D)
 	$(CC) $(GUEST_CPPFLAGS) -Itests/vm $(CFLAGS) -c -o $@ $<
 
+build/user/queues/%.o: tests/vm/queues/%.c
+	@mkdir -p $(@D)
+	$(CC) $(GUEST_CPPFLAGS) -Idrivers/nvme $(CFLAGS) -c -o $@ $<
+
+build/user/tests/test_fio: $(queues)
+build/user/tests/test_fio: parts := $(queues)
+build/user/tests/test_fio: GUEST_CPPFLAGS += -Idrivers/nvme
 build/user/tests/test_nvme_queue: $(nvme) $(nvme_load)
 build/user/tests/test_nvme_queue: parts := $(nvme) $(nvme_load)
 build/user/tests/test_nvme_queue: GUEST_CPPFLAGS += -Idrivers/nvme
@@ -151,4 +160,4 @@ $(shell rm -f $(stale) $(stale:=.d))
 
 -include $(wildcard build/user/*.d build/user/*/*.d build/user/broker/*/*.d build/user/drivers/*/*.d)
 .PHONY: all user unit bench FORCE
-.SECONDARY: $(support) $(bench_support) $(stress) $(devices) $(nvme) $(nvme_load)
+.SECONDARY: $(support) $(bench_support) $(stress) $(devices) $(nvme) $(nvme_load) $(queues)
