@@ -33,7 +33,7 @@ DEVICES_CPPFLAGS := -Ibroker/core -Ibroker/devices
 # Owner and client of an NVMe controller.
 nvme := $(patsubst %.c,build/user/%.o,$(wildcard drivers/nvme/*.c))
 nvme_load := $(patsubst tests/vm/%.c,build/user/%.o,$(wildcard tests/vm/nvme/*.c))
-# An owner that lends queue pairs, for test_fio.
+# An owner that lends queue pairs, for test_fio and benchmarks.
 queues := $(patsubst tests/vm/%.c,build/user/%.o,$(wildcard tests/vm/queues/*.c)) $(nvme)
 bench_support := $(patsubst bench/support/%.c,build/user/bench-support/%.o,$(wildcard bench/support/*.c))
 tests := $(patsubst tests/vm/%.c,build/user/tests/%,$(wildcard tests/vm/test_*.c))
@@ -122,9 +122,13 @@ build/user/bench-support/%.o: bench/support/%.c
 	@mkdir -p $(@D)
 	$(CC) $(GUEST_CPPFLAGS) -Ibench/support $(CFLAGS) -c -o $@ $<
 
+build/user/bench/queue: $(queues)
+build/user/bench/queue: parts := $(queues)
+build/user/bench/queue: GUEST_CPPFLAGS += -Idrivers/nvme
 build/user/bench/%: bench/vm/%.c $(bench_support) $(support) $(library)
 	@mkdir -p $(@D)
-	$(CC) $(GUEST_CPPFLAGS) -Ibench/support $(CFLAGS) -o $@ $< $(bench_support) $(support) $(library) $(TEST_LIBS)
+	$(CC) $(GUEST_CPPFLAGS) -Ibench/support $(if $(parts),-Itests/vm) $(CFLAGS) -o $@ $< $(parts) \
+		$(bench_support) $(support) $(library) $(TEST_LIBS)
 
 build/user/programs/%: examples/%.c $(library)
 	@mkdir -p $(@D)
