@@ -110,6 +110,7 @@ bench: image
 	@rm -f build/bench.samples build/bench.json
 	@$(ENTER) lab/boot --bench $(LAB_BOOT) $(KERNEL_ONE)
 	@$(ENTER) bench/report $(KERNEL_ONE)
+	@$(ENTER) bench/plot
 
 clean:
 	rm -rf build

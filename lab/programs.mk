@@ -16,7 +16,7 @@
 #
 # tests/vm/test_library.c, test_passing.c	once more, with sanitizers in them and in
 #			the library, in build/unit/vm: what the debug kernel's guest gets
-# Library, command and broker are built by meson in build/meson, and once more
+# Library, command, broker and fio's engine are built by meson in build/meson, and once more
 # with sanitizers, and with the unit tests of tests/unit, in build/unit.
 
 CFLAGS := -std=gnu17 -O2 -g -Wall -Wextra -Werror -MMD -MP
@@ -38,6 +38,8 @@ DEVICES_CPPFLAGS := -Ibroker/core -Ibroker/devices
 # Owner and client of an NVMe controller.
 nvme := $(patsubst %.c,build/user/%.o,$(wildcard drivers/nvme/*.c))
 nvme_load := $(patsubst tests/vm/%.c,build/user/%.o,$(wildcard tests/vm/nvme/*.c))
+# An owner that lends queue pairs, for test_fio and benchmarks.
+queues := $(patsubst tests/vm/%.c,build/user/%.o,$(wildcard tests/vm/queues/*.c)) $(nvme)
 bench_support := $(patsubst bench/support/%.c,build/user/bench-support/%.o,$(wildcard bench/support/*.c))
 tests := $(patsubst tests/vm/%.c,build/user/tests/%,$(wildcard tests/vm/test_*.c))
 benches := $(patsubst bench/vm/%.c,build/user/bench/%,$(wildcard bench/vm/*.c))
@@ -53,9 +55,11 @@ bench: build/user/runner $(benches)
 # Ninja knows better than make what is out of date.
 meson = @[ -e $(1)/build.ninja ] || meson setup --prefix=/usr $(2) $(1) >$(1).log 2>&1 || { cat $(1).log >&2; exit 1; }; \
 	ninja -C $(1) $(if $(V),-v,--quiet)
+# The engine of fio, if the root has fio's headers.
+FIO := $(patsubst %/config-host.h,%,$(wildcard /usr/src/fio/config-host.h))
 $(library): FORCE
 	@mkdir -p build
-	$(call meson,build/meson)
+	$(call meson,build/meson,$(if $(FIO),-Dfio=$(FIO)))
 # That it builds for arm64 is the test.
 unit: build/unit/vm/test_library build/unit/vm/test_passing build/arm64/libvfio-dmabuf.so
 build/arm64/libvfio-dmabuf.so: $(wildcard lib/*.[ch] common/*.[ch] lib/*.map include/*.h include/uapi/linux/*.h)
@@ -94,12 +98,19 @@ build/user/broker/%.o: broker/%.c
 
 build/user/drivers/%.o: drivers/%.c
 	@mkdir -p $(@D)
-	$(CC) $(GUEST_CPPFLAGS) $(CFLAGS) -D_GNU_SOURCE -c -o $@ $<
+	$(CC) $(GUEST_CPPFLAGS) $(CFLAGS) -D_GNU_SOURCE= -c -o $@ $<
 
 build/user/nvme/%.o: tests/vm/nvme/%.c
 	@mkdir -p $(@D)
 	$(CC) $(GUEST_CPPFLAGS) -Itests/vm $(CFLAGS) -c -o $@ $<
 
+build/user/queues/%.o: tests/vm/queues/%.c
+	@mkdir -p $(@D)
+	$(CC) $(GUEST_CPPFLAGS) -Idrivers/nvme $(CFLAGS) -c -o $@ $<
+
+build/user/tests/test_fio: $(queues)
+build/user/tests/test_fio: parts := $(queues)
+build/user/tests/test_fio: GUEST_CPPFLAGS += -Idrivers/nvme
 build/user/tests/test_nvme_queue build/user/tests/test_nvme_broker: $(nvme) $(nvme_load)
 build/user/tests/test_nvme_queue build/user/tests/test_nvme_broker: parts := $(nvme) $(nvme_load)
 build/user/tests/test_nvme_queue: GUEST_CPPFLAGS += -Idrivers/nvme
@@ -123,9 +134,13 @@ build/user/bench-support/%.o: bench/support/%.c
 	@mkdir -p $(@D)
 	$(CC) $(GUEST_CPPFLAGS) -Ibench/support $(CFLAGS) -c -o $@ $<
 
+build/user/bench/queue: $(queues)
+build/user/bench/queue: parts := $(queues)
+build/user/bench/queue: GUEST_CPPFLAGS += -Idrivers/nvme
 build/user/bench/%: bench/vm/%.c $(bench_support) $(support) $(library)
 	@mkdir -p $(@D)
-	$(CC) $(GUEST_CPPFLAGS) -Ibench/support $(CFLAGS) -o $@ $< $(bench_support) $(support) $(library) $(TEST_LIBS)
+	$(CC) $(GUEST_CPPFLAGS) -Ibench/support $(if $(parts),-Itests/vm) $(CFLAGS) -o $@ $< $(parts) \
+		$(bench_support) $(support) $(library) $(TEST_LIBS)
 
 build/user/programs/%: examples/%.c $(library)
 	@mkdir -p $(@D)
@@ -161,8 +176,4 @@ $(shell rm -f $(stale) $(stale:=.d))
 
 -include $(wildcard build/user/*.d build/user/*/*.d build/user/broker/*/*.d build/user/drivers/*/*.d)
 .PHONY: all user unit bench FORCE
-<<<<<<< HEAD
-.SECONDARY: $(support) $(bench_support) $(stress) $(devices) $(nvme) $(nvme_load)
-=======
-.SECONDARY: $(support) $(bench_support) $(stress) $(devices) $(igbvf)
->>>>>>> igb
+.SECONDARY: $(support) $(bench_support) $(stress) $(devices) $(nvme) $(nvme_load) $(igbvf) $(queues)
