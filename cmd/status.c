@@ -68,7 +68,7 @@ static json_t *json_memory_share(const struct vdb_memory_share *share)
 
 static bool on_account(const struct vdb_account_info *info, void *data)
 {
-	json_array_append_new(data, json_pack("{s:I,s:o,s:o,s:o}", "owner", (json_int_t)info->owner,
+	json_array_append_new(data, json_pack("{s:I,s:o,s:o,s:o}", "user", (json_int_t)info->user,
 					      "connections", json_share(&info->clients),
 					      "leases", json_share(&info->leases),
 					      "memory", json_memory_share(&info->memory)));
@@ -95,7 +95,7 @@ static int ask(struct vdb_client *client, struct report *report)
 
 static json_t *json_total(const struct report *report, const struct vdb_total *total)
 {
-	json_t *value = json_pack("{s:I}", "per_owner", (json_int_t)total->per_owner);
+	json_t *value = json_pack("{s:I}", "per_user", (json_int_t)total->per_user);
 
 	if (report->status.admin)
 		json_object_update_new(value, json_pack(
@@ -108,7 +108,7 @@ static json_t *json_total(const struct report *report, const struct vdb_total *t
 static json_t *json_memory_total(const struct report *report)
 {
 	const struct vdb_memory_total *total = &report->status.memory;
-	json_t *value = json_pack("{s:I,s:I}", "per_owner", (json_int_t)total->per_owner,
+	json_t *value = json_pack("{s:I,s:I}", "per_user", (json_int_t)total->per_user,
 				  "per_connection", (json_int_t)total->per_client);
 
 	if (report->status.admin)
@@ -160,7 +160,7 @@ static void add_total(struct table *table, const char *what, const struct vdb_st
 		table_add(table, "%u", total->pool_used);
 		table_add(table, "%u", total->pool);
 	}
-	table_add(table, "%u", total->per_owner);
+	table_add(table, "%u", total->per_user);
 }
 
 static void add_memory_total(struct table *table, const struct vdb_status *status)
@@ -174,13 +174,13 @@ static void add_memory_total(struct table *table, const struct vdb_status *statu
 		table_add(table, "%s", human_size(total->pool_used));
 		table_add(table, "%s", human_size(total->pool));
 	}
-	table_add(table, "%s", human_size(total->per_owner));
+	table_add(table, "%s", human_size(total->per_user));
 }
 
 static void print_totals(const struct vdb_status *status)
 {
-	static const char *const columns[] = { "WHAT", ">USED", ">LIMIT", ">POOL USED", ">POOL", ">LIMIT PER OWNER", NULL };
-	static const char *const columns_of_others[] = { "WHAT", ">LIMIT PER OWNER", NULL };
+	static const char *const columns[] = { "WHAT", ">USED", ">LIMIT", ">POOL USED", ">POOL", ">LIMIT PER USER", NULL };
+	static const char *const columns_of_others[] = { "WHAT", ">LIMIT PER USER", NULL };
 	struct table table;
 
 	table_begin(&table, status->admin ? columns : columns_of_others);
@@ -210,7 +210,7 @@ static void add_memory_share(struct table *table, json_t *share)
 /* An administrator sees many accounts: prints those that are near a limit. */
 static void print_accounts(json_t *accounts, bool all)
 {
-	static const char *const columns[] = { "OWNER", "CONNECTIONS", "LEASES", "MEMORY", NULL };
+	static const char *const columns[] = { "USER", "CONNECTIONS", "LEASES", "MEMORY", NULL };
 	struct table table;
 	json_t *account;
 	size_t i;
@@ -225,7 +225,7 @@ static void print_accounts(json_t *accounts, bool all)
 		    !json_is_true(json_object_get(leases, "near_limit")) &&
 		    !json_is_true(json_object_get(memory, "near_limit")))
 			continue;
-		table_add(&table, "%" JSON_INTEGER_FORMAT, number_of(account, "owner"));
+		table_add(&table, "%" JSON_INTEGER_FORMAT, number_of(account, "user"));
 		add_share(&table, connections);
 		add_share(&table, leases);
 		add_memory_share(&table, memory);
@@ -257,7 +257,7 @@ int cmd_status(int argc, char **argv)
 {
 	static const struct argp argp = {
 		.parser = parse_nothing, .children = common_options,
-		.doc = "Shows the state of the broker: its configuration, devices and limits, and the owners"
+		.doc = "Shows the state of the broker: its configuration, devices and limits, and the users"
 		       " that are near a limit. The exit status is 1 if something is wrong."
 		       "\vOnly administrators of the broker see devices and what other users use. Others"
 		       " see what they use themselves.",

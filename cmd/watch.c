@@ -228,7 +228,7 @@ int cmd_watch(int argc, char **argv)
 		.parser = parse_nothing, .children = common_options,
 		.doc = "Prints events of leases and devices as they happen, until it is interrupted."
 		       "\vAdministrators of the broker see all events. Others see those of the leases of their"
-		       " owner (see vfio-dmabufd.conf(5)). With --json, each line is an object.",
+		       " user (see vfio-dmabufd.conf(5)). With --json, each line is an object.",
 	};
 	struct vdb_client *client;
 	int ret;

@@ -35,7 +35,7 @@ enum vdp_type {
 	VDP_LIST_SLICES	= 7,	/* that this client is allowed to lease; an administrator: all */
 	VDP_LIST_LEASES	= 8,	/* of this client; an administrator: all */
 	VDP_LIST_DEVICES = 9,	/* administrators only */
-	VDP_LIST_ACCOUNTS = 10,	/* this client's owner; an administrator: all */
+	VDP_LIST_ACCOUNTS = 10,	/* this client's user; an administrator: all */
 	VDP_RELOAD	= 11,	/* read the configuration again; administrators only */
 	VDP_WATCH	= 12,	/* be sent news from now on */
 
@@ -239,10 +239,10 @@ struct vdp_device_item {
 	char reason[VDP_TEXT];	/* why it is not open; "" if it is, or not known */
 };
 
-/* What an owner uses of something that can run out. */
+/* What a user uses of something that can run out. */
 struct vdp_share {
 	uint32_t used;
-	uint32_t kept;		/* places that nobody else can take */
+	uint32_t kept;		/* places that only this user can take */
 	uint32_t limit;
 	uint32_t reserved;
 };
@@ -256,19 +256,19 @@ struct vdp_memory_share {
 
 struct vdp_account_item {
 	struct vdp_header header;
-	uint64_t owner;		/* user id; or 2^32 + the first id of a range of subordinate ids */
+	uint64_t user;		/* user id; or 2^32 + the first id of a range of subordinate ids */
 	struct vdp_share clients;
 	struct vdp_share leases;
 	struct vdp_memory_share memory;
 };
 
-/* What all owners use of it; 0 except per_owner if the client is not an administrator. */
+/* What all users use of it; 0 except per_user if the client is not an administrator. */
 struct vdp_total {
 	uint32_t used;
 	uint32_t limit;
 	uint32_t pool_used;	/* places that are not kept for anybody */
 	uint32_t pool;
-	uint32_t per_owner;	/* limit of an owner without kept places */
+	uint32_t per_user;	/* limit of a user without kept places */
 	uint32_t reserved;
 };
 
@@ -278,12 +278,12 @@ struct vdp_memory_total {
 	uint64_t limit;
 	uint64_t pool_used;
 	uint64_t pool;
-	uint64_t per_owner;
-	uint64_t per_client;	/* limit of a connection; filled in for all clients, as per_owner */
+	uint64_t per_user;
+	uint64_t per_client;	/* limit of a connection; filled in for all clients, as per_user */
 };
 
 #define VDP_STATUS_GRANTS	(1u << 0)	/* the broker has a configuration */
-#define VDP_STATUS_ADMIN	(1u << 1)	/* the figures of all owners are filled in */
+#define VDP_STATUS_ADMIN	(1u << 1)	/* the figures of all users are filled in */
 
 struct vdp_status_answer {
 	struct vdp_header header;
@@ -312,7 +312,7 @@ enum vdp_news_type {
 
 /*
  * To a client that watches: an administrator is sent all, others what happens to
- * leases of their owner.  Fields that a type does not have are 0.
+ * leases of their user.  Fields that a type does not have are 0.
  */
 struct vdp_news {
 	struct vdp_header header;
@@ -346,7 +346,7 @@ enum vdp_error_code {
 	VDP_ERROR_NO_SLICE = 5,		/* no such slice, or not for this client */
 	VDP_ERROR_BUSY = 6,		/* granted to others */
 	VDP_ERROR_INVALID = 7,		/* a value does not fit the slice */
-	VDP_ERROR_LIMIT = 8,		/* no more leases or memory for this client or owner, or at all */
+	VDP_ERROR_LIMIT = 8,		/* no more leases or memory for this client or user, or at all */
 	VDP_ERROR_NO_LEASE = 9,		/* no such lease of this client, or it is ending */
 	VDP_ERROR_FORBIDDEN = 10,	/* for administrators only */
 	VDP_ERROR_DEVICE = 11,		/* the device is not open */

@@ -1203,10 +1203,10 @@ struct vdb_device_info {
 	const char *reason;	/* why it is not open; "" if it is, or not known */
 };
 
-/* What an owner uses of something that can run out.  Does not grow. */
+/* What a user uses of something that can run out.  Does not grow. */
 struct vdb_share {
 	uint32_t used;
-	uint32_t kept;		/* places that nobody else can take */
+	uint32_t kept;		/* places that only this user can take */
 	uint32_t limit;
 };
 
@@ -1217,9 +1217,9 @@ struct vdb_memory_share {
 	uint64_t limit;
 };
 
-/* An owner is a user; all user ids that belong to a login share one account. */
+/* All user ids that belong to a login share the account of its user. */
 struct vdb_account_info {
-	uint64_t owner;
+	uint64_t user;
 	struct vdb_share clients;
 	struct vdb_share leases;
 	struct vdb_memory_share memory;
@@ -1233,7 +1233,7 @@ struct vdb_account_info {
  * @data: handed to @each
  *
  * An ordinary client gets the slices that it is allowed to lease, its own leases,
- * and its owner's account.  An administrator gets all of them, and the devices.
+ * and its user's account.  An administrator gets all of them, and the devices.
  * @each is called after the whole list has been received.
  *
  * Return: 0 if @each has seen all; 1 if it returned false; -1 with EPERM if only
@@ -1249,13 +1249,13 @@ int vdb_client_devices(struct vdb_client *client,
 int vdb_client_accounts(struct vdb_client *client,
 			bool (*each)(const struct vdb_account_info *, void *), void *data);
 
-/* What all owners use of it.  Without admin, only per_owner is known.  Does not grow. */
+/* What all users use of it.  Without admin, only per_user is known.  Does not grow. */
 struct vdb_total {
 	uint32_t used;
 	uint32_t limit;
-	uint32_t pool_used;	/* places that are not kept for anybody */
+	uint32_t pool_used;	/* places that are not kept for a user */
 	uint32_t pool;
-	uint32_t per_owner;	/* limit of an owner without kept places */
+	uint32_t per_user;	/* limit of a user without kept places */
 };
 
 /* The same of memory for DMA, in bytes.  Does not grow. */
@@ -1264,7 +1264,7 @@ struct vdb_memory_total {
 	uint64_t limit;
 	uint64_t pool_used;
 	uint64_t pool;
-	uint64_t per_owner;
+	uint64_t per_user;
 	uint64_t per_client;	/* limit of a connection; known without admin as well */
 };
 
@@ -1330,7 +1330,7 @@ struct vdb_news {
  * @client: any
  *
  * An administrator is sent all.  Others are sent what happens to the leases of their
- * owner, of all connections.  vdb_client_news() reports it.
+ * user, of all connections.  vdb_client_news() reports it.
  *
  * Return: 0; -1 with ENOTSUP if the broker is older, ENOMEM, ETIMEDOUT, ENOTCONN.
  */

@@ -224,7 +224,7 @@ int vdb_client_accounts(struct vdb_client *client,
 		const struct vdp_account_item *account = item(&items, i);
 
 		all = each(&(struct vdb_account_info){
-			.owner = account->owner,
+			.user = account->user,
 			.clients = share_of(&account->clients),
 			.leases = share_of(&account->leases),
 			.memory = {
@@ -245,7 +245,7 @@ static struct vdb_total total_of(const struct vdp_total *total)
 		.limit = total->limit,
 		.pool_used = total->pool_used,
 		.pool = total->pool,
-		.per_owner = total->per_owner,
+		.per_user = total->per_user,
 	};
 }
 
@@ -275,7 +275,7 @@ int vdb_client_status_sized(struct vdb_client *client, struct vdb_status *status
 			.limit = m.body.status.memory.limit,
 			.pool_used = m.body.status.memory.pool_used,
 			.pool = m.body.status.memory.pool,
-			.per_owner = m.body.status.memory.per_owner,
+			.per_user = m.body.status.memory.per_user,
 			.per_client = m.body.status.memory.per_client,
 		},
 	};

@@ -39,7 +39,7 @@
 #define OFFSET	(4090 * PAGE)
 
 static const char config[] =
-	"limits: {leases: 10000, leases_per_owner: 10000, leases_per_connection: 10000,\n"
+	"limits: {leases: 10000, leases_per_user: 10000, leases_per_connection: 10000,\n"
 	"  request_rate: 1000000, request_burst: 1000000}\n"
 	"devices:\n"
 	"  mem:\n"

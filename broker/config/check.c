@@ -106,7 +106,7 @@ void check_kept(struct reader *reader, const struct node *node, void *object)
 	uid_t uid;
 
 	if (read_user(reader, &node->key_place, node->key, &uid))
-		kept->owner = uid;
+		kept->user = uid;
 }
 
 /* ---- the whole ---- */
@@ -125,11 +125,11 @@ static void take_kept(struct reader *reader, const struct node *node,
 		return;
 	for (size_t i = 0; i < nr; i++, child = child->next) {
 		for (size_t j = 0; j < i; j++)
-			if (kept[j].owner == kept[i].owner)
+			if (kept[j].user == kept[i].user)
 				mistake(reader->mistakes, &child->key_place,
 					"\"%.60s\" is a user that has kept places under another name; remove one",
 					child->key);
-		root |= !kept[i].owner;
+		root |= !kept[i].user;
 		catalogue->kept[catalogue->nr_kept++] = kept[i];
 	}
 	if (!root)

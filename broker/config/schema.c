@@ -123,19 +123,19 @@ static const struct section kept_section = {
 static const struct setting limit_settings[] = {
 	{ "connections", KIND_NUMBER, OF(settings, catalogue.total[CLIENTS]), .value = "64",
 	  .low = 1, .high = 65536, .doc = "Connections of all clients together." },
-	{ "connections_per_owner", KIND_NUMBER, OF(settings, catalogue.per_owner[CLIENTS]),
-	  .value = "16", .low = 1, .high = 65536, .doc = "Connections of one owner." },
+	{ "connections_per_user", KIND_NUMBER, OF(settings, catalogue.per_user[CLIENTS]),
+	  .value = "16", .low = 1, .high = 65536, .doc = "Connections of one user." },
 	{ "leases", KIND_NUMBER, OF(settings, catalogue.total[LEASES]), .value = "1024",
 	  .low = 1, .high = 1048576,
 	  .doc = "Leases of all clients together. Requests that wait count as leases." },
-	{ "leases_per_owner", KIND_NUMBER, OF(settings, catalogue.per_owner[LEASES]),
-	  .value = "64", .low = 1, .high = 1048576, .doc = "Leases of one owner." },
+	{ "leases_per_user", KIND_NUMBER, OF(settings, catalogue.per_user[LEASES]),
+	  .value = "64", .low = 1, .high = 1048576, .doc = "Leases of one user." },
 	{ "leases_per_connection", KIND_COUNT, OF(settings, catalogue.leases_per_client),
 	  .value = "16", .low = 1, .high = 1048576, .doc = "Leases of one connection." },
 	{ "memory", KIND_SIZE, OF(settings, catalogue.total[MEMORY_BYTES]), .value = "256M",
 	  .high = 1ULL << 50, .doc = "Bytes of memory for DMA of all clients together." },
-	{ "memory_per_owner", KIND_SIZE, OF(settings, catalogue.per_owner[MEMORY_BYTES]),
-	  .value = "64M", .high = 1ULL << 50, .doc = "Bytes of memory for DMA of one owner." },
+	{ "memory_per_user", KIND_SIZE, OF(settings, catalogue.per_user[MEMORY_BYTES]),
+	  .value = "64M", .high = 1ULL << 50, .doc = "Bytes of memory for DMA of one user." },
 	{ "memory_per_connection", KIND_SIZE, OF(settings, catalogue.memory_per_client),
 	  .value = "64M", .high = 1ULL << 50, .doc = "Bytes of memory for DMA of one connection." },
 	{ "hello_time", KIND_DURATION, OF(settings, connections.hello_time), .value = "10s",
@@ -146,13 +146,13 @@ static const struct setting limit_settings[] = {
 	  .doc = "The time after which the broker closes a connection without leases and requests." },
 	{ "request_rate", KIND_COUNT, OF(settings, connections.request_rate), .value = "50",
 	  .low = 1, .high = 1000000,
-	  .doc = "Requests per second of one owner. The broker reads further requests later." },
+	  .doc = "Requests per second of one user. The broker reads further requests later." },
 	{ "request_burst", KIND_COUNT, OF(settings, connections.request_burst), .value = "100",
 	  .low = 1, .high = 1000000,
-	  .doc = "Requests that an owner can send at once after a pause." },
-	{ "fds_per_owner", KIND_COUNT, OF(settings, connections.fds_per_owner), .value = "32",
+	  .doc = "Requests that a user can send at once after a pause." },
+	{ "fds_per_user", KIND_COUNT, OF(settings, connections.fds_per_user), .value = "32",
 	  .low = 3, .high = 65536,
-	  .doc = "File descriptors that all connections of one owner have not received yet." },
+	  .doc = "File descriptors that all connections of one user have not received yet." },
 };
 
 static const struct section limit_section = { .title = "limits", SECTION(limit_settings) };
@@ -160,7 +160,7 @@ static const struct section limit_section = { .title = "limits", SECTION(limit_s
 static const struct setting log_list[] = {
 	{ "lines_per_minute", KIND_COUNT, OF(settings, log.lines_per_minute), .value = "10",
 	  .low = 1, .high = 100000,
-	  .doc = "Log lines that one owner can cause. The broker counts the others." },
+	  .doc = "Log lines that one user can cause. The broker counts the others." },
 };
 
 static const struct section log_section = { .title = "log", SECTION(log_list) };
@@ -184,7 +184,7 @@ static const struct setting all_settings[] = {
 	{ "limits", KIND_SECTION, OF(written, settings), .section = &limit_section, .shared = true,
 	  .doc = "What clients can use." },
 	{ "kept", KIND_NAMED, OF(written, kept), .section = &kept_section, .shared = true,
-	  .doc = "Places that nobody else can take, by user." },
+	  .doc = "Places that only this user can take, by user." },
 	{ "log", KIND_SECTION, OF(written, settings), .section = &log_section, .shared = true,
 	  .doc = "What the broker logs." },
 	{ "metrics", KIND_SECTION, OF(written, settings), .section = &metrics_section,

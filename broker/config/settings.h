@@ -10,13 +10,13 @@
 struct connection_limits {
 	uint64_t hello_time;		/* microseconds until the hello must have come */
 	uint64_t idle_time;		/* without leases and requests; 0: no limit */
-	uint32_t request_rate;		/* a second, of an owner */
+	uint32_t request_rate;		/* a second, of a user */
 	uint32_t request_burst;
-	uint32_t fds_per_owner;		/* sent and not received */
+	uint32_t fds_per_user;		/* sent and not received */
 };
 
 struct log_settings {
-	uint32_t lines_per_minute;	/* that an owner can cause */
+	uint32_t lines_per_minute;	/* that a user can cause */
 };
 
 #define SETTINGS_PATH	256

@@ -73,22 +73,22 @@ static void log_line(struct connections *connections, const char *format, ...)
 	connections->calls->log(connections->shell, line);
 }
 
-static void log_suppressed(struct connections *connections, uint64_t owner, uint32_t nr)
+static void log_suppressed(struct connections *connections, uint64_t user, uint32_t nr)
 {
 	if (nr)
-		log_line(connections, "owner %llu: suppressed %u lines",
-			 (unsigned long long)owner, nr);
+		log_line(connections, "user %llu: suppressed %u lines",
+			 (unsigned long long)user, nr);
 }
 
 static void log_drop(struct connection *connection, const char *why)
 {
 	struct connections *connections = connection->connections;
-	uint64_t owner = connection->flow.account->owner;
+	uint64_t user = connection->flow.account->user;
 	uint32_t suppressed;
 
-	if (!flows_may_log(&connections->flows, owner, clock_now(), &suppressed))
+	if (!flows_may_log(&connections->flows, user, clock_now(), &suppressed))
 		return;
-	log_suppressed(connections, owner, suppressed);
+	log_suppressed(connections, user, suppressed);
 	log_line(connections, "client %llu (pid %d, uid %u) disconnected: %s",
 		 (unsigned long long)connection->id, connection->who.pid, connection->who.uid, why);
 }
@@ -323,13 +323,13 @@ static int start_watching(struct connection *connection)
 }
 
 /* Everything but the account. */
-static int set_up(struct connection *connection, uint64_t *owner)
+static int set_up(struct connection *connection, uint64_t *user)
 {
 	struct connections *connections = connection->connections;
 
 	if (socket_prepare(connection->fd, &connection->id) ||
 	    !table_reserve(&connections->table, 1) ||
-	    identity_of_peer(connection->fd, &connection->who, &connection->pidfd, owner))
+	    identity_of_peer(connection->fd, &connection->who, &connection->pidfd, user))
 		return -1;
 	return start_watching(connection);
 }
@@ -342,7 +342,7 @@ static void undo(struct connection *connection)
 
 /* @client: the id; 0: use the kernel's number of the socket, which no other socket has. */
 static struct connection *add(struct connections *connections, int fd, uint64_t client,
-			      uint64_t *owner)
+			      uint64_t *user)
 {
 	struct connection *connection = calloc(1, sizeof(*connection));
 
@@ -351,8 +351,8 @@ static struct connection *add(struct connections *connections, int fd, uint64_t 
 	connection->connections = connections;
 	connection->fd = fd;
 	connection->pidfd = -1;
-	if (set_up(connection, owner) ||
-	    flow_open(&connections->flows, &connection->flow, *owner, clock_now())) {
+	if (set_up(connection, user) ||
+	    flow_open(&connections->flows, &connection->flow, *user, clock_now())) {
 		epoll_ctl(connections->epoll, EPOLL_CTL_DEL, fd, NULL);
 		undo(connection);
 		return NULL;
@@ -374,7 +374,7 @@ static void on_connect(struct watch *watch, uint32_t events)
 	(void)events;
 	if (fd < 0)
 		return;
-	connection = add(connections, fd, 0, &event.owner);
+	connection = add(connections, fd, 0, &event.user);
 	if (!connection) {
 		socket_close(fd);
 		return;
@@ -386,12 +386,12 @@ static void on_connect(struct watch *watch, uint32_t events)
 }
 
 const struct identity *connections_adopt(struct connections *connections, int fd, uint64_t client,
-					 uint64_t *owner)
+					 uint64_t *user)
 {
 	struct connection *connection = NULL;
 
 	if (!table_find(&connections->table, client))
-		connection = add(connections, fd, client, owner);
+		connection = add(connections, fd, client, user);
 	if (!connection) {
 		socket_shut_down(fd);
 		socket_close(fd);
@@ -467,10 +467,10 @@ static void drop_late(struct connections *connections, uint64_t time)
 static void forget_accounts(struct connections *connections, uint64_t time)
 {
 	uint32_t suppressed;
-	uint64_t owner;
+	uint64_t user;
 
-	while (flows_forget(&connections->flows, time, &owner, &suppressed))
-		log_suppressed(connections, owner, suppressed);
+	while (flows_forget(&connections->flows, time, &user, &suppressed))
+		log_suppressed(connections, user, suppressed);
 }
 
 uint64_t connections_work(struct connections *connections, uint64_t now)
@@ -551,8 +551,8 @@ int connections_fd(const struct connections *connections, uint64_t client)
 	return connection ? connection->fd : -1;
 }
 
-bool connections_may_log(struct connections *connections, uint64_t owner, uint64_t now,
+bool connections_may_log(struct connections *connections, uint64_t user, uint64_t now,
 			 uint32_t *suppressed)
 {
-	return flows_may_log(&connections->flows, owner, now, suppressed);
+	return flows_may_log(&connections->flows, user, now, suppressed);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Connections: packets come in, packets and fds go out.  Each connection is on the
- * account of its owner until the kernel has nothing left of it.
+ * account of its user until the kernel has nothing left of it.
  *
  * A request stays in its socket until it has been handled.  If this process dies, the
  * next one finds it there.  Besides what is in the socket, at most one message for each
@@ -66,7 +66,7 @@ int connections_listen(struct connections *connections, int fd);
  * socket is shut down and closed.
  */
 const struct identity *connections_adopt(struct connections *connections, int fd, uint64_t client,
-					 uint64_t *owner);
+					 uint64_t *user);
 
 /*
  * Does what there is to do.  Call it before each wait, and after events from elsewhere.
@@ -96,10 +96,10 @@ void connections_set_greeted(struct connections *connections, uint64_t client);
 int connections_fd(const struct connections *connections, uint64_t client);
 
 /*
- * Whether a line because of an owner can be logged.  If so, @suppressed is the number of lines
+ * Whether a line because of a user can be logged.  If so, @suppressed is the number of lines
  * that were suppressed since the last one.
  */
-bool connections_may_log(struct connections *connections, uint64_t owner, uint64_t now,
+bool connections_may_log(struct connections *connections, uint64_t user, uint64_t now,
 			 uint32_t *suppressed);
 
 #endif

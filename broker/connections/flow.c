@@ -14,7 +14,7 @@
 #define NOTHING		256
 
 const struct flow_limits flow_defaults = {
-	.owner_fds = 32,
+	.user_fds = 32,
 	.requests = { .burst = 100, .interval = USEC / 50 },
 	.lines = { .burst = 10, .interval = 6 * USEC },
 	.hello = 10 * USEC,
@@ -52,17 +52,17 @@ static void set_unused(struct flows *flows, struct flow_account *account, uint64
 	flows->nr_unused++;
 }
 
-/* Finds or creates the account of an owner. */
-static struct flow_account *account_of_owner(struct flows *flows, uint64_t owner, uint64_t now)
+/* Finds or creates the account of a user. */
+static struct flow_account *account_of_user(struct flows *flows, uint64_t user, uint64_t now)
 {
-	struct flow_account *account = table_find(&flows->accounts, owner);
+	struct flow_account *account = table_find(&flows->accounts, user);
 
 	if (account || !table_reserve(&flows->accounts, 1))
 		return account;
 	account = calloc(1, sizeof(*account));
 	if (!account)
 		return NULL;
-	account->owner = owner;
+	account->user = user;
 	TAILQ_INIT(&account->flows);
 	TAILQ_INIT(&account->want_fds);
 	TAILQ_INIT(&account->want_token);
@@ -71,13 +71,13 @@ static struct flow_account *account_of_owner(struct flows *flows, uint64_t owner
 	return account;
 }
 
-bool flows_forget(struct flows *flows, uint64_t now, uint64_t *owner, uint32_t *suppressed)
+bool flows_forget(struct flows *flows, uint64_t now, uint64_t *user, uint32_t *suppressed)
 {
 	struct flow_account *account = TAILQ_FIRST(&flows->unused);
 
 	if (!account || (now < account->unused + KEEP_ACCOUNT && flows->nr_unused <= MAX_UNUSED))
 		return false;
-	*owner = account->owner;
+	*user = account->user;
 	*suppressed = account->suppressed;
 	set_used(flows, account);
 	table_remove(&flows->accounts, account);
@@ -85,9 +85,9 @@ bool flows_forget(struct flows *flows, uint64_t now, uint64_t *owner, uint32_t *
 	return true;
 }
 
-bool flows_may_log(struct flows *flows, uint64_t owner, uint64_t now, uint32_t *suppressed)
+bool flows_may_log(struct flows *flows, uint64_t user, uint64_t now, uint32_t *suppressed)
 {
-	struct flow_account *account = account_of_owner(flows, owner, now);
+	struct flow_account *account = account_of_user(flows, user, now);
 
 	*suppressed = 0;
 	if (!account)
@@ -265,9 +265,9 @@ uint64_t flows_tick(struct flows *flows, uint64_t now)
 
 /* ---- connections ---- */
 
-int flow_open(struct flows *flows, struct flow *flow, uint64_t owner, uint64_t now)
+int flow_open(struct flows *flows, struct flow *flow, uint64_t user, uint64_t now)
 {
-	struct flow_account *account = account_of_owner(flows, owner, now);
+	struct flow_account *account = account_of_user(flows, user, now);
 
 	if (!account)
 		return -1;
@@ -344,7 +344,7 @@ bool flow_has_room(const struct flow *flow)
 }
 
 /*
- * It does not keep a turn that it cannot use: others of its owner would wait for it, and
+ * It does not keep a turn that it cannot use: others of its user would wait for it, and
  * the loop would not sleep.
  */
 static enum flow_step wait_for_reader(struct flows *flows, struct flow *flow)
@@ -364,7 +364,7 @@ static enum flow_step next_message(struct flows *flows, struct flow *flow)
 	if (!flow->hand)
 		return FLOW_SEND;
 	if (is_next(&account->want_fds, flow) &&
-	    account->fds + flow->hand <= flows->limits.owner_fds) {
+	    account->fds + flow->hand <= flows->limits.user_fds) {
 		leave_fds_line(flows, flow);
 		return FLOW_SEND;
 	}

@@ -3,10 +3,10 @@
  * What is in flight, and what a connection can do next: decisions without I/O
  * and without a clock.
  *
- * Each connection is on the account of its owner until the kernel has nothing left
+ * Each connection is on the account of its user until the kernel has nothing left
  * of it.  The kernel charges what a client has not read to this process.  So a client
  * that leaves too much unread is sent nothing more, and its requests are not read.  A
- * connection that must wait for others of its owner, or for time, waits in line.
+ * connection that must wait for others of its user, or for time, waits in line.
  */
 #ifndef CONNECTIONS_FLOW_H
 #define CONNECTIONS_FLOW_H
@@ -24,9 +24,9 @@
 #define FLOW_MESSAGE	(FLOW_ROOM / 2)
 
 struct flow_limits {
-	uint32_t owner_fds;		/* in flight to all connections of an owner */
-	struct bucket_limit requests;	/* of an owner */
-	struct bucket_limit lines;	/* of the log, because of an owner */
+	uint32_t user_fds;		/* in flight to all connections of a user */
+	struct bucket_limit requests;	/* of a user */
+	struct bucket_limit lines;	/* of the log, because of a user */
 	uint64_t hello;			/* microseconds for it; 0: no limit */
 	uint64_t idle;			/* microseconds without a request; 0: no limit */
 };
@@ -37,7 +37,7 @@ struct flow;
 TAILQ_HEAD(flow_list, flow);
 
 struct flow_account {
-	uint64_t owner;			/* first: the table's key */
+	uint64_t user;			/* first: the table's key */
 	uint32_t fds;			/* in flight */
 	uint32_t suppressed;		/* lines of the log */
 	struct bucket requests, lines;
@@ -82,7 +82,7 @@ void flows_init(struct flows *flows, const struct flow_limits *limits);
 void flows_free(struct flows *flows);
 
 /* -1: no memory. */
-int flow_open(struct flows *flows, struct flow *flow, uint64_t owner, uint64_t now);
+int flow_open(struct flows *flows, struct flow *flow, uint64_t user, uint64_t now);
 /* A flow of a former process: messages of that can be unread. */
 void flow_inherit(struct flow *flow);
 /* Nothing is left of it. */
@@ -127,9 +127,9 @@ void flow_stays(struct flows *flows, struct flow *flow, uint64_t now);
 /* Makes flows ready whose time has come.  Returns when to call it again, or UINT64_MAX. */
 uint64_t flows_tick(struct flows *flows, uint64_t now);
 /* Forgets one account without connections.  False: there is none to forget. */
-bool flows_forget(struct flows *flows, uint64_t now, uint64_t *owner, uint32_t *suppressed);
+bool flows_forget(struct flows *flows, uint64_t now, uint64_t *user, uint32_t *suppressed);
 
-/* Whether a line because of an owner can be logged; how many were suppressed before it. */
-bool flows_may_log(struct flows *flows, uint64_t owner, uint64_t now, uint32_t *suppressed);
+/* Whether a line because of a user can be logged; how many were suppressed before it. */
+bool flows_may_log(struct flows *flows, uint64_t user, uint64_t now, uint32_t *suppressed);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The cgroup, and from it the owner, is read by process id, which another process can
+ * The cgroup, and from it the user, is read by process id, which another process can
  * have by then.  So it counts only if the process that connected still runs afterwards.
  */
 #include <errno.h>
@@ -13,7 +13,7 @@
 
 #include "common/fds.h"
 #include "identity.h"
-#include "peer_owner.h"
+#include "peer_user.h"
 
 /* Linux 6.5. */
 #ifndef SO_PEERPIDFD
@@ -48,7 +48,7 @@ static int find_cgroup(FILE *file, struct identity *who)
 /*
  * A cgroup that /proc does not show has no name.  It is an error if a cgroup cannot be
  * read for lack of fds or memory: the process would have fewer rights, and another
- * owner.
+ * user.
  */
 static int read_cgroup(struct identity *who)
 {
@@ -88,7 +88,7 @@ static int read_groups(int socket, struct identity *who)
 	return 0;
 }
 
-static int read_identity(int socket, struct identity *who, int *pidfd, uint64_t *owner)
+static int read_identity(int socket, struct identity *who, int *pidfd, uint64_t *user)
 {
 	struct ucred credentials;
 	socklen_t size = sizeof(credentials);
@@ -101,7 +101,7 @@ static int read_identity(int socket, struct identity *who, int *pidfd, uint64_t 
 	size = sizeof(*pidfd);
 	if (read_groups(socket, who) ||
 	    getsockopt(socket, SOL_SOCKET, SO_PEERPIDFD, pidfd, &size) ||
-	    read_cgroup(who) || owner_of_peer(socket, who, owner))
+	    read_cgroup(who) || user_of_peer(socket, who, user))
 		return -1;
 	if (is_alive(*pidfd))
 		return 0;
@@ -109,11 +109,11 @@ static int read_identity(int socket, struct identity *who, int *pidfd, uint64_t 
 	return -1;
 }
 
-int identity_of_peer(int socket, struct identity *who, int *pidfd, uint64_t *owner)
+int identity_of_peer(int socket, struct identity *who, int *pidfd, uint64_t *user)
 {
 	*who = (struct identity){ 0 };
 	*pidfd = -1;
-	if (!read_identity(socket, who, pidfd, owner))
+	if (!read_identity(socket, who, pidfd, user))
 		return 0;
 	fds_close(pidfd, 1);
 	identity_free(who);

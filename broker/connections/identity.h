@@ -9,10 +9,10 @@
 
 /*
  * Fills in who connected; free it with identity_free().  @pidfd: of the process; the caller
- * closes it.  @owner: on whose account the connection is.  -1 with errno: ESRCH if the
+ * closes it.  @user: on whose account the connection is.  -1 with errno: ESRCH if the
  * process has ended.
  */
-int identity_of_peer(int socket, struct identity *who, int *pidfd, uint64_t *owner);
+int identity_of_peer(int socket, struct identity *who, int *pidfd, uint64_t *user);
 void identity_free(struct identity *who);
 
 #endif

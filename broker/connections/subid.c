@@ -8,11 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "peer_owner.h"
+#include "peer_user.h"
 #include "subid.h"
 
-/* Numbers of owners that are not user ids begin here. */
-#define RANGE_OWNER	(1ULL << 32)
+/* Numbers of users that are not user ids begin here. */
+#define RANGE_USER	(1ULL << 32)
 
 static bool parse_number(const char *text, uint64_t *number)
 {
@@ -101,7 +101,7 @@ static uint64_t find_user(const struct users *users, const char *name)
 			high = middle;
 	}
 	return low < users->nr && !strcmp(users->users[low].name, name) ?
-	       users->users[low].uid : OWNER_NONE;
+	       users->users[low].uid : USER_NONE;
 }
 
 static bool parse_line(char *line, const struct users *users, struct subid_range *range)
@@ -113,10 +113,10 @@ static bool parse_line(char *line, const struct users *users, struct subid_range
 	if (!first || !nr || !*name || !parse_number(first, &range->first) ||
 	    !parse_number(nr, &range->nr))
 		return false;
-	if (!parse_number(name, &range->owner))
-		range->owner = find_user(users, name);
-	if (range->owner == OWNER_NONE || !range->owner)
-		range->owner = RANGE_OWNER + range->first;
+	if (!parse_number(name, &range->user))
+		range->user = find_user(users, name);
+	if (range->user == USER_NONE || !range->user)
+		range->user = RANGE_USER + range->first;
 	return true;
 }
 
@@ -160,13 +160,13 @@ int subids_read(struct subids *subids, FILE *file, FILE *users)
 	return 0;
 }
 
-uint64_t subids_owner(const struct subids *subids, uid_t uid)
+uint64_t subids_user(const struct subids *subids, uid_t uid)
 {
 	for (size_t i = 0; i < subids->nr; i++)
 		if (uid >= subids->ranges[i].first &&
 		    uid - subids->ranges[i].first < subids->ranges[i].nr)
-			return subids->ranges[i].owner;
-	return OWNER_NONE;
+			return subids->ranges[i].user;
+	return USER_NONE;
 }
 
 void subids_free(struct subids *subids)

@@ -5,7 +5,7 @@
 
 /* While there is no catalogue: for administrators. */
 #define CLIENTS_WITHOUT_CATALOGUE	64
-#define PER_OWNER_WITHOUT_CATALOGUE	4
+#define PER_USER_WITHOUT_CATALOGUE	4
 /* Of these, kept for root, who has the configuration read again. */
 #define KEPT_WITHOUT_CATALOGUE		4
 
@@ -19,10 +19,10 @@ static void set_kept(struct account *account, const struct catalogue *catalogue)
 {
 	for (int r = 0; r < NR_RESOURCES; r++)
 		account->kept[r] = 0;
-	if (!catalogue && !account->owner)
+	if (!catalogue && !account->user)
 		account->kept[CLIENTS] = KEPT_WITHOUT_CATALOGUE;
 	for (size_t i = 0; catalogue && i < catalogue->nr_kept; i++)
-		if (catalogue->kept[i].owner == account->owner)
+		if (catalogue->kept[i].user == account->user)
 			for (int r = 0; r < NR_RESOURCES; r++)
 				account->kept[r] = catalogue->kept[i].places[r];
 }
@@ -31,7 +31,7 @@ static void set_limits(struct accounts *accounts, const struct catalogue *catalo
 {
 	for (int r = 0; r < NR_RESOURCES; r++) {
 		accounts->pool[r] = catalogue->total[r];
-		accounts->per_owner[r] = catalogue->per_owner[r];
+		accounts->per_user[r] = catalogue->per_user[r];
 		for (size_t i = 0; i < catalogue->nr_kept; i++)
 			accounts->pool[r] -= catalogue->kept[i].places[r];
 	}
@@ -40,7 +40,7 @@ static void set_limits(struct accounts *accounts, const struct catalogue *catalo
 void accounts_set(struct accounts *accounts, const struct catalogue *catalogue)
 {
 	accounts->pool[CLIENTS] = CLIENTS_WITHOUT_CATALOGUE - KEPT_WITHOUT_CATALOGUE;
-	accounts->per_owner[CLIENTS] = PER_OWNER_WITHOUT_CATALOGUE;
+	accounts->per_user[CLIENTS] = PER_USER_WITHOUT_CATALOGUE;
 	if (catalogue)
 		set_limits(accounts, catalogue);
 	for (int r = 0; r < NR_RESOURCES; r++)
@@ -55,16 +55,16 @@ void accounts_set(struct accounts *accounts, const struct catalogue *catalogue)
 }
 
 struct account *account_of(struct accounts *accounts, const struct catalogue *catalogue,
-			   uint64_t owner)
+			   uint64_t user)
 {
-	struct account *account = table_find(&accounts->table, owner);
+	struct account *account = table_find(&accounts->table, user);
 
 	if (account || !table_reserve(&accounts->table, 1))
 		return account;
 	account = calloc(1, sizeof(*account));
 	if (!account)
 		return NULL;
-	account->owner = owner;
+	account->user = user;
 	set_kept(account, catalogue);
 	table_add(&accounts->table, account);
 	return account;
@@ -75,7 +75,7 @@ bool account_may(const struct accounts *accounts, const struct account *account,
 {
 	if (account->used[resource] < account->kept[resource])
 		return true;
-	return account->used[resource] < accounts->per_owner[resource] &&
+	return account->used[resource] < accounts->per_user[resource] &&
 	       accounts->pool_used[resource] < accounts->pool[resource];
 }
 
@@ -104,7 +104,7 @@ bool account_may_more(const struct accounts *accounts, const struct account *acc
 	/* Both the limits and what is asked for are far below the range of the type. */
 	if (!pooled)
 		return true;
-	return used <= accounts->per_owner[resource] &&
+	return used <= accounts->per_user[resource] &&
 	       accounts->pool_used[resource] - account_pooled(account, resource) + pooled <=
 	       accounts->pool[resource];
 }

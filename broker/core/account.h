@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What each owner uses of the resources.  The places that are kept for an owner are
+ * What each user uses of the resources.  The places that are kept for a user are
  * always available to it.  What it uses beyond them comes out of a pool that all
- * owners share.
+ * users share.
  */
 #ifndef CORE_ACCOUNT_H
 #define CORE_ACCOUNT_H
@@ -11,7 +11,7 @@
 #include "table.h"
 
 struct account {
-	uint64_t owner;
+	uint64_t user;
 	uint64_t used[NR_RESOURCES];
 	uint64_t kept[NR_RESOURCES];
 };
@@ -20,14 +20,14 @@ struct accounts {
 	struct table table;
 	uint64_t pool[NR_RESOURCES];		/* places in it */
 	uint64_t pool_used[NR_RESOURCES];
-	uint64_t per_owner[NR_RESOURCES];
+	uint64_t per_user[NR_RESOURCES];
 };
 
 /* Sets the limits of a catalogue.  They can be lower than what is used. */
 void accounts_set(struct accounts *accounts, const struct catalogue *catalogue);
-/* Finds or creates the owner's account.  NULL: no memory. */
+/* Finds or creates the user's account.  NULL: no memory. */
 struct account *account_of(struct accounts *accounts, const struct catalogue *catalogue,
-			   uint64_t owner);
+			   uint64_t user);
 bool account_may(const struct accounts *accounts, const struct account *account,
 		 enum resource resource);
 void account_take(struct accounts *accounts, struct account *account, enum resource resource);

@@ -64,13 +64,13 @@ enum resource { CLIENTS, LEASES, MEMORY_BYTES, NR_RESOURCES };	/* memory: in byt
 
 /* Places that only this user can take. */
 struct kept {
-	uint64_t owner;
+	uint64_t user;
 	uint64_t places[NR_RESOURCES];
 };
 
 struct catalogue {
 	uint64_t total[NR_RESOURCES];		/* not less than all kept places */
-	uint64_t per_owner[NR_RESOURCES];
+	uint64_t per_user[NR_RESOURCES];
 	uint64_t memory_per_client;
 	uint32_t leases_per_client;
 	struct rule admins;			/* besides root */

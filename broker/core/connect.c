@@ -5,10 +5,10 @@
 #include "end.h"
 #include "tell.h"
 
-struct client *connect_add(struct core *core, uint64_t id, uint64_t owner,
+struct client *connect_add(struct core *core, uint64_t id, uint64_t user,
 			   const struct identity *who)
 {
-	struct account *account = account_of(&core->accounts, core->catalogue, owner);
+	struct account *account = account_of(&core->accounts, core->catalogue, user);
 	struct client *client = account ? calloc(1, sizeof(*client)) : NULL;
 
 	if (!client || !table_reserve(&core->clients, 1)) {
@@ -34,8 +34,8 @@ static bool is_idle(const struct client *client)
 }
 
 /*
- * The client that has been idle longest, of the owner that uses most of the pool.
- * NULL: no owner uses more than the newcomer would.
+ * The client that has been idle longest, of the user that uses most of the pool.
+ * NULL: no user uses more than the newcomer would.
  */
 static struct client *find_victim(const struct core *core, const struct account *newcomer)
 {
@@ -63,21 +63,21 @@ static struct client *find_victim(const struct core *core, const struct account 
  */
 void connect_request(struct core *core, const struct event *event)
 {
-	struct account *account = account_of(&core->accounts, core->catalogue, event->owner);
+	struct account *account = account_of(&core->accounts, core->catalogue, event->user);
 	struct client *victim = NULL;
 	enum answer refused = ANSWER_DONE;
 
 	if (!account) {
 		refused = ANSWER_NO_MEMORY;
 	} else if (!account_may(&core->accounts, account, CLIENTS)) {
-		if (account->used[CLIENTS] < core->accounts.per_owner[CLIENTS])
+		if (account->used[CLIENTS] < core->accounts.per_user[CLIENTS])
 			victim = find_victim(core, account);
 		if (!victim)
 			refused = ANSWER_LIMIT;
 	}
 	if (account)
 		account_done(&core->accounts, account);
-	if (!refused && !connect_add(core, event->client, event->owner, event->who))
+	if (!refused && !connect_add(core, event->client, event->user, event->who))
 		refused = ANSWER_NO_MEMORY;
 	if (refused)
 		EMIT(core, EFFECT_DROP, .client = event->client, .answer = refused);

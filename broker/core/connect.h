@@ -6,7 +6,7 @@
 #include "machine.h"
 
 /* NULL: no memory. */
-struct client *connect_add(struct core *core, uint64_t id, uint64_t owner,
+struct client *connect_add(struct core *core, uint64_t id, uint64_t user,
 			   const struct identity *who);
 void connect_request(struct core *core, const struct event *event);
 /* Ends its leases.  It stays on its account. */

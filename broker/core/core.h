@@ -25,7 +25,7 @@ void core_free(struct core *core);
 /* A connection of a former process. */
 struct restored_client {
 	struct client_record record;
-	uint64_t owner;
+	uint64_t user;
 	const struct identity *who;
 };
 

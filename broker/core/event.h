@@ -7,7 +7,7 @@
 
 enum event_type {
 	/* Connections. */
-	EVENT_CONNECT,		/* client, owner, who */
+	EVENT_CONNECT,		/* client, user, who */
 	EVENT_DROPPED,		/* client: it was dropped; its account still counts it */
 	EVENT_GONE,		/* client: nothing is left of the connection */
 	EVENT_SENT,		/* client, ok: the last EFFECT_SEND is in the socket */
@@ -44,7 +44,7 @@ struct listed {
 struct event {
 	enum event_type type;
 	uint64_t client, serial, lease, buffer;
-	uint64_t owner;
+	uint64_t user;
 	uint64_t iova;			/* of the lease's memory */
 	const struct identity *who;	/* valid until EVENT_GONE */
 	const char *name;

@@ -11,7 +11,7 @@ static bool may_see(const struct core *core, const struct client *client, const 
 {
 	if (news->whom == FOR_ALL)
 		return true;
-	if (news->whom == FOR_OWNER && news->owner == client->account->owner)
+	if (news->whom == FOR_USER && news->user == client->account->user)
 		return true;
 	return request_is_from_admin(core, client);
 }
@@ -103,8 +103,8 @@ void news_of_lease(struct core *core, enum news_type type, const struct lease *l
 	news = (struct news){
 		.type = type,
 		/* A lease of a former process whose client has disconnected has no account. */
-		.whom = lease->account ? FOR_OWNER : FOR_ADMINS,
-		.owner = lease->account ? lease->account->owner : 0,
+		.whom = lease->account ? FOR_USER : FOR_ADMINS,
+		.user = lease->account ? lease->account->user : 0,
 		.time = core->now,
 		.lease = lease->r.id,
 		.offset = lease->r.offset,

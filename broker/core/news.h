@@ -7,7 +7,7 @@
  * counted, and the client is sent that number.  So a client that does not read costs
  * nothing more.
  *
- * An administrator is sent all.  Others are sent what happens to leases of their owner.
+ * An administrator is sent all.  Others are sent what happens to leases of their user.
  */
 #ifndef CORE_NEWS_H
 #define CORE_NEWS_H
@@ -36,8 +36,8 @@ enum news_type {
 
 struct news {
 	enum news_type type;
-	enum { FOR_OWNER, FOR_ADMINS, FOR_ALL } whom;
-	uint64_t owner;
+	enum { FOR_USER, FOR_ADMINS, FOR_ALL } whom;
+	uint64_t user;
 	uint64_t time;		/* microseconds of CLOCK_BOOTTIME */
 	uint64_t missed;
 	uint64_t lease;		/* 0: it is about a device */

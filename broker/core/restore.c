@@ -18,7 +18,7 @@ static int take_clients(struct core *core, const struct restored *restored)
 {
 	for (size_t i = 0; i < restored->nr_clients; i++) {
 		const struct restored_client *from = &restored->clients[i];
-		struct client *client = connect_add(core, from->record.id, from->owner, from->who);
+		struct client *client = connect_add(core, from->record.id, from->user, from->who);
 
 		if (!client)
 			return -1;

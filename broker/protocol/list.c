@@ -216,7 +216,7 @@ static bool next_device(struct list *list, const struct view *view, struct packe
 static struct vdp_share share_of(const struct accounts *accounts, const struct account *account,
 				 enum resource resource)
 {
-	uint64_t kept = account->kept[resource], limit = accounts->per_owner[resource];
+	uint64_t kept = account->kept[resource], limit = accounts->per_user[resource];
 
 	return (struct vdp_share){
 		.used = account->used[resource],
@@ -228,7 +228,7 @@ static struct vdp_share share_of(const struct accounts *accounts, const struct a
 static struct vdp_memory_share memory_share_of(const struct accounts *accounts,
 					       const struct account *account)
 {
-	uint64_t kept = account->kept[MEMORY_BYTES], limit = accounts->per_owner[MEMORY_BYTES];
+	uint64_t kept = account->kept[MEMORY_BYTES], limit = accounts->per_user[MEMORY_BYTES];
 
 	return (struct vdp_memory_share){
 		.used = account->used[MEMORY_BYTES],
@@ -245,12 +245,12 @@ static bool next_account(struct list *list, const struct view *view, bool admin,
 	for (size_t i = 0; i < accounts->table.nr; i++) {
 		const struct account *account = accounts->table.items[i];
 
-		/* No owner is the greatest number of 64 bits, so this does not overflow. */
-		if (account->owner < list->next || (!admin && !(client && client->account == account)))
+		/* No user is the greatest number of 64 bits, so this does not overflow. */
+		if (account->user < list->next || (!admin && !(client && client->account == account)))
 			continue;
-		list->next = account->owner + 1;
+		list->next = account->user + 1;
 		begin(packet, list, VDP_ITEM, sizeof(packet->body.account));
-		packet->body.account.owner = account->owner;
+		packet->body.account.user = account->user;
 		packet->body.account.clients = share_of(accounts, account, CLIENTS);
 		packet->body.account.leases = share_of(accounts, account, LEASES);
 		packet->body.account.memory = memory_share_of(accounts, account);
@@ -275,7 +275,7 @@ static struct vdp_memory_total memory_total_of(const struct accounts *accounts,
 					       const struct catalogue *catalogue, bool admin)
 {
 	struct vdp_memory_total total = {
-		.per_owner = accounts->per_owner[MEMORY_BYTES],
+		.per_user = accounts->per_user[MEMORY_BYTES],
 		.per_client = catalogue ? catalogue->memory_per_client : 0,
 	};
 
@@ -291,7 +291,7 @@ static struct vdp_memory_total memory_total_of(const struct accounts *accounts,
 static struct vdp_total total_of(const struct accounts *accounts, const struct catalogue *catalogue,
 				 enum resource resource, bool admin)
 {
-	struct vdp_total total = { .per_owner = accounts->per_owner[resource] };
+	struct vdp_total total = { .per_user = accounts->per_user[resource] };
 
 	if (!admin)
 		return total;

@@ -141,15 +141,15 @@ static void add_lease(struct entry *entry, const struct lease_record *lease)
  * Tested before the entry is composed: composing is most of the work, and most entries
  * are suppressed.
  */
-static bool may_log(struct shell *shell, uint64_t owner)
+static bool may_log(struct shell *shell, uint64_t user)
 {
 	uint32_t suppressed;
 
-	if (!connections_may_log(shell->connections, owner, shell->now, &suppressed))
+	if (!connections_may_log(shell->connections, user, shell->now, &suppressed))
 		return false;
 	if (suppressed)
-		journal_line(LOG_NOTICE, "owner %llu: suppressed %u lines",
-			     (unsigned long long)owner, suppressed);
+		journal_line(LOG_NOTICE, "user %llu: suppressed %u lines",
+			     (unsigned long long)user, suppressed);
 	return true;
 }
 
@@ -175,7 +175,7 @@ static void log_lease(struct shell *shell, const struct effect *effect)
 	char message[FIELD_SIZE - 16], who[96];
 
 	/* Clients of a former process can be without an account. */
-	if (lease && lease->account && !may_log(shell, lease->account->owner))
+	if (lease && lease->account && !may_log(shell, lease->account->user))
 		return;
 	entry.nr = 0;
 	describe(who, sizeof(who), client);
@@ -202,7 +202,7 @@ static void log_denied(struct shell *shell, const struct effect *effect)
 	struct entry entry;
 	char message[FIELD_SIZE - 16], who[96];
 
-	if (!may_log(shell, client->account->owner))
+	if (!may_log(shell, client->account->user))
 		return;
 	entry.nr = 0;
 	describe(who, sizeof(who), client);

@@ -25,7 +25,7 @@ void journal_set_level(int priority);
 /* @priority: as for syslog(). */
 __attribute__((format(printf, 2, 3)))
 void journal_line(int priority, const char *format, ...);
-/* EFFECT_LOG.  Entries that clients cause are limited for each owner. */
+/* EFFECT_LOG.  Entries that clients cause are limited for each user. */
 void journal_effect(struct shell *shell, const struct effect *effect);
 
 #endif

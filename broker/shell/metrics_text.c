@@ -141,47 +141,47 @@ static void write_totals(FILE *out, const struct metrics_view *view)
 	for (size_t i = 0; i < accounts->table.nr; i++)
 		for (int r = 0; r < NR_RESOURCES; r++)
 			used[r] += ((const struct account *)accounts->table.items[i])->used[r];
-	family(out, "used", "gauge", "What all owners use.");
+	family(out, "used", "gauge", "What all users use.");
 	for (int r = 0; r < NR_RESOURCES; r++)
 		labelled(out, "used", "resource", resources[r], used[r]);
-	family(out, "limit", "gauge", "What all owners together can use.");
+	family(out, "limit", "gauge", "What all users together can use.");
 	for (int r = 0; r < NR_RESOURCES; r++)
 		labelled(out, "limit", "resource", resources[r],
 			 catalogue ? catalogue->total[r] : accounts->pool[r]);
-	family(out, "pool_used", "gauge", "What owners use of the places that are not kept for anybody.");
+	family(out, "pool_used", "gauge", "What users use of the places that are not kept for a user.");
 	for (int r = 0; r < NR_RESOURCES; r++)
 		labelled(out, "pool_used", "resource", resources[r], accounts->pool_used[r]);
-	family(out, "pool_limit", "gauge", "Places that are not kept for anybody.");
+	family(out, "pool_limit", "gauge", "Places that are not kept for a user.");
 	for (int r = 0; r < NR_RESOURCES; r++)
 		labelled(out, "pool_limit", "resource", resources[r], accounts->pool[r]);
 }
 
-static void of_owner(FILE *out, const char *name, uint64_t owner, const char *resource, uint64_t value)
+static void of_user(FILE *out, const char *name, uint64_t user, const char *resource, uint64_t value)
 {
-	fprintf(out, PREFIX "%s{owner=\"%" PRIu64 "\"", name, owner);
+	fprintf(out, PREFIX "%s{user=\"%" PRIu64 "\"", name, user);
 	label(out, ',', "resource", resource);
 	fprintf(out, "} %" PRIu64 "\n", value);
 }
 
-static void write_owners(FILE *out, const struct metrics_view *view)
+static void write_users(FILE *out, const struct metrics_view *view)
 {
 	const struct accounts *accounts = core_accounts(view->core);
 
-	family(out, "owner_used", "gauge", "What an owner uses.");
+	family(out, "user_used", "gauge", "What a user uses.");
 	for (size_t i = 0; i < accounts->table.nr; i++) {
 		const struct account *account = accounts->table.items[i];
 
 		for (int r = 0; r < NR_RESOURCES; r++)
-			of_owner(out, "owner_used", account->owner, resources[r], account->used[r]);
+			of_user(out, "user_used", account->user, resources[r], account->used[r]);
 	}
-	family(out, "owner_limit", "gauge", "What an owner can use.");
+	family(out, "user_limit", "gauge", "What a user can use.");
 	for (size_t i = 0; i < accounts->table.nr; i++) {
 		const struct account *account = accounts->table.items[i];
 
 		for (int r = 0; r < NR_RESOURCES; r++)
-			of_owner(out, "owner_limit", account->owner, resources[r],
-				 account->kept[r] > accounts->per_owner[r] ?
-				 account->kept[r] : accounts->per_owner[r]);
+			of_user(out, "user_limit", account->user, resources[r],
+				 account->kept[r] > accounts->per_user[r] ?
+				 account->kept[r] : accounts->per_user[r]);
 	}
 }
 
@@ -229,7 +229,7 @@ char *metrics_text(const struct metrics_view *view, size_t *size)
 	write_workers(out, view);
 	write_leases(out, view);
 	write_totals(out, view);
-	write_owners(out, view);
+	write_users(out, view);
 	write_counters(out, view->counters);
 	fputs("# EOF\n", out);
 	failed = ferror(out);

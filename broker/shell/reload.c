@@ -28,7 +28,7 @@ void reload_limits(struct flow_limits *limits, const struct settings *settings)
 	*limits = flow_defaults;
 	if (!from)
 		return;
-	limits->owner_fds = from->fds_per_owner;
+	limits->user_fds = from->fds_per_user;
 	limits->requests.burst = from->request_burst;
 	limits->requests.interval = from->request_rate ? SECOND / from->request_rate : 0;
 	limits->lines.burst = settings->log.lines_per_minute;

@@ -168,7 +168,7 @@ static int take_clients(struct shell *shell, struct former *former)
 		stored = find_client(former, client->record.id);
 		if (stored) {
 			client->who = connections_adopt(shell->connections, stored->fd,
-							client->record.id, &client->owner);
+							client->record.id, &client->user);
 			stored->fd = -1;
 		}
 		if (client->who)

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "flow.h"
-#include "peer_owner.h"
+#include "peer_user.h"
 #include "subid.h"
 #include "suite.h"
 
@@ -29,9 +29,9 @@ static void teardown(void)
 	flows_free(&flows);
 }
 
-static void flow_start(int i, uint64_t owner)
+static void flow_start(int i, uint64_t user)
 {
-	ck_assert_int_eq(flow_open(&flows, &flow[i], owner, now), 0);
+	ck_assert_int_eq(flow_open(&flows, &flow[i], user, now), 0);
 }
 
 /* Whether this one is the next to be looked at. */
@@ -234,16 +234,16 @@ START_TEST(inherited_one_is_measured_first)
 }
 END_TEST
 
-/* ---- an owner's connections ---- */
+/* ---- a user's connections ---- */
 
-START_TEST(owner_has_so_many_fds_in_flight)
+START_TEST(user_has_so_many_fds_in_flight)
 {
 	for (int i = 0; i < 19; i++)
 		flow_start(i, 1);
 	flow_start(19, 2);
 	for (int i = 0; i < 16; i++)
 		grant(i);
-	/* Other connections of the owner wait. Those that could have read are measured. */
+	/* Other connections of the user wait. Those that could have read are measured. */
 	flow_put_in_hand(&flows, &flow[16], 2);
 	ready(16);
 	step(16, FLOW_AWAIT_TURN);
@@ -259,7 +259,7 @@ START_TEST(owner_has_so_many_fds_in_flight)
 	step(17, FLOW_AWAIT_TURN);
 	while (flows_next_ready(&flows))
 		;
-	/* Another owner does not. */
+	/* Another user does not. */
 	grant(19);
 	/* In order, also if the second is looked at first. */
 	has_read(3, 0);
@@ -317,7 +317,7 @@ static void serve_reader(int i)
 	flow_measured(&flows, &flow[i], 0);
 }
 
-START_TEST(owner_has_so_many_requests)
+START_TEST(user_has_so_many_requests)
 {
 	flow_start(0, 1);
 	flow_start(1, 1);
@@ -393,10 +393,10 @@ START_TEST(turn_of_one_that_does_not_read)
 }
 END_TEST
 
-/* The same if it has a message that waits for others of its owner to read their fds. */
+/* The same if it has a message that waits for others of its user to read their fds. */
 START_TEST(turn_of_one_that_waits_for_others)
 {
-	flows.limits.owner_fds = 2;
+	flows.limits.user_fds = 2;
 	flow_start(0, 1);
 	flow_start(1, 1);
 	for (int i = 0; i < 100; i++)
@@ -424,24 +424,24 @@ END_TEST
 START_TEST(account_outlives_its_connections)
 {
 	uint32_t suppressed;
-	uint64_t owner;
+	uint64_t user;
 
 	flow_start(0, 1);
 	for (int i = 0; i < 100; i++)
 		serve_reader(0);
 	flow_close(&flows, &flow[0], now);
-	ck_assert(!flows_forget(&flows, now, &owner, &suppressed));
+	ck_assert(!flows_forget(&flows, now, &user, &suppressed));
 	flow_start(0, 1);
 	flow_asked(&flows, &flow[0]);
 	ready(0);
 	step(0, FLOW_AWAIT_TURN);
 	flow_close(&flows, &flow[0], now);
 	now += 60 * SEC - 1;
-	ck_assert(!flows_forget(&flows, now, &owner, &suppressed));
+	ck_assert(!flows_forget(&flows, now, &user, &suppressed));
 	ck_assert_uint_eq(flows_tick(&flows, now), now + 1);
 	now++;
-	ck_assert(flows_forget(&flows, now, &owner, &suppressed));
-	ck_assert_uint_eq(owner, 1);
+	ck_assert(flows_forget(&flows, now, &user, &suppressed));
+	ck_assert_uint_eq(user, 1);
 	ck_assert_uint_eq(flows.accounts.nr, 0);
 	ck_assert_uint_eq(flows_tick(&flows, now), UINT64_MAX);
 }
@@ -450,13 +450,13 @@ END_TEST
 START_TEST(accounts_of_nobody_are_limited)
 {
 	uint32_t suppressed;
-	uint64_t owner;
+	uint64_t user;
 
 	for (int i = 0; i < 5000; i++) {
 		flow_start(0, i);
 		flow_close(&flows, &flow[0], now);
-		while (flows_forget(&flows, now, &owner, &suppressed))
-			ck_assert_uint_eq(owner, i - 1024);
+		while (flows_forget(&flows, now, &user, &suppressed))
+			ck_assert_uint_eq(user, i - 1024);
 	}
 	ck_assert_uint_eq(flows.accounts.nr, 1024);
 }
@@ -465,7 +465,7 @@ END_TEST
 START_TEST(lines_of_the_log_are_limited)
 {
 	uint32_t suppressed, nr = 0;
-	uint64_t owner;
+	uint64_t user;
 
 	for (int i = 0; i < 1000; i++)
 		nr += flows_may_log(&flows, 1, now, &suppressed);
@@ -479,8 +479,8 @@ START_TEST(lines_of_the_log_are_limited)
 	ck_assert(!flows_may_log(&flows, 1, now, &suppressed));
 	/* The rest is not forgotten with the account. */
 	now += 120 * SEC;
-	ck_assert(flows_forget(&flows, now, &owner, &suppressed));
-	ck_assert_uint_eq(owner, 1);
+	ck_assert(flows_forget(&flows, now, &user, &suppressed));
+	ck_assert_uint_eq(user, 1);
 	ck_assert_uint_eq(suppressed, 1);
 }
 END_TEST
@@ -533,22 +533,22 @@ START_TEST(idle_ones_have_a_time)
 }
 END_TEST
 
-/* ---- owners ---- */
+/* ---- users ---- */
 
-START_TEST(owner_is_the_session_s_or_the_range_s)
+START_TEST(user_is_the_session_s_or_the_range_s)
 {
-	ck_assert_uint_eq(owner_choose(1000, OWNER_NONE, OWNER_NONE), 1000);
-	ck_assert_uint_eq(owner_choose(1000, 1000, OWNER_NONE), 1000);
+	ck_assert_uint_eq(user_choose(1000, USER_NONE, USER_NONE), 1000);
+	ck_assert_uint_eq(user_choose(1000, 1000, USER_NONE), 1000);
 	/* Subordinate ids, and set-user-id programs, in a session. */
-	ck_assert_uint_eq(owner_choose(100005, 1000, OWNER_NONE), 1000);
-	ck_assert_uint_eq(owner_choose(33, 1000, OWNER_NONE), 1000);
+	ck_assert_uint_eq(user_choose(100005, 1000, USER_NONE), 1000);
+	ck_assert_uint_eq(user_choose(33, 1000, USER_NONE), 1000);
 	/* Outside of one. */
-	ck_assert_uint_eq(owner_choose(100005, OWNER_NONE, 1000), 1000);
+	ck_assert_uint_eq(user_choose(100005, USER_NONE, 1000), 1000);
 	/* Root's account is root's. */
-	ck_assert_uint_eq(owner_choose(0, 1000, OWNER_NONE), 0);
-	ck_assert_uint_eq(owner_choose(0, OWNER_NONE, 1000), 0);
-	ck_assert_uint_eq(owner_choose(33, 0, OWNER_NONE), 33);
-	ck_assert_uint_eq(owner_choose(100005, 0, 1000), 1000);
+	ck_assert_uint_eq(user_choose(0, 1000, USER_NONE), 0);
+	ck_assert_uint_eq(user_choose(0, USER_NONE, 1000), 0);
+	ck_assert_uint_eq(user_choose(33, 0, USER_NONE), 33);
+	ck_assert_uint_eq(user_choose(100005, 0, 1000), 1000);
 }
 END_TEST
 
@@ -571,7 +571,7 @@ static void read_subids(struct subids *subids, const char *ranges)
 	fclose(users);
 }
 
-START_TEST(subordinate_ids_have_an_owner)
+START_TEST(subordinate_ids_have_a_user)
 {
 	struct subids subids = { 0 };
 
@@ -579,19 +579,19 @@ START_TEST(subordinate_ids_have_an_owner)
 		    "root:400000:100\nldap:500000:100\n\nben:x:5\nben:1:\nben:5\n:600000:5\n"
 		    "anna:-5:10\nanna:700000:99999999999\nanna:800000:5:5\n");
 	ck_assert_uint_eq(subids.nr, 5);
-	ck_assert_uint_eq(subids_owner(&subids, 99999), OWNER_NONE);
-	ck_assert_uint_eq(subids_owner(&subids, 100000), 1000);
-	ck_assert_uint_eq(subids_owner(&subids, 165535), 1000);
-	ck_assert_uint_eq(subids_owner(&subids, 165536), 1001);
-	ck_assert_uint_eq(subids_owner(&subids, 300009), 1002);
-	ck_assert_uint_eq(subids_owner(&subids, 300010), OWNER_NONE);
-	/* All ids of a range are one owner, and no others. */
-	ck_assert_uint_eq(subids_owner(&subids, 400099), (1ULL << 32) + 400000);
-	ck_assert_uint_eq(subids_owner(&subids, 500001), (1ULL << 32) + 500000);
+	ck_assert_uint_eq(subids_user(&subids, 99999), USER_NONE);
+	ck_assert_uint_eq(subids_user(&subids, 100000), 1000);
+	ck_assert_uint_eq(subids_user(&subids, 165535), 1000);
+	ck_assert_uint_eq(subids_user(&subids, 165536), 1001);
+	ck_assert_uint_eq(subids_user(&subids, 300009), 1002);
+	ck_assert_uint_eq(subids_user(&subids, 300010), USER_NONE);
+	/* All ids of a range are one user, and no others. */
+	ck_assert_uint_eq(subids_user(&subids, 400099), (1ULL << 32) + 400000);
+	ck_assert_uint_eq(subids_user(&subids, 500001), (1ULL << 32) + 500000);
 	/* Another file replaces it. */
 	read_subids(&subids, "anna:5000:1\n");
-	ck_assert_uint_eq(subids_owner(&subids, 100000), OWNER_NONE);
-	ck_assert_uint_eq(subids_owner(&subids, 5000), 1000);
+	ck_assert_uint_eq(subids_user(&subids, 100000), USER_NONE);
+	ck_assert_uint_eq(subids_user(&subids, 5000), 1000);
 	subids_free(&subids);
 }
 END_TEST
@@ -648,7 +648,7 @@ START_TEST(users_are_read_once)
 	ck_assert_uint_lt(counted.read, 2 * counted.size);
 	ck_assert_uint_eq(subids.nr, 500);
 	for (int i = 0; i < 500; i++)
-		ck_assert_uint_eq(subids_owner(&subids, 100009 + 10 * i), 1499 - i);
+		ck_assert_uint_eq(subids_user(&subids, 100009 + 10 * i), 1499 - i);
 	subids_free(&subids);
 }
 END_TEST
@@ -667,9 +667,9 @@ Suite *suite(void)
 	tcase_add_test(tc, client_reads_its_fds_first);
 	tcase_add_test(tc, dropped_one_stays_until_all_is_read);
 	tcase_add_test(tc, inherited_one_is_measured_first);
-	tcase_add_test(tc, owner_has_so_many_fds_in_flight);
+	tcase_add_test(tc, user_has_so_many_fds_in_flight);
 	tcase_add_test(tc, line_goes_on_without_its_first);
-	tcase_add_test(tc, owner_has_so_many_requests);
+	tcase_add_test(tc, user_has_so_many_requests);
 	tcase_add_test(tc, turn_of_one_that_does_not_read);
 	tcase_add_test(tc, turn_of_one_that_waits_for_others);
 	tcase_add_test(tc, account_outlives_its_connections);
@@ -678,9 +678,9 @@ Suite *suite(void)
 	tcase_add_test(tc, hello_has_a_time);
 	tcase_add_test(tc, idle_ones_have_a_time);
 
-	tc = add_group(s, "owner");
-	tcase_add_test(tc, owner_is_the_session_s_or_the_range_s);
-	tcase_add_test(tc, subordinate_ids_have_an_owner);
+	tc = add_group(s, "user");
+	tcase_add_test(tc, user_is_the_session_s_or_the_range_s);
+	tcase_add_test(tc, subordinate_ids_have_a_user);
 	tcase_add_test(tc, users_are_read_once);
 	return s;
 }

@@ -143,11 +143,11 @@ START_TEST(everything_is_understood)
 		"# a comment\n"
 		"admins: {users: [alice, 1234], groups: [adm]}\n"
 		"limits:\n"
-		"  connections: 256\n  connections_per_owner: 3\n  leases: 0x1000\n"
-		"  leases_per_owner: 5\n  leases_per_connection: 4\n"
-		"  memory: 1G\n  memory_per_owner: 512M\n  memory_per_connection: 16M\n"
+		"  connections: 256\n  connections_per_user: 3\n  leases: 0x1000\n"
+		"  leases_per_user: 5\n  leases_per_connection: 4\n"
+		"  memory: 1G\n  memory_per_user: 512M\n  memory_per_connection: 16M\n"
 		"  hello_time: 500ms\n  idle_time: 1h\n  request_rate: 7\n  request_burst: 8\n"
-		"  fds_per_owner: 9\n"
+		"  fds_per_user: 9\n"
 		"kept:\n  alice: {connections: 2, leases: 3, memory: 4M}\n"
 		"log: {lines_per_minute: 11}\n"
 		"metrics: {file: /run/m.prom, interval: 1m, socket: /run/m}\n"
@@ -177,24 +177,24 @@ START_TEST(everything_is_understood)
 	ck_assert_uint_eq(c->admins.users[1], 1234);
 	ck_assert_uint_eq(c->admins.groups[0], 1002);
 	ck_assert_uint_eq(c->total[CLIENTS], 256);
-	ck_assert_uint_eq(c->per_owner[CLIENTS], 3);
+	ck_assert_uint_eq(c->per_user[CLIENTS], 3);
 	ck_assert_uint_eq(c->total[LEASES], 4096);
-	ck_assert_uint_eq(c->per_owner[LEASES], 5);
+	ck_assert_uint_eq(c->per_user[LEASES], 5);
 	ck_assert_uint_eq(c->leases_per_client, 4);
 	ck_assert_uint_eq(c->total[MEMORY_BYTES], 1UL << 30);
-	ck_assert_uint_eq(c->per_owner[MEMORY_BYTES], 512UL << 20);
+	ck_assert_uint_eq(c->per_user[MEMORY_BYTES], 512UL << 20);
 	ck_assert_uint_eq(c->memory_per_client, 16UL << 20);
 	ck_assert_uint_eq(s->connections.hello_time, 500000);
 	ck_assert_uint_eq(s->connections.idle_time, 3600000000);
 	ck_assert_uint_eq(s->connections.request_rate, 7);
 	ck_assert_uint_eq(s->connections.request_burst, 8);
-	ck_assert_uint_eq(s->connections.fds_per_owner, 9);
+	ck_assert_uint_eq(s->connections.fds_per_user, 9);
 	ck_assert_uint_eq(s->log.lines_per_minute, 11);
 	ck_assert_str_eq(s->metrics.file, "/run/m.prom");
 	ck_assert_str_eq(s->metrics.socket, "/run/m");
 	ck_assert_uint_eq(s->metrics.interval, 60000000);
 	ck_assert_uint_eq(c->nr_kept, 2);
-	ck_assert_uint_eq(c->kept[0].owner, 1001);
+	ck_assert_uint_eq(c->kept[0].user, 1001);
 	ck_assert_uint_eq(c->kept[0].places[CLIENTS], 2);
 	ck_assert_uint_eq(c->kept[0].places[LEASES], 3);
 	ck_assert_uint_eq(c->kept[0].places[MEMORY_BYTES], 4UL << 20);
@@ -236,13 +236,13 @@ START_TEST(defaults)
 
 	ck_assert_uint_eq(s->catalogue.nr_devices, 0);
 	ck_assert_uint_eq(s->catalogue.total[CLIENTS], 64);
-	ck_assert_uint_eq(s->catalogue.per_owner[LEASES], 64);
+	ck_assert_uint_eq(s->catalogue.per_user[LEASES], 64);
 	ck_assert_uint_eq(s->connections.hello_time, 10000000);
 	ck_assert_uint_eq(s->connections.idle_time, 0);
 	ck_assert_str_eq(s->metrics.file, "");
 	/* Root can always get in. */
 	ck_assert_uint_eq(s->catalogue.nr_kept, 1);
-	ck_assert_uint_eq(s->catalogue.kept[0].owner, 0);
+	ck_assert_uint_eq(s->catalogue.kept[0].user, 0);
 	ck_assert_uint_eq(s->catalogue.kept[0].places[CLIENTS], 4);
 	ck_assert_uint_eq(s->catalogue.kept[0].places[MEMORY_BYTES], 0);
 	ck_assert_uint_eq(s->catalogue.total[MEMORY_BYTES], 256UL << 20);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * Connections between real processes: honest clients and attackers.  During each attack
- * an honest client of another owner is served.
+ * an honest client of another user is served.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -241,13 +241,13 @@ START_TEST(connection_that_is_stored)
 }
 END_TEST
 
-/* Processes of one owner, which all read, with a low limit of fds in flight. */
-START_TEST(owner_with_many_processes)
+/* Processes of one user, which all read, with a low limit of fds in flight. */
+START_TEST(user_with_many_processes)
 {
 	enum { NR = 20, CYCLES = 25 };
 	int status;
 
-	options.limits.owner_fds = 4;
+	options.limits.user_fds = 4;
 	options.limits.requests.interval = 100;
 	start();
 	for (int i = 0; i < NR; i++) {
@@ -317,7 +317,7 @@ START_TEST(unread_answers_stay_on_the_account)
 	static const int how[] = { SHUT_RD, SHUT_WR, SHUT_RDWR };
 	int fds[TRIES], fd;
 
-	options.per_owner = PLACES;
+	options.per_user = PLACES;
 	options.limits.requests.interval = 0;
 	start();
 	fd = greeted();
@@ -418,7 +418,7 @@ START_TEST(unread_fds_are_few)
 	for (int i = 0; i < 10; i++)
 		live(fd);
 	ck_assert_uint_eq(server.stats->unsent, 0);
-	/* Clients that wait for others of their owner are served when these have ended. */
+	/* Clients that wait for others of their user are served when these have ended. */
 	for (int i = 0; i < NR; i++)
 		if (i % OPEN)
 			close(fds[i]);
@@ -500,7 +500,7 @@ START_TEST(many_connections)
 	int fds[NR], fd;
 
 	options.nofile = 256;
-	options.per_owner = PLACES;
+	options.per_user = PLACES;
 	start();
 	fd = greeted();
 	for (int i = 0; i < NR; i++) {
@@ -553,7 +553,7 @@ START_TEST(flood_of_requests)
 		_exit(0);
 	}
 	server_wait(server.stats->handled[ATTACKER] >= BURST);
-	/* The rate is the owner's, and others have theirs. */
+	/* The rate is the user's, and others have theirs. */
 	for (int i = 0; i < BURST / 4; i++)
 		live(fd);
 	peer_call(other, 'p');
@@ -765,7 +765,7 @@ Suite *suite(void)
 	tcase_add_test(tc, client_ends_with_its_process);
 	tcase_add_test(tc, connection_of_a_former_process);
 	tcase_add_test(tc, connection_that_is_stored);
-	tcase_add_test(tc, owner_with_many_processes);
+	tcase_add_test(tc, user_with_many_processes);
 
 	tc = add_group(s, "time");
 	tcase_add_checked_fixture(tc, setup, NULL);

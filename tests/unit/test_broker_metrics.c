@@ -30,7 +30,7 @@ static struct catalogue_device nic = {
 };
 static struct kept kept[] = { { 1, { 1, 5 } } };
 static struct catalogue catalogue = {
-	.total = { 8, 16 }, .per_owner = { 2, 3 }, .leases_per_client = 3,
+	.total = { 8, 16 }, .per_user = { 2, 3 }, .leases_per_client = 3,
 	.kept = kept, .nr_kept = 1, .devices = &nic, .nr_devices = 1,
 };
 static const struct identity who = { .uid = 1000 };
@@ -62,7 +62,7 @@ static void start(const struct catalogue *with)
 
 static void connect_client(uint64_t id)
 {
-	happens((struct event){ .type = EVENT_CONNECT, .client = id, .owner = id, .who = &who });
+	happens((struct event){ .type = EVENT_CONNECT, .client = id, .user = id, .who = &who });
 	happens((struct event){ .type = EVENT_HELLO, .client = id, .serial = ++serial, .name = "test" });
 }
 
@@ -215,9 +215,9 @@ START_TEST(text_of_what_is_lent)
 	has("vfio_dmabuf_limit{resource=\"leases\"} 16");
 	has("vfio_dmabuf_pool_used{resource=\"leases\"} 1");
 	has("vfio_dmabuf_pool_limit{resource=\"connections\"} 7");
-	has("vfio_dmabuf_owner_used{owner=\"1\",resource=\"leases\"} 3");
-	has("vfio_dmabuf_owner_limit{owner=\"1\",resource=\"leases\"} 5");
-	has("vfio_dmabuf_owner_limit{owner=\"2\",resource=\"leases\"} 3");
+	has("vfio_dmabuf_user_used{user=\"1\",resource=\"leases\"} 3");
+	has("vfio_dmabuf_user_limit{user=\"1\",resource=\"leases\"} 5");
+	has("vfio_dmabuf_user_limit{user=\"2\",resource=\"leases\"} 3");
 	end();
 }
 END_TEST

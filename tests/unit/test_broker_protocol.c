@@ -266,10 +266,10 @@ static struct catalogue_device devices[] = {
 	{ .name = "edu", .bdf = SHELL_BDF, .patience = 1000000, .slices = slices, .nr_slices = 4 },
 	{ .name = "absent", .bdf = SHELL_ABSENT, .patience = 1000000, .slices = absent_slices, .nr_slices = 1 },
 };
-static struct kept kept[] = { { .owner = 1001, .places = { [CLIENTS] = 2, [LEASES] = 12 } } };
+static struct kept kept[] = { { .user = 1001, .places = { [CLIENTS] = 2, [LEASES] = 12 } } };
 static const struct catalogue catalogue = {
 	.total = { [CLIENTS] = 20, [LEASES] = 30, [MEMORY_BYTES] = 5 * PAGE },
-	.per_owner = { [CLIENTS] = 10, [LEASES] = 9, [MEMORY_BYTES] = 4 * PAGE },
+	.per_user = { [CLIENTS] = 10, [LEASES] = 9, [MEMORY_BYTES] = 4 * PAGE },
 	.memory_per_client = 3 * PAGE,
 	.leases_per_client = 4,
 	.admins = { .users = admins, .nr_users = 1 },
@@ -389,7 +389,7 @@ START_TEST(slice_is_granted_and_released)
 	ck_assert_fails(vdb_client_acquire(client, "edu/wc", 0, 0, 50, 0, &(struct vdb_lease){ 0 }), EDQUOT);
 	ck_assert_ptr_nonnull(strstr(vdb_client_error(client), "no memory is left for \"edu/wc\""));
 	ck_assert_works(vdb_client_status(client, &status));
-	ck_assert_uint_eq(status.memory.per_owner, 4 * PAGE);
+	ck_assert_uint_eq(status.memory.per_user, 4 * PAGE);
 	ck_assert_uint_eq(status.memory.per_client, 3 * PAGE);
 	ck_assert_uint_eq(status.memory.used, 0);
 	ck_assert_works(vdb_client_status(admin, &status));
@@ -784,14 +784,14 @@ static bool see_account(const struct vdb_account_info *info, void *data)
 	struct seen *seen = data;
 
 	seen->nr++;
-	if (info->owner == 1000) {
+	if (info->user == 1000) {
 		ck_assert_uint_eq(info->clients.used, 2);
 		ck_assert_uint_eq(info->clients.limit, 10);
 		ck_assert_uint_eq(info->leases.used, 4);
 		ck_assert_uint_eq(info->leases.limit, 9);
 		ck_assert_uint_eq(info->leases.kept, 0);
 	} else {
-		ck_assert_uint_eq(info->owner, 1001);
+		ck_assert_uint_eq(info->user, 1001);
 		ck_assert_uint_eq(info->clients.used, 1);
 		ck_assert_uint_eq(info->clients.kept, 2);
 		ck_assert_uint_eq(info->leases.kept, 12);
@@ -960,14 +960,14 @@ START_TEST(lists_and_status)
 	ck_assert_uint_eq(status.clients.pool_used, 2);
 	ck_assert_uint_eq(status.leases.used, 4);
 	ck_assert_uint_eq(status.leases.limit, 30);
-	ck_assert_uint_eq(status.leases.per_owner, 9);
+	ck_assert_uint_eq(status.leases.per_user, 9);
 	ck_assert_uint_eq(status.devices, 2);
 	ck_assert_uint_eq(status.devices_open, 1);
 	ck_assert_str_eq(status.problem, "");
 	/* Nothing of others. */
 	ck_assert_works(vdb_client_status(client, &status));
 	ck_assert(status.grants && !status.admin);
-	ck_assert_uint_eq(status.leases.per_owner, 9);
+	ck_assert_uint_eq(status.leases.per_user, 9);
 	ck_assert(!status.clients.used && !status.clients.limit && !status.devices);
 	vdb_slice_free(page.slice);
 	vdb_slice_free(one.slice);

@@ -32,7 +32,7 @@ static struct catalogue_device device = {
 static struct kept kept[] = { { 1, { 1, 1 } } };
 
 static struct catalogue catalogue = {
-	.total = { 4, 4, 350 }, .per_owner = { 2, 3, 250 }, .leases_per_client = 3,
+	.total = { 4, 4, 350 }, .per_user = { 2, 3, 250 }, .leases_per_client = 3,
 	.memory_per_client = 250,
 	.kept = kept, .nr_kept = 1, .devices = &device, .nr_devices = 1,
 };
@@ -141,10 +141,10 @@ static void opens(void)
 	happens((struct event){ .type = EVENT_PREPARED, .ok = true }, "save-device");
 }
 
-/* Client n is of owner n. */
+/* Client n is of user n. */
 static void connects(uint64_t client)
 {
-	happens((struct event){ .type = EVENT_CONNECT, .client = client, .owner = client,
+	happens((struct event){ .type = EVENT_CONNECT, .client = client, .user = client,
 				.who = &identities[client % 4] }, "");
 	happens((struct event){ .type = EVENT_HELLO, .client = client, .serial = 1,
 				.name = "test" }, "keep save-client reply:done");
@@ -273,7 +273,7 @@ START_TEST(limits_of_memory)
 	connects(2);
 	lease = is_granted_memory(1, 2, 0);
 	is_granted_memory(1, 3, 1);
-	/* 250 for a connection and for an owner, 350 in all. */
+	/* 250 for a connection and for a user, 350 in all. */
 	happens(acquire(1, 4, "nic/queue", 2), "reply:memory-limit");
 	is_granted_memory(2, 2, 2);
 	happens(acquire(2, 3, "nic/queue", 3), "reply:memory-limit");
@@ -461,23 +461,23 @@ START_TEST(kept_places)
 	static const struct identity *who = &identities[3];
 
 	opens();
-	/* Owners 5 and 6 take all places, except one of owner 1. */
+	/* Users 5 and 6 take all places, except one of user 1. */
 	for (uint64_t i = 0; i < 3; i++)
 		happens((struct event){ .type = EVENT_CONNECT, .client = 10 + i,
-					.owner = 5 + i, .who = who }, "");
-	happens((struct event){ .type = EVENT_CONNECT, .client = 20, .owner = 8, .who = who },
+					.user = 5 + i, .who = who }, "");
+	happens((struct event){ .type = EVENT_CONNECT, .client = 20, .user = 8, .who = who },
 		"drop");
-	happens((struct event){ .type = EVENT_CONNECT, .client = 21, .owner = 1, .who = who }, "");
+	happens((struct event){ .type = EVENT_CONNECT, .client = 21, .user = 1, .who = who }, "");
 	core_free(core);
 }
 END_TEST
 
 /* Also if there is room. */
-START_TEST(limits_of_an_owner)
+START_TEST(limits_of_a_user)
 {
 	opens();
 	for (uint64_t client = 1; client <= 9; client += 4)
-		happens((struct event){ .type = EVENT_CONNECT, .client = client, .owner = 5,
+		happens((struct event){ .type = EVENT_CONNECT, .client = client, .user = 5,
 					.who = &identities[1] }, client == 9 ? "drop" : "");
 	ck_assert_uint_eq(last_dropped, 9);
 	for (uint64_t client = 1; client <= 5; client += 4)
@@ -491,7 +491,7 @@ START_TEST(limits_of_an_owner)
 }
 END_TEST
 
-/* There is room, and it would be of another owner. */
+/* There is room, and it would be of another user. */
 START_TEST(limit_of_a_connection)
 {
 	static struct catalogue few;
@@ -514,22 +514,22 @@ START_TEST(the_idle_make_room)
 	opens();
 	for (uint64_t i = 0; i < 3; i++)
 		happens((struct event){ .type = EVENT_CONNECT, .client = 10 + i,
-					.owner = i ? 5 : 6, .who = who }, "");
-	/* One of owner 5, which has two, and that which has been idle longer. */
+					.user = i ? 5 : 6, .who = who }, "");
+	/* One of user 5, which has two, and that which has been idle longer. */
 	now++;
 	happens((struct event){ .type = EVENT_HELLO, .client = 11, .serial = 1, .name = "test" },
 		"keep save-client reply:done");
-	happens((struct event){ .type = EVENT_CONNECT, .client = 20, .owner = 7, .who = who },
+	happens((struct event){ .type = EVENT_CONNECT, .client = 20, .user = 7, .who = who },
 		"drop");
 	ck_assert_uint_eq(last_dropped, 12);
 	happens((struct event){ .type = EVENT_GONE, .client = 12 }, "");
-	/* Then no owner has more than the newcomer would have. */
-	happens((struct event){ .type = EVENT_CONNECT, .client = 21, .owner = 8, .who = who },
+	/* Then no user has more than the newcomer would have. */
+	happens((struct event){ .type = EVENT_CONNECT, .client = 21, .user = 8, .who = who },
 		"drop");
 	ck_assert_uint_eq(last_dropped, 21);
 	happens((struct event){ .type = EVENT_GONE, .client = 20 }, "");
-	happens((struct event){ .type = EVENT_CONNECT, .client = 22, .owner = 5, .who = who }, "");
-	happens((struct event){ .type = EVENT_CONNECT, .client = 23, .owner = 6, .who = who }, "drop");
+	happens((struct event){ .type = EVENT_CONNECT, .client = 22, .user = 5, .who = who }, "");
+	happens((struct event){ .type = EVENT_CONNECT, .client = 23, .user = 6, .who = who }, "drop");
 	ck_assert_uint_eq(last_dropped, 23);
 	core_free(core);
 }
@@ -747,7 +747,7 @@ START_TEST(watchers_are_told)
 	connects(2);
 	connects(4);
 	watches(4, 2);
-	/* One of another owner sees nothing. */
+	/* One of another user sees nothing. */
 	watches(2, 2);
 	happens(acquire(1, 2, "nic/bell", 0), "save:exporting export");
 	lease = last_lease;
@@ -905,7 +905,7 @@ START_TEST(waits_behind_nobody_else)
 		.name = "nic", .bdf = "0000:01:00.0", .patience = 1000000, .slices = sizes, .nr_slices = 3,
 	};
 	static const struct catalogue all = {
-		.total = { 4, 9 }, .per_owner = { 2, 9 }, .leases_per_client = 9,
+		.total = { 4, 9 }, .per_user = { 2, 9 }, .leases_per_client = 9,
 		.devices = &nic, .nr_devices = 1,
 	};
 	struct event event;
@@ -986,7 +986,7 @@ START_TEST(reset_when_idle)
 		.name = "nic", .bdf = "0000:01:00.0", .patience = 1000000, .slices = &array, .nr_slices = 1,
 	};
 	static const struct catalogue resets = {
-		.total = { 4, 4 }, .per_owner = { 2, 4 }, .leases_per_client = 4,
+		.total = { 4, 4 }, .per_user = { 2, 4 }, .leases_per_client = 4,
 		.devices = &reset, .nr_devices = 1,
 	};
 	uint64_t leases[2];
@@ -1090,11 +1090,11 @@ START_TEST(root_is_let_in_without_a_catalogue)
 	core = core_new(NULL, ignore, NULL);
 	ck_assert_int_eq(core_restore(core, now, &restored), 0);
 	core_handle(core, now, &(struct event){ .type = EVENT_CONNECT, .client = 200,
-						.owner = 0, .who = &identities[0] });
+						.user = 0, .who = &identities[0] });
 	ck_assert_ptr_nonnull(core_find_client(core, 200));
 	/* No other client can connect. */
 	core_handle(core, now, &(struct event){ .type = EVENT_CONNECT, .client = 201,
-						.owner = 1, .who = &identities[1] });
+						.user = 1, .who = &identities[1] });
 	ck_assert_ptr_null(core_find_client(core, 201));
 	core_free(core);
 }
@@ -1110,7 +1110,7 @@ START_TEST(many_wait_for_any)
 		.name = "nic", .bdf = "0000:01:00.0", .patience = 1000000, .slices = &array, .nr_slices = 1,
 	};
 	static const struct catalogue many = {
-		.total = { 4, 3000 }, .per_owner = { 2, 3000 }, .leases_per_client = 3000,
+		.total = { 4, 3000 }, .per_user = { 2, 3000 }, .leases_per_client = 3000,
 		.devices = &large, .nr_devices = 1,
 	};
 	uint64_t serial = 1, first = 0;
@@ -1215,7 +1215,7 @@ Suite *suite(void)
 	tcase_add_test(tc, time_is_over);
 	tcase_add_test(tc, actions_fail);
 	tcase_add_test(tc, kept_places);
-	tcase_add_test(tc, limits_of_an_owner);
+	tcase_add_test(tc, limits_of_a_user);
 	tcase_add_test(tc, limit_of_a_connection);
 	tcase_add_test(tc, the_idle_make_room);
 	tcase_add_loop_test(tc, goes_on, 0, 8);

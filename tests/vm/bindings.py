@@ -482,7 +482,7 @@ def client(path: str) -> None:
         with as_admin(path) as admin:
             ok(admin.status().admin and admin.status().devices == 3, "an administrator")
             ok({device.name for device in admin.devices()} == {"edu", "nvme", "mem"}, "sees the devices")
-            ok(any(account.owner == 0 and account.leases.kept == 4 for account in admin.accounts()), "and accounts")
+            ok(any(account.user == 0 and account.leases.kept == 4 for account in admin.accounts()), "and accounts")
             admin.revoke(lease.id)
             ok(raises(NotFoundError, admin.revoke, 999999), "and revokes leases that there are")
             admin.reload()

@@ -30,7 +30,7 @@
 #define RW	(PROT_READ | PROT_WRITE)
 
 static const char config[] =
-	"limits: {memory: 4M, memory_per_owner: 3M, memory_per_connection: 2M}\n"
+	"limits: {memory: 4M, memory_per_user: 3M, memory_per_connection: 2M}\n"
 	"kept: {1001: {connections: 1, leases: 1, memory: 1M}}\n"
 	"devices:\n"
 	"  edu:\n"
@@ -265,7 +265,7 @@ START_TEST(limits)
 
 	broker_acquire(client, "edu/many", 0);
 	lease = broker_acquire(client, "edu/many", 1);
-	/* Two of 1 MiB are all that a connection can have, and three all of an owner. */
+	/* Two of 1 MiB are all that a connection can have, and three all of a user. */
 	ck_assert_int_eq(broker_acquire_error(client, "edu/many", 2, 0, 0), EDQUOT);
 	ck_assert_ptr_nonnull(strstr(vdb_client_error(client), "no memory is left for \"edu/many\""));
 	ck_assert_ptr_nonnull(broker_acquire(other, "edu/many", 3).memory);
@@ -277,7 +277,7 @@ START_TEST(limits)
 	broker_as_user(1001, 1001, acquire_my_own);
 	ck_assert_works(vdb_client_status(client, &status));
 	ck_assert_uint_eq(status.memory.limit, 4 * MIB);
-	ck_assert_uint_eq(status.memory.per_owner, 3 * MIB);
+	ck_assert_uint_eq(status.memory.per_user, 3 * MIB);
 	ck_assert_uint_eq(status.memory.per_client, 2 * MIB);
 	ck_assert_uint_eq(status.memory.pool, 3 * MIB);
 	ck_assert_uint_eq(status.memory.pool_used, 3 * MIB);

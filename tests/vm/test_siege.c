@@ -62,11 +62,11 @@
 
 static const char usual[] = "limits: {" RATE "}\n" DEVICES;
 static const char narrow[] =
-	"limits: {connections: 12, connections_per_owner: 6, hello_time: 1h, " RATE "}\n"
+	"limits: {connections: 12, connections_per_user: 6, hello_time: 1h, " RATE "}\n"
 	"kept: {root: {connections: 2, leases: 4}}\n" DEVICES;
 static const char wide[] =
-	"limits: {connections: 2000, connections_per_owner: 2000, leases: 5000,\n"
-	"  leases_per_owner: 5000, " RATE "}\n" DEVICES;
+	"limits: {connections: 2000, connections_per_user: 2000, leases: 5000,\n"
+	"  leases_per_user: 5000, " RATE "}\n" DEVICES;
 
 static pid_t broker;
 static const char *no_cgroups;

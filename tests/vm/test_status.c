@@ -22,7 +22,7 @@
 #define FILE_PATH	"/tmp/vfio-dmabuf.prom"
 #define SOCKET_PATH	"/tmp/metrics.socket"
 
-#define LIMITS		"limits: {leases_per_owner: 2}\n" \
+#define LIMITS		"limits: {leases_per_user: 2}\n" \
 			"kept: {root: {connections: 4, leases: 1}}\n"
 #define EDU		"devices: {edu: {function: @EDU@, reset: never, slices: {\n" \
 			"  array: {length: 4K, offset: 32K, count: 8, allow: everybody}}}"
@@ -83,7 +83,7 @@ START_TEST(status_of_what_is_lent)
 	ck_assert_runs("status " S);
 	check_says("broker: it grants leases\n");
 	check_says("leases: 1 granted, 0 waiting, 0 ending\n");
-	check_says("WHAT         USED    LIMIT  POOL USED     POOL  LIMIT PER OWNER\n");
+	check_says("WHAT         USED    LIMIT  POOL USED     POOL  LIMIT PER USER\n");
 	check_says("leases          1     1024          0     1023                2\n");
 	check_says("memory        0 B  256 MiB        0 B  256 MiB           64 MiB\n");
 	check_says("  open        1        0\n");
@@ -91,7 +91,7 @@ START_TEST(status_of_what_is_lent)
 
 	broker_acquire(client, "edu/array", 1);
 	ck_assert_runs("status " S);
-	check_says("\n0      ");
+	check_says("\n0     ");
 	check_says("2 of 2 (near the limit)");
 	status = vfio_dmabuf_json("status --json " S);
 	ck_assert(json_is_true(json_object_get(status, "grants")));
@@ -99,7 +99,7 @@ START_TEST(status_of_what_is_lent)
 	ck_assert(json_is_null(json_object_get(status, "problem")));
 	ck_assert_int_eq(number(status, "leases", "used"), 2);
 	ck_assert_int_eq(number(status, "leases", "granted"), 2);
-	ck_assert_int_eq(number(status, "leases", "per_owner"), 2);
+	ck_assert_int_eq(number(status, "leases", "per_user"), 2);
 	ck_assert_int_eq(number(status, "connections", "used"), 2);
 	ck_assert_uint_eq(json_array_size(json_object_get(status, "devices")), 1);
 	device = json_array_get(json_object_get(status, "devices"), 0);
@@ -108,7 +108,7 @@ START_TEST(status_of_what_is_lent)
 	ck_assert_str_eq(text(device, "state"), "open");
 	ck_assert(json_is_null(json_object_get(device, "reason")));
 	account = json_array_get(json_object_get(status, "accounts"), 0);
-	ck_assert_int_eq(json_integer_value(json_object_get(account, "owner")), 0);
+	ck_assert_int_eq(json_integer_value(json_object_get(account, "user")), 0);
 	ck_assert_int_eq(number(account, "leases", "used"), 2);
 	ck_assert_int_eq(number(account, "leases", "limit"), 2);
 	vdb_client_close(client);
@@ -122,7 +122,7 @@ START_TEST(status_for_other_users)
 	broker_acquire(broker_connect(), "edu/array", 0);
 	ck_assert_int_eq(shell(AS_CLIENT "status " S), 0);
 	check_says("broker: it grants leases\n");
-	check_says("leases                     2\n");
+	check_says("leases                    2\n");
 	check_says("1000   1 of 16      0 of 2  0 B of 64 MiB\n");
 	check_says_not("edu");
 	check_says_not("\n0  ");

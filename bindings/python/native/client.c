@@ -227,7 +227,7 @@ static PyObject *client_news(PyObject *self, PyObject *unused)
 static PyObject *total_tuple(const struct vdb_total *total)
 {
 	return Py_BuildValue("IIIII", total->used, total->limit, total->pool_used, total->pool,
-			     total->per_owner);
+			     total->per_user);
 }
 
 static PyObject *client_status(PyObject *self, PyObject *unused)

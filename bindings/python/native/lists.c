@@ -128,7 +128,7 @@ static PyObject *account_tuple(const struct item *item)
 {
 	const struct vdb_account_info *info = &item->account;
 
-	return Py_BuildValue("K(III)(III)", (unsigned long long)info->owner,
+	return Py_BuildValue("K(III)(III)", (unsigned long long)info->user,
 			     info->clients.used, info->clients.kept, info->clients.limit,
 			     info->leases.used, info->leases.kept, info->leases.limit);
 }

@@ -185,10 +185,10 @@ class DeviceInfo:
 
 @dataclass(frozen=True)
 class Share:
-    """What an owner uses of a limited resource."""
+    """What a user uses of a limited resource."""
 
     used: int
-    kept: int  #: places that only this owner can take
+    kept: int  #: places that only this user can take
     limit: int
 
 
@@ -196,20 +196,20 @@ class Share:
 class AccountInfo:
     """What a user has at the broker; all user ids of a login share one account."""
 
-    owner: int
+    user: int
     clients: Share
     leases: Share
 
 
 @dataclass(frozen=True)
 class Total:
-    """What all owners use.  Only per_owner is known if this client is not an administrator."""
+    """What all users use.  Only per_user is known if this client is not an administrator."""
 
     used: int
     limit: int
     pool_used: int  #: used places that are not kept for one user
     pool: int
-    per_owner: int  #: limit of an owner without kept places
+    per_user: int  #: limit of a user without kept places
 
 
 @dataclass(frozen=True)

@@ -211,7 +211,7 @@ pub struct vdb_memory_share {
 
 #[repr(C)]
 pub struct vdb_account_info {
-    pub owner: u64,
+    pub user: u64,
     pub clients: vdb_share,
     pub leases: vdb_share,
     pub memory: vdb_memory_share,
@@ -223,7 +223,7 @@ pub struct vdb_total {
     pub limit: u32,
     pub pool_used: u32,
     pub pool: u32,
-    pub per_owner: u32,
+    pub per_user: u32,
 }
 
 #[repr(C)]
@@ -232,7 +232,7 @@ pub struct vdb_memory_total {
     pub limit: u64,
     pub pool_used: u64,
     pub pool: u64,
-    pub per_owner: u64,
+    pub per_user: u64,
     pub per_client: u64,
 }
 

@@ -163,12 +163,12 @@ pub struct DeviceInfo {
     pub reason: String,
 }
 
-/// What an owner uses of a limited resource.
+/// What a user uses of a limited resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Share {
     /// How much is used.
     pub used: u32,
-    /// Places that are kept for this owner.
+    /// Places that are kept for this user.
     pub kept: u32,
     /// The limit.
     pub limit: u32,
@@ -180,20 +180,20 @@ impl Share {
     }
 }
 
-/// What an owner uses.  Owners are users; all user ids that belong to a login are one.
+/// What a user uses.  All user ids that belong to a login are one user.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AccountInfo {
-    /// The owner's user id.
-    pub owner: u64,
+    /// The user's user id.
+    pub user: u64,
     /// Of connections.
     pub clients: Share,
     /// Of leases.
     pub leases: Share,
 }
 
-/// What all owners use of a limited resource.  An ordinary client knows only
-/// `per_owner`.
+/// What all users use of a limited resource.  An ordinary client knows only
+/// `per_user`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Total {
     /// How much is used.
@@ -204,8 +204,8 @@ pub struct Total {
     pub pool_used: u32,
     /// How many of these there are.
     pub pool: u32,
-    /// The limit of an owner without kept places.
-    pub per_owner: u32,
+    /// The limit of a user without kept places.
+    pub per_user: u32,
 }
 
 impl Total {
@@ -215,7 +215,7 @@ impl Total {
             limit: raw.limit,
             pool_used: raw.pool_used,
             pool: raw.pool,
-            per_owner: raw.per_owner,
+            per_user: raw.per_user,
         }
     }
 }
@@ -331,7 +331,7 @@ impl Item for AccountInfo {
     type Raw = ffi::vdb_account_info;
 
     unsafe fn of(raw: &Self::Raw) -> Self {
-        Self { owner: raw.owner, clients: Share::of(&raw.clients), leases: Share::of(&raw.leases) }
+        Self { user: raw.user, clients: Share::of(&raw.clients), leases: Share::of(&raw.leases) }
     }
 }
 
@@ -380,7 +380,7 @@ impl Client {
         self.list("listing devices", ffi::vdb_client_devices)
     }
 
-    /// What this client's owner uses, or all owners for an administrator.
+    /// What this client's user uses, or all users for an administrator.
     ///
     /// # Errors
     /// As [`slices`](Self::slices)

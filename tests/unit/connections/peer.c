@@ -12,11 +12,11 @@
 
 #define MAX_FDS	16
 
-void peer_become(unsigned int owner)
+void peer_become(unsigned int user)
 {
 	char name[16];
 
-	snprintf(name, sizeof(name), "owner-%u", owner);
+	snprintf(name, sizeof(name), "user-%u", user);
 	ck_assert_int_eq(prctl(PR_SET_NAME, name), 0);
 }
 

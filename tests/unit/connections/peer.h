@@ -7,7 +7,7 @@
 #include <sys/types.h>
 
 /* Whose account the connections of this process are on from now on. */
-void peer_become(unsigned int owner);
+void peer_become(unsigned int user);
 /* A connection to the socket at @path. */
 int peer_connect(const char *path);
 /* Sends a packet; -1 with errno if it cannot, also if there is no room. */

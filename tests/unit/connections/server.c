@@ -17,7 +17,7 @@
 #include "common/clock.h"
 #include "identity.h"
 #include "listener.h"
-#include "peer_owner.h"
+#include "peer_user.h"
 #include "server.h"
 #include "suite.h"
 
@@ -26,10 +26,10 @@
 /* In the server's process. */
 static struct connections *connections;
 static struct server_stats *stats;
-static uint32_t per_owner;
-static struct { uint64_t id, owner; unsigned int listed; } clients[MAX_CLIENTS];
+static uint32_t per_user;
+static struct { uint64_t id, user; unsigned int listed; } clients[MAX_CLIENTS];
 
-int owner_of_peer(int socket, const struct identity *who, uint64_t *owner)
+int user_of_peer(int socket, const struct identity *who, uint64_t *user)
 {
 	char path[64], name[32] = "";
 	FILE *file;
@@ -39,8 +39,8 @@ int owner_of_peer(int socket, const struct identity *who, uint64_t *owner)
 	file = fopen(path, "re");
 	if (!file)
 		return errno == ENOENT ? 0 : -1;
-	if (!fgets(name, sizeof(name), file) || sscanf(name, "owner-%lu", owner) != 1)
-		*owner = 0;
+	if (!fgets(name, sizeof(name), file) || sscanf(name, "user-%lu", user) != 1)
+		*user = 0;
 	fclose(file);
 	return 0;
 }
@@ -55,24 +55,24 @@ static unsigned int slot_of(uint64_t id)
 	return i;
 }
 
-static void add_client(uint64_t id, uint64_t owner)
+static void add_client(uint64_t id, uint64_t user)
 {
 	unsigned int i = slot_of(0);
 
 	clients[i].id = id;
-	clients[i].owner = owner;
+	clients[i].user = user;
 	clients[i].listed = 0;
-	if (++stats->open[owner] > stats->most_open[owner])
-		stats->most_open[owner] = stats->open[owner];
+	if (++stats->open[user] > stats->most_open[user])
+		stats->most_open[user] = stats->open[user];
 	/* Last: the test waits for it. */
 	stats->connected++;
 }
 
 static void on_connect(const struct event *event)
 {
-	bool refused = per_owner && stats->open[event->owner] >= per_owner;
+	bool refused = per_user && stats->open[event->user] >= per_user;
 
-	add_client(event->client, event->owner);
+	add_client(event->client, event->user);
 	if (!refused)
 		return;
 	/* A refused connection does not count as open for the broker's core either. */
@@ -100,7 +100,7 @@ static void on_event(void *shell, const struct event *event)
 		break;
 	case EVENT_GONE:
 		i = slot_of(event->client);
-		stats->open[clients[i].owner]--;
+		stats->open[clients[i].user]--;
 		clients[i].id = 0;
 		stats->gone++;
 		break;
@@ -173,7 +173,7 @@ static enum packet_outcome on_packet(void *shell, uint64_t client, const void *d
 		return PACKET_DROP;
 	}
 	if (!(type == 'l' && clients[i].listed))
-		stats->handled[clients[i].owner]++;
+		stats->handled[clients[i].user]++;
 	switch (type) {
 	case 'h':
 		connections_set_greeted(connections, client);
@@ -230,13 +230,13 @@ static const struct connections_calls calls = { on_event, on_packet, has_nothing
 
 static void adopt(int fd)
 {
-	uint64_t owner;
+	uint64_t user;
 
 	if (fd < 0)
 		return;
-	if (!connections_adopt(connections, fd, ADOPTED, &owner))
+	if (!connections_adopt(connections, fd, ADOPTED, &user))
 		abort();
-	add_client(ADOPTED, owner);
+	add_client(ADOPTED, user);
 }
 
 static int until(uint64_t time)
@@ -253,7 +253,7 @@ static void serve(const struct server_options *options, int listening)
 	int epoll = epoll_create1(EPOLL_CLOEXEC);
 	sigset_t term, others;
 
-	per_owner = options->per_owner;
+	per_user = options->per_user;
 	connections = connections_new(epoll, &options->limits, &calls, NULL);
 	if (!connections)
 		abort();

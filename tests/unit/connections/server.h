@@ -13,7 +13,7 @@
  *	r	likewise, and fewer than are open
  *	R	an answer; there are fds again
  *
- * The processes of the test choose their owners: see peer.h.
+ * The processes of the test choose their users: see peer.h.
  */
 #ifndef TESTS_CONNECTIONS_SERVER_H
 #define TESTS_CONNECTIONS_SERVER_H
@@ -27,7 +27,7 @@
 
 struct server_options {
 	struct flow_limits limits;
-	uint32_t per_owner;	/* connections; 0: any number */
+	uint32_t per_user;	/* connections; 0: any number */
 	rlim_t nofile;		/* 0: as it is */
 	int adopt;		/* a socket of a former process, or -1 */
 };
@@ -38,8 +38,8 @@ struct server_stats {
 	uint32_t connected, dropped, gone;
 	uint32_t refused;
 	uint32_t sent, unsent;
-	uint32_t handled[256];	/* requests, by owner */
-	uint32_t open[256];	/* connections, by owner */
+	uint32_t handled[256];	/* requests, by user */
+	uint32_t open[256];	/* connections, by user */
 	uint32_t most_open[256];
 	uint32_t lines;		/* logged */
 	uint32_t suppressed;	/* lines that reported that */

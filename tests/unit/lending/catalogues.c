@@ -58,7 +58,7 @@ void catalogues_make(struct world *world)
 		}
 		world->catalogues[v] = (struct catalogue){
 			.total = { 9, 10, 5 * SOME_MEMORY },
-			.per_owner = { 4, 6, 3 * SOME_MEMORY },
+			.per_user = { 4, 6, 3 * SOME_MEMORY },
 			.memory_per_client = 2 * SOME_MEMORY,
 			.leases_per_client = 4,
 			.kept = kept,

@@ -225,7 +225,7 @@ static void check_devices(struct world *world)
 }
 
 /*
- * Each owner's use is the number of its connections and leases, and takes no places
+ * Each user's use is the number of its connections and leases, and takes no places
  * that are kept for others.
  */
 static void check_accounts(struct world *world)
@@ -248,7 +248,7 @@ static void check_accounts(struct world *world)
 			}
 		for (int r = 0; r < NR_RESOURCES; r++) {
 			if (used[r] != account->used[r])
-				violation(world, "an account is wrong", account->owner, r);
+				violation(world, "an account is wrong", account->user, r);
 			if (used[r] > account->kept[r])
 				pooled[r] += used[r] - account->kept[r];
 		}
@@ -282,7 +282,7 @@ static void check_watcher(struct world *world, const struct sim_client *client)
 		const struct sim_client *holder = client_by_id(world, record->client);
 
 		if (record->phase != LEASE_GRANTED || !holder ||
-		    (client->owner && client->owner != holder->owner))
+		    (client->user && client->user != holder->user))
 			continue;
 		if (time_of_grant(world, record->id) > client->watches_since && !client_has_seen(client, record->id))
 			violation(world, "a watcher was not told of a grant", client->id, record->id);

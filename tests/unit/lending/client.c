@@ -61,12 +61,12 @@ static bool request(struct world *world, struct sim_client *client, struct event
 
 void client_connect(struct world *world, struct sim_client *client)
 {
-	uint64_t owner = random_below(world, OWNERS);
+	uint64_t user = random_below(world, USERS);
 
 	*client = (struct sim_client){
 		.id = ++world->last_client,
-		.owner = owner,
-		.who = { .uid = owner ? 1000 + owner : 0 },
+		.user = user,
+		.who = { .uid = user ? 1000 + user : 0 },
 		.reads = !chance(world, 8),
 	};
 	request(world, client, (struct event){ .type = EVENT_HELLO, .name = "sim" });
@@ -145,7 +145,7 @@ static void revoke_something(struct world *world, struct sim_client *client)
 	if (!other->id || !held->lease)
 		return;
 	if (request(world, client, (struct event){ .type = EVENT_REVOKE, .lease = held->lease }) &&
-	    !client->owner)
+	    !client->user)
 		/* From now on that is a good reason. */
 		held->reloads = UINT64_MAX;
 }
@@ -187,7 +187,7 @@ static void renew_of_others(struct world *world, struct sim_client *client)
 		return;
 	if (request(world, client, (struct event){
 			.type = EVENT_RENEW, .lease = held->lease, .seconds = random_below(world, 12) }) &&
-	    !client->owner)
+	    !client->user)
 		/* It is not told of its new time. */
 		held->renewed = true;
 }
@@ -457,11 +457,11 @@ bool client_has_seen(const struct sim_client *client, uint64_t lease)
 	return find_seen(client, lease) < client->nr_seen;
 }
 
-/* It is told of its owner's leases, and root of all. */
+/* It is told of its user's leases, and root of all. */
 static void read_news(struct world *world, struct sim_client *client, const struct news *news)
 {
-	bool sees = !client->owner || news->whom == FOR_ALL || news->type == NEWS_MISSED ||
-		    (news->whom == FOR_OWNER && news->owner == client->owner);
+	bool sees = !client->user || news->whom == FOR_ALL || news->type == NEWS_MISSED ||
+		    (news->whom == FOR_USER && news->user == client->user);
 	int at = find_seen(client, news->lease);
 
 	world->news++;

@@ -119,43 +119,43 @@ static void forget_device(struct world *world, const char *bdf)
 		}
 }
 
-static uint64_t places_kept(const struct world *world, uint64_t owner, enum resource resource)
+static uint64_t places_kept(const struct world *world, uint64_t user, enum resource resource)
 {
 	const struct catalogue *catalogue = &world->catalogues[world->catalogue];
 
 	for (size_t i = 0; i < catalogue->nr_kept && !world->broken; i++)
-		if (catalogue->kept[i].owner == owner)
+		if (catalogue->kept[i].user == user)
 			return catalogue->kept[i].places[resource];
 	return 0;
 }
 
-/* No other owner takes the places that are kept for one. */
+/* No other user takes the places that are kept for one. */
 static void check_lease_limit(struct world *world, const struct sim_client *client)
 {
-	uint32_t of_owner = 0, of_client = 0;
+	uint32_t of_user = 0, of_client = 0;
 
 	for (int i = 0; i < world->nr_leases; i++) {
 		const struct sim_client *other = client_by_id(world, world->leases[i].client);
 
 		of_client += other == client;
 		/* A client that has disconnected can still have leases that are ending. */
-		of_owner += !other || other->owner == client->owner;
+		of_user += !other || other->user == client->user;
 	}
-	if (of_client < 4 && of_owner < places_kept(world, client->owner, LEASES))
-		violation(world, "a place for a lease that was kept is not there", client->owner, 0);
+	if (of_client < 4 && of_user < places_kept(world, client->user, LEASES))
+		violation(world, "a place for a lease that was kept is not there", client->user, 0);
 }
 
 static void check_connection_limit(struct world *world, const struct sim_client *client)
 {
-	uint32_t of_owner = 0;
+	uint32_t of_user = 0;
 
 	for (int i = 0; i < CLIENTS_MAX; i++)
-		of_owner += world->clients[i].id && world->clients[i].known &&
+		of_user += world->clients[i].id && world->clients[i].known &&
 			    &world->clients[i] != client &&
-			    world->clients[i].owner == client->owner;
-	if (of_owner < places_kept(world, client->owner, CLIENTS))
+			    world->clients[i].user == client->user;
+	if (of_user < places_kept(world, client->user, CLIENTS))
 		violation(world, "a place for a connection that was kept is not there",
-			  client->owner, 0);
+			  client->user, 0);
 }
 
 static void reply(struct world *world, const struct job *job)
@@ -531,7 +531,7 @@ static size_t restore_clients(struct world *world, struct restored_client *clien
 		}
 		client->known = true;
 		clients[nr++] = (struct restored_client){
-			.record = *saved, .owner = client->owner,
+			.record = *saved, .user = client->user,
 			.who = &client->who
 		};
 	}

@@ -91,7 +91,7 @@ static void connect_client(struct world *world, struct sim_client *client)
 	client_connect(world, client);
 	client->known = true;
 	event.client = client->id;
-	event.owner = client->owner;
+	event.user = client->user;
 	event.who = &client->who;
 	notify(world, event);
 }

@@ -13,7 +13,7 @@
 #include "news.h"
 
 #define DEVICES		3
-#define OWNERS		5
+#define USERS		5
 #define CLIENTS_MAX	14
 #define BUFFERS_MAX	512
 #define MEMORIES_MAX	256
@@ -103,7 +103,7 @@ struct held {
 
 struct sim_client {
 	uint64_t id;			/* 0: not connected */
-	uint64_t owner;
+	uint64_t user;
 	struct identity who;
 	bool reads, greeted, told_hello;
 	bool known;			/* the process has accepted it */

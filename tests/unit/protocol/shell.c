@@ -150,7 +150,7 @@ static void accept_one(void)
 	connection->id = ++shell.last_id;
 	connection->who = (struct identity){ .pid = 77, .uid = shell_uid, .gid = 88 };
 	handle(&(struct event){ .type = EVENT_CONNECT, .client = connection->id,
-				.owner = connection->who.uid, .who = &connection->who });
+				.user = connection->who.uid, .who = &connection->who });
 }
 
 static bool is_greeted(uint64_t id)

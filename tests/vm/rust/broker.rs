@@ -265,7 +265,7 @@ pub fn describes_itself() {
     assert_eq!((edu.phase, edu.leases, edu.suspended), (DevicePhase::Open, 1, false));
     assert_eq!((edu.bdf.as_str(), edu.reason.as_str()), (bdf("EDU").as_str(), ""));
     let accounts = client.accounts().unwrap();
-    let root = accounts.iter().find(|account| account.owner == 0).unwrap();
+    let root = accounts.iter().find(|account| account.user == 0).unwrap();
     assert_eq!((root.clients.used, root.leases.used, root.leases.kept), (1, 1, 4));
 
     let status = client.status().unwrap();

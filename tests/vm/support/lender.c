@@ -8,8 +8,8 @@
 #include "manager.h"
 
 const char lender_config[] =
-	"limits: {connections: 13, connections_per_owner: 5, leases: 12,\n"
-	"  leases_per_owner: 6, leases_per_connection: 4}\n"
+	"limits: {connections: 13, connections_per_user: 5, leases: 12,\n"
+	"  leases_per_user: 6, leases_per_connection: 4}\n"
 	"kept: {root: {connections: 4, leases: 4}, 1001: {connections: 1}}\n"
 	"admins: {users: [1001]}\n"
 	"devices:\n"

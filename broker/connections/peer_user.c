@@ -4,7 +4,7 @@
 #include <systemd/sd-login.h>
 #include <unistd.h>
 
-#include "peer_owner.h"
+#include "peer_user.h"
 #include "subid.h"
 
 #define SUBUID	"/etc/subuid"
@@ -16,13 +16,13 @@
  * others, so these are not on root's account.  Root is not on an account that others can
  * fill.
  */
-uint64_t owner_choose(uid_t uid, uint64_t session, uint64_t range)
+uint64_t user_choose(uid_t uid, uint64_t session, uint64_t range)
 {
 	if (!uid)
 		return 0;
-	if (session && session != OWNER_NONE)
+	if (session && session != USER_NONE)
 		return session;
-	return range && range != OWNER_NONE ? range : uid;
+	return range && range != USER_NONE ? range : uid;
 }
 
 static bool same_file(const struct stat *a, const struct stat *b)
@@ -45,13 +45,13 @@ static int read_ranges(struct subids *subids)
 }
 
 /* Reads the file again if it has changed. */
-static int owner_of_range(uid_t uid, uint64_t *owner)
+static int user_of_range(uid_t uid, uint64_t *user)
 {
 	static struct subids subids;
 	static struct stat read;
 	struct stat now;
 
-	*owner = OWNER_NONE;
+	*user = USER_NONE;
 	if (stat(SUBUID, &now))
 		return errno == ENOENT || errno == EACCES ? 0 : -1;
 	if (!same_file(&now, &read)) {
@@ -59,18 +59,18 @@ static int owner_of_range(uid_t uid, uint64_t *owner)
 			return -1;
 		read = now;
 	}
-	*owner = subids_owner(&subids, uid);
+	*user = subids_user(&subids, uid);
 	return 0;
 }
 
-int owner_of_peer(int socket, const struct identity *who, uint64_t *owner)
+int user_of_peer(int socket, const struct identity *who, uint64_t *user)
 {
-	uint64_t session = OWNER_NONE, range = OWNER_NONE;
+	uint64_t session = USER_NONE, range = USER_NONE;
 	uid_t uid;
 	int ret;
 
 	if (!who->uid) {
-		*owner = 0;
+		*user = 0;
 		return 0;
 	}
 	ret = sd_peer_get_owner_uid(socket, &uid);
@@ -80,8 +80,8 @@ int owner_of_peer(int socket, const struct identity *who, uint64_t *owner)
 	}
 	if (!ret)
 		session = uid;
-	else if (owner_of_range(who->uid, &range))
+	else if (user_of_range(who->uid, &range))
 		return -1;
-	*owner = owner_choose(who->uid, session, range);
+	*user = user_choose(who->uid, session, range);
 	return 0;
 }
