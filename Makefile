@@ -17,6 +17,7 @@ help:
 	@echo '                  KERNEL=7.2: only there; TEST=revoke: only that'
 	@echo 'make check-packages  the Debian packages on a clean Debian 13, and an installation from'
 	@echo '                  the tarball; DEBIAN=12: the packages on Debian 12'
+	@echo 'make check-drivers  drivers/: NVMe queues, fio on them, and VFs, of unprivileged clients'
 	@echo 'make check-debug  the guest tests on a kernel with KASAN, lockdep and more'
 	@echo 'make check-kcsan  tests of races on a kernel that reports data races (KCSAN)'
 	@echo 'make model        Spin looks at every state of a model of the protocol'
@@ -54,6 +55,9 @@ check-packages: lab
 	@$(if $(filter-out 13,$(DEBIAN)),lab/enter --debian $(DEBIAN) -- lab/build-packages debian$(DEBIAN))
 	@$(if $(filter 13,$(DEBIAN)),$(ENTER) lab/dist && lab/tarball)
 	@TEST= $(ENTER) lab/check debian$(DEBIAN)
+
+check-drivers: lab
+	@TEST= $(ENTER) lab/check drivers
 
 debug-kernel kcsan-kernel: lab
 	@. lab/env && $(ENTER) lab/debug-kernel "$$CACHE" $(@:-kernel=)
@@ -118,5 +122,5 @@ clean:
 distclean: clean
 	@. lab/env && rm -rf "$$CACHE"
 
-.PHONY: help lab module model packages dist check check-packages debug-kernel check-debug kcsan-kernel check-kcsan stress fuzz rust image lab-shell demo bench clean distclean
+.PHONY: help lab module model packages dist check check-packages check-drivers debug-kernel check-debug kcsan-kernel check-kcsan stress fuzz rust image lab-shell demo bench clean distclean
 SHELL := /bin/bash
