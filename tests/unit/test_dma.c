@@ -647,7 +647,7 @@ START_TEST(memory_that_cannot_be)
 	ck_assert_ptr_null(vdb_memory_alloc(dma, PAGE, VDB_FLAG_WC));
 	check_error(EINVAL, "flags");
 	ck_assert_ptr_null(vdb_memory_alloc(dma, PAGE, VDB_FLAG_READ_ONLY | VDB_FLAG_DMA_READ_ONLY));
-	check_error(EINVAL, "nobody");
+	check_error(EINVAL, "neither the device nor a process");
 	ck_assert_uint_eq(kernel.map_calls, 0);
 	kernel.map_errno = EIO;
 	ck_assert_ptr_null(vdb_memory_alloc(dma, PAGE, 0));

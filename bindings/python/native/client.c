@@ -173,7 +173,7 @@ static PyObject *client_reload(PyObject *self, PyObject *unused)
 static PyObject *client_next(PyObject *self, PyObject *unused)
 {
 	struct vdb_client *client = handle_enter((struct handle *)self);
-	PyObject *slice = NULL;
+	PyObject *slice, *memory;
 	struct vdb_event event;
 	struct words words;
 	int ret, error;
@@ -187,13 +187,12 @@ static PyObject *client_next(PyObject *self, PyObject *unused)
 		return client_raise(self, "events", error, &words);
 	if (!ret)
 		Py_RETURN_NONE;
-	/* The package does not offer memory yet. */
-	vdb_slice_free(event.memory);
 	slice = event.slice ? slice_new(state_of(self), event.slice) : Py_NewRef(Py_None);
-	return Py_BuildValue("iiKKiiNIIN", (int)event.type, event.error,
+	memory = event.memory ? slice_new(state_of(self), event.memory) : Py_NewRef(Py_None);
+	return Py_BuildValue("iiKKiiNIINN", (int)event.type, event.error,
 			     (unsigned long long)event.request, (unsigned long long)event.lease,
 			     (int)event.state, (int)event.end, text_of(words.text),
-			     event.index, event.seconds, slice);
+			     event.index, event.seconds, slice, memory);
 }
 
 static PyObject *client_watch(PyObject *self, PyObject *unused)

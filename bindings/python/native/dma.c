@@ -183,6 +183,22 @@ static PyObject *dma_reserve(PyObject *self, PyObject *args)
 	return call_with_range(self, args, "reserve", vdb_dma_reserve);
 }
 
+static PyObject *dma_unmap_unknown(PyObject *self, PyObject *unused)
+{
+	struct vdb_dma *dma = handle_enter((struct handle *)self);
+	struct words words;
+	int ret, error;
+
+	(void)unused;
+	if (!dma)
+		return NULL;
+	WITHOUT_LOCK(error, ret = vdb_dma_unmap_unknown(dma));
+	leave((struct handle *)self, dma, &words);
+	if (ret)
+		return fail(self, "unmap", error, &words);
+	Py_RETURN_NONE;
+}
+
 static PyObject *dma_unmap(PyObject *self, PyObject *args)
 {
 	return call_with_range(self, args, "unmap", vdb_dma_unmap);
@@ -369,6 +385,7 @@ static PyMethodDef dma_methods[] = {
 	{ "ioas", dma_ioas, METH_NOARGS, NULL },
 	{ "set_width", dma_set_width, METH_VARARGS, NULL },
 	{ "reserve", dma_reserve, METH_VARARGS, NULL },
+	{ "unmap_unknown", dma_unmap_unknown, METH_NOARGS, NULL },
 	{ "map", dma_map, METH_VARARGS, NULL },
 	{ "unmap", dma_unmap, METH_VARARGS, NULL },
 	{ "alloc", dma_alloc, METH_VARARGS, NULL },

@@ -37,6 +37,7 @@ class Lease:
         self.index = grant.index  #: which of an array of slices
         self.seconds = grant.seconds  #: until it expires; 0: it does not expire
         self.slice: Slice = grant.slice
+        self.memory = grant.memory  #: its memory for DMA, if the slice of the configuration has some
         self.state = State.LIVE  #: from the events that the client has read
         self.end = End.NONE  #: why it has ended, also from the events
 
@@ -44,7 +45,7 @@ class Lease:
         self.state, self.end = state, end
 
     def release(self) -> None:
-        """End the lease before its time, and close the slice.
+        """End the lease before its time, and close the slice and its memory.
 
         When it returns, the slice is revoked.  Does nothing if the lease has ended.
         """
@@ -57,6 +58,8 @@ class Lease:
             pass
         finally:
             self.slice.close()
+            if self.memory is not None:
+                self.memory.close()
 
     def renew(self, seconds: int = 0) -> int:
         """Renew the lease for this time from now; 0: as long as allowed.
@@ -167,7 +170,7 @@ class Client(Handle["_native.Client"]):
 
     def _drop(self, event: Granted | Refused) -> None:
         if isinstance(event, Granted):
-            event.slice.close()
+            event.close()
             try:
                 self._native.release(event.lease)
             except NotFoundError:

@@ -89,6 +89,13 @@ class Dma(Handle["_native.Dma"]):
         """Keep IOVAs from being given out, for example because an earlier process has mapped something there."""
         self._native.reserve(iova, length)
 
+    def unmap_unknown(self) -> None:
+        """Take all that this object has neither mapped nor reserved away from the device.
+
+        For an owner that was restarted.  Nobody else uses the address space.
+        """
+        self._native.unmap_unknown()
+
     def map(self, memory: "Buffer", *, device_read_only: bool = False) -> DmaMapping:
         """Map memory of this process: an object with a buffer in whole pages, such as mmap.mmap(-1, length).
 

@@ -55,6 +55,13 @@ class Granted:
     index: int
     seconds: int
     slice: Slice
+    memory: Slice | None = None
+
+    def close(self) -> None:
+        """Close what was granted."""
+        self.slice.close()
+        if self.memory is not None:
+            self.memory.close()
 
 
 @dataclass(frozen=True)
@@ -67,10 +74,10 @@ class Refused:
 
 def event_of(values: "_native._EventTuple") -> LeaseEvent | Granted | Refused:
     """What _native.Client.next() has read."""
-    kind, error, request, lease, state, end, text, index, seconds, slice = values
+    kind, error, request, lease, state, end, text, index, seconds, slice, memory = values
     if kind == _native.EVENT_GRANTED:
         assert slice is not None
-        return Granted(request, lease, index, seconds, Slice(slice))
+        return Granted(request, lease, index, seconds, Slice(slice), Slice(memory) if memory is not None else None)
     if kind == _native.EVENT_REFUSED:
         return Refused(request, make(error, "acquire", text))
     return LeaseEvent(lease, State(state), End(end))

@@ -53,6 +53,7 @@ class Lease:
         self.index = grant.index  #: which of an array of slices
         self.seconds = grant.seconds  #: until it expires; 0: it does not expire
         self.slice: Slice = grant.slice
+        self.memory = grant.memory  #: its memory for DMA, if the slice of the configuration has some
         self.state = State.LIVE
         self.end = End.NONE  #: why it has ended
 
@@ -73,7 +74,7 @@ class Lease:
         return await asyncio.shield(self._ended)
 
     async def release(self) -> None:
-        """End the lease before its time, and close the slice.
+        """End the lease before its time, and close the slice and its memory.
 
         When it returns, the slice is revoked.  Does nothing if the lease has ended.
         """
@@ -81,7 +82,12 @@ class Lease:
             if self.state != State.REVOKED:
                 await self._client._shielded(self._release)
         finally:
-            self.slice.close()
+            self._close()
+
+    def _close(self) -> None:
+        self.slice.close()
+        if self.memory is not None:
+            self.memory.close()
 
     async def _release(self) -> None:
         # Also if the caller was cancelled, because the broker does not send an event for a release.
@@ -219,15 +225,15 @@ class Client:
         future = self._requests.pop(event.request, None)
         if isinstance(event, Granted):
             if future is None or future.done():
-                self._give_back(event.lease, event.slice)
+                event.close()
+                self._give_back(event.lease)
                 return
             lease = self._leases[event.lease] = Lease(self, event)
             future.set_result(lease)
         elif future is not None and not future.done():
             future.set_exception(event.error)
 
-    def _give_back(self, lease: int, slice: Slice) -> None:
-        slice.close()
+    def _give_back(self, lease: int) -> None:
         self._spawn(self._locked(self._native.release, lease))
 
     def _break(self, error: Error) -> None:
@@ -341,7 +347,8 @@ class Client:
                     if self._requests.pop(request, None) is not None:
                         self._withdraw(request)
                     elif not future.cancelled() and future.exception() is None:
-                        self._give_back(future.result().id, future.result().slice)
+                        future.result()._close()
+                        self._give_back(future.result().id)
                     raise
         except Error:
             raise

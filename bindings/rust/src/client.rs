@@ -45,6 +45,8 @@ pub struct Lease {
     pub time: Option<Duration>,
     /// The slice; it is watched.
     pub slice: Slice,
+    /// Its memory for DMA, if the slice of the configuration has some.
+    pub memory: Option<Slice>,
 }
 
 /// Why a lease ended.
@@ -340,10 +342,8 @@ impl Client {
             )
         };
         self.check(WHAT, got)?;
-        // SAFETY: it is ours.  The crate does not offer memory yet.
-        unsafe { ffi::vdb_slice_free(raw.memory) };
-        // SAFETY: the slice is ours.
-        unsafe { lease(raw.id, raw.index, raw.seconds, raw.slice) }
+        // SAFETY: the slices are ours.
+        unsafe { lease(raw.id, raw.index, raw.seconds, raw.slice, raw.memory) }
     }
 
     /// Requests a slice, and does not wait for the answer, which is
@@ -433,8 +433,6 @@ impl Client {
                 let news = if self.watches { self.next_news().ok().flatten() } else { None };
                 return news.map(|news| Some(Event::News(news))).ok_or(error);
             }
-            // SAFETY: it is ours.  The crate does not offer memory yet.
-            unsafe { ffi::vdb_slice_free(raw.memory) };
             let request = RequestId(raw.request);
             return Ok(Some(match raw.r#type {
                 ffi::VDB_EVENT_STATE => Event::State {
@@ -444,8 +442,10 @@ impl Client {
                 },
                 ffi::VDB_EVENT_GRANTED => Event::Granted {
                     request,
-                    // SAFETY: the slice is ours.
-                    lease: unsafe { lease(raw.lease, raw.index, raw.seconds, raw.slice) }?,
+                    // SAFETY: the slices are ours.
+                    lease: unsafe {
+                        lease(raw.lease, raw.index, raw.seconds, raw.slice, raw.memory)
+                    }?,
                 },
                 ffi::VDB_EVENT_REFUSED => Event::Refused {
                     request,
@@ -531,11 +531,24 @@ impl Iterator for ClientEvents<'_> {
 impl std::iter::FusedIterator for ClientEvents<'_> {}
 
 /// # Safety
-/// `slice` is the caller's.
-unsafe fn lease(id: u64, index: u32, seconds: u32, slice: *mut ffi::vdb_slice) -> Result<Lease> {
-    // SAFETY: the caller has promised that.
-    let slice = unsafe { Slice::take("acquiring a slice", slice) }?;
-    Ok(Lease { id: LeaseId(id), index, time: time_of(seconds), slice })
+/// `slice` is the caller's, and `memory`, which can be null.
+unsafe fn lease(
+    id: u64,
+    index: u32,
+    seconds: u32,
+    slice: *mut ffi::vdb_slice,
+    memory: *mut ffi::vdb_slice,
+) -> Result<Lease> {
+    const WHAT: &str = "acquiring a slice";
+    let memory = if memory.is_null() {
+        None
+    } else {
+        // SAFETY: the caller has promised that.
+        Some(unsafe { Slice::take(WHAT, memory) }?)
+    };
+    // SAFETY: the same.
+    let slice = unsafe { Slice::take(WHAT, slice) }?;
+    Ok(Lease { id: LeaseId(id), index, time: time_of(seconds), slice, memory })
 }
 
 impl Drop for Client {

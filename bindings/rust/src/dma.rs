@@ -173,6 +173,18 @@ impl Dma {
         })
     }
 
+    /// Takes all that this object has neither mapped nor reserved away from the device, for
+    /// an owner that was restarted.  Nobody else uses the address space.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`] if a reserved range is a part of a mapping, which stays
+    pub fn unmap_unknown(&self) -> Result<()> {
+        self.space.call("unmapping what is not known", |raw| {
+            // SAFETY: the object lives.
+            unsafe { ffi::vdb_dma_unmap_unknown(raw) }
+        })
+    }
+
     /// Takes what is mapped at reserved IOVAs away from the device, and ends the reservation.
     ///
     /// # Errors

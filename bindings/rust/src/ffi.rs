@@ -322,6 +322,7 @@ extern "C" {
     pub fn vdb_dma_ioas(dma: *const vdb_dma) -> u32;
     pub fn vdb_dma_set_width(dma: *mut vdb_dma, bits: c_uint) -> c_int;
     pub fn vdb_dma_reserve(dma: *mut vdb_dma, iova: u64, length: u64) -> c_int;
+    pub fn vdb_dma_unmap_unknown(dma: *mut vdb_dma) -> c_int;
     pub fn vdb_dma_map(dma: *mut vdb_dma, address: *mut c_void, length: u64, flags: c_uint, iova: *mut u64) -> c_int;
     pub fn vdb_dma_unmap(dma: *mut vdb_dma, iova: u64, length: u64) -> c_int;
     pub fn vdb_memory_alloc(dma: *mut vdb_dma, length: u64, flags: c_uint) -> *mut vdb_slice;
