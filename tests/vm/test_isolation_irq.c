@@ -18,9 +18,9 @@
 #include <vfio-dmabuf.h>
 
 #include "client.h"
+#include "controller.h"
 #include "edu_dma.h"
 #include "kmsg.h"
-#include "nvme.h"
 #include "owner.h"
 #include "space.h"
 #include "suite.h"
@@ -233,7 +233,7 @@ static void setup_nvme(void)
 	cq = space_alloc(dma, PAGE, VDB_FLAG_READ_ONLY);
 	page_iova = vdb_slice_iova(space_alloc(dma, PAGE, 0));
 	nvme_queue_init(&admin, 0, owner_map(sq, RW), owner_map(cq, PROT_READ), at + NVME_DOORBELLS);
-	nvme_start(at, vdb_slice_iova(sq), vdb_slice_iova(cq));
+	controller_start(at, vdb_slice_iova(sq), vdb_slice_iova(cq));
 
 	where = config(bdf, find_capability(bdf, PCI_CAP_ID_MSIX) + PCI_MSIX_TABLE, 4);
 	ck_assert_uint_eq(where & PCI_MSIX_TABLE_BIR, 0);

@@ -13,8 +13,8 @@
 #include <vfio-dmabuf.h>
 
 #include "client.h"
+#include "controller.h"
 #include "dmar.h"
-#include "nvme.h"
 #include "owner.h"
 #include "space.h"
 #include "suite.h"
@@ -64,7 +64,7 @@ static void start_controller(unsigned int admin_flags)
 	admin_sq = alloc(admin_flags);
 	nvme_queue_init(&admin, 0, owner_map(admin_sq, RW), owner_map(cq, PROT_READ),
 			registers + NVME_DOORBELLS);
-	nvme_start(registers, vdb_slice_iova(admin_sq), vdb_slice_iova(cq));
+	controller_start(registers, vdb_slice_iova(admin_sq), vdb_slice_iova(cq));
 }
 
 static void open_controller(unsigned int admin_flags)

@@ -3,8 +3,8 @@
  * An NVMe controller: its registers and its queues.  Nothing here fails a test, so a
  * client can use it as well, with what it was lent.
  */
-#ifndef TESTS_NVME_H
-#define TESTS_NVME_H
+#ifndef TESTS_CONTROLLER_H
+#define TESTS_CONTROLLER_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -50,7 +50,7 @@ struct nvme_queue {
 void nvme_queue_init(struct nvme_queue *queue, unsigned int id, void *commands, const void *completions,
 		     void *doorbells);
 /* Starts a controller with its admin queues at these IOVAs. */
-void nvme_start(void *registers, uint64_t sq, uint64_t cq);
+void controller_start(void *registers, uint64_t sq, uint64_t cq);
 
 /* An entry of a queue: memory at @iova, in whole pages; words 10 to 12. */
 void nvme_fill(uint32_t *entry, unsigned int opcode, unsigned int id, uint64_t iova, uint32_t word10,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* An NVMe controller: its registers and its queues. */
-#include "nvme.h"
+#include "controller.h"
 
 #include <string.h>
 #include <time.h>
@@ -26,7 +26,7 @@ void nvme_queue_init(struct nvme_queue *queue, unsigned int id, void *commands, 
 	};
 }
 
-void nvme_start(void *registers, uint64_t sq, uint64_t cq)
+void controller_start(void *registers, uint64_t sq, uint64_t cq)
 {
 	char *at = registers;
 
