@@ -119,9 +119,7 @@ static void end(void)
 }
 
 static const char *const loads[] = {
-	"--rw=write --bs=4k --iodepth=1 --size=1m",
-	"--rw=randwrite --bs=4k --iodepth=1 --size=1m",
-	"--rw=write --bs=4k --iodepth=32 --size=2m",
+	"--rw=write --bs=4k --iodepth=1 --size=512k",
 	"--rw=randrw --bs=4k --iodepth=32 --size=2m",
 	"--rw=randwrite --bsrange=512-128k --iodepth=8 --size=8m",
 };
