@@ -236,6 +236,7 @@ START_TEST(revocation_is_told_after_the_program)
 {
 	struct vdb_device *device;
 	pid_t pid, program;
+	json_int_t lease;
 	char text[32];
 	int fifo, status;
 
@@ -251,6 +252,7 @@ START_TEST(revocation_is_told_after_the_program)
 	ck_assert_works(fifo);
 	ck_assert_works(file_read(PROGRAM, text, sizeof(text)));
 	program = atoi(text);
+	lease = json_integer_value(json_object_get(json_array_get(vfio_dmabuf_json("leases --json " S), 0), "lease"));
 	ck_assert_works(kill(broker, SIGSTOP));
 	device = vdb_device_from_fd(manager_fd(broker_name_of_device("EDU")));
 	ck_assert_ptr_nonnull(device);
@@ -259,10 +261,11 @@ START_TEST(revocation_is_told_after_the_program)
 	while (!kill(program, 0))
 		usleep(10000);
 	ck_assert_works(kill(broker, SIGCONT));
+	ck_assert_runs("revoke " S " %lld", lease);
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
 	ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 7);
 	ck_assert_works(file_read(OUTPUT, command_out, sizeof(command_out)));
-	check_says("edu/page: the lease has ended");
+	check_says("edu/page: the lease has ended: revoked");
 	vdb_device_close(device);
 }
 END_TEST
