@@ -28,7 +28,7 @@
 
 #define MAX		16
 #define FIRST_FD	3
-#define TOLD_USEC	2000000	/* wait for the broker to report why a program has died */
+#define TOLD_USEC	10000000	/* wait for the broker to report why a lease has ended */
 
 static struct {
 	struct {
@@ -294,6 +294,15 @@ static int on_signal(sd_event_source *source, const struct signalfd_siginfo *inf
 	return 0;
 }
 
+/* A lease ends with that, before the broker reports it. */
+static bool any_is_revoked(void)
+{
+	for (int i = 0; i < args.nr; i++)
+		if (vdb_slice_state(leases[i].slice, NULL) == VDB_STATE_REVOKED)
+			return true;
+	return false;
+}
+
 /* The status is the one that a shell would exit with. */
 static int on_end(sd_event_source *source, const siginfo_t *info, void *data)
 {
@@ -302,9 +311,8 @@ static int on_end(sd_event_source *source, const siginfo_t *info, void *data)
 	(void)source;
 	run->status = info->si_code == CLD_EXITED ? info->si_status : 128 + info->si_status;
 	run->has_died = true;
-	/* A program can die of a revocation before the broker has notified us of it. */
-	if (info->si_code != CLD_EXITED && info->si_status == SIGBUS && !run->any_ended && tell_events(run) &&
-	    !run->any_ended)
+	/* A program can end because of a revocation before the broker has notified us of it. */
+	if (run->status && !run->any_ended && any_is_revoked() && tell_events(run) && !run->any_ended)
 		set_timer(run, TOLD_USEC);
 	else
 		sd_event_exit(run->loop, run->status);

@@ -40,6 +40,8 @@ nvme := $(patsubst %.c,build/user/%.o,$(wildcard drivers/nvme/*.c))
 nvme_load := $(patsubst tests/vm/%.c,build/user/%.o,$(wildcard tests/vm/nvme/*.c))
 # An owner that lends queue pairs, for test_fio and benchmarks.
 queues := $(patsubst tests/vm/%.c,build/user/%.o,$(wildcard tests/vm/queues/*.c)) $(nvme)
+# The drive, and what fio says, for tests of fio.
+fio := $(patsubst tests/vm/%.c,build/user/%.o,$(wildcard tests/vm/fio/*.c))
 bench_support := $(patsubst bench/support/%.c,build/user/bench-support/%.o,$(wildcard bench/support/*.c))
 tests := $(patsubst tests/vm/%.c,build/user/tests/%,$(wildcard tests/vm/test_*.c))
 benches := $(patsubst bench/vm/%.c,build/user/bench/%,$(wildcard bench/vm/*.c))
@@ -108,9 +110,16 @@ build/user/queues/%.o: tests/vm/queues/%.c
 	@mkdir -p $(@D)
 	$(CC) $(GUEST_CPPFLAGS) -Idrivers/nvme $(CFLAGS) -c -o $@ $<
 
-build/user/tests/test_fio: $(queues)
-build/user/tests/test_fio: parts := $(queues)
+build/user/fio/%.o: tests/vm/fio/%.c
+	@mkdir -p $(@D)
+	$(CC) $(GUEST_CPPFLAGS) $(CFLAGS) -c -o $@ $<
+
+build/user/tests/test_fio: $(queues) $(fio)
+build/user/tests/test_fio: parts := $(queues) $(fio)
 build/user/tests/test_fio: GUEST_CPPFLAGS += -Idrivers/nvme
+build/user/tests/test_fio_broker: $(fio)
+build/user/tests/test_fio_broker: parts := $(fio)
+build/user/tests/test_fio_broker: GUEST_CPPFLAGS += -Idrivers/nvme
 build/user/tests/test_nvme_queue build/user/tests/test_nvme_broker: $(nvme) $(nvme_load)
 build/user/tests/test_nvme_queue build/user/tests/test_nvme_broker: parts := $(nvme) $(nvme_load)
 build/user/tests/test_nvme_queue: GUEST_CPPFLAGS += -Idrivers/nvme
@@ -176,4 +185,4 @@ $(shell rm -f $(stale) $(stale:=.d))
 
 -include $(wildcard build/user/*.d build/user/*/*.d build/user/broker/*/*.d build/user/drivers/*/*.d)
 .PHONY: all user unit bench FORCE
-.SECONDARY: $(support) $(bench_support) $(stress) $(devices) $(nvme) $(nvme_load) $(igbvf) $(queues)
+.SECONDARY: $(support) $(bench_support) $(stress) $(devices) $(nvme) $(nvme_load) $(igbvf) $(queues) $(fio)

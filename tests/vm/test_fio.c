@@ -6,8 +6,6 @@
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
-#include <glob.h>
-#include <jansson.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -19,14 +17,14 @@
 #include <unistd.h>
 
 #include "client.h"
-#include "kernel.h"
+#include "fio/disk.h"
+#include "fio/fio.h"
 #include "owner.h"
 #include "queues/lent.h"
 #include "suite.h"
 #include "sysfs.h"
 
 #define MIB	(1UL << 20)
-#define DISK	"/dev/nvme0n1"
 #define RESULT	"/tmp/fio.json"
 #define OUTPUT	"/tmp/fio.out"
 
@@ -36,17 +34,6 @@
 
 static struct lent queues[2];
 static char output[2048];	/* a message of the tests cannot have much more */
-
-static const char *engine(void)
-{
-	static char path[256];
-	glob_t found;
-
-	ck_assert_int_eq(glob("/usr/lib/*/vfio-dmabuf/fio-vfio-dmabuf.so", 0, NULL, &found), 0);
-	snprintf(path, sizeof(path), "%s", found.gl_pathv[0]);
-	globfree(&found);
-	return path;
-}
 
 static void read_output(void)
 {
@@ -71,7 +58,7 @@ static pid_t fio_start(unsigned int nr, const char *format, ...)
 	va_end(args);
 	snprintf(command, sizeof(command),
 		 "exec fio --ioengine=external:%s --name=job --output=" RESULT " --output-format=json %s",
-		 engine(), options);
+		 fio_engine(), options);
 	unlink(RESULT);
 	unlink(OUTPUT);
 	pid = fork();
@@ -107,27 +94,6 @@ static int fio_wait(pid_t pid)
 	return WEXITSTATUS(status);
 }
 
-/* How many reads or writes fio says that it has done. */
-static long fio_total(const char *direction)
-{
-	json_int_t total = 0, of_job;
-	json_error_t error;
-	json_t *result = json_load_file(RESULT, 0, &error), *job;
-	size_t i;
-
-	ck_assert_msg(result, "%s: line %d: %s", RESULT, error.line, error.text);
-	json_array_foreach(json_object_get(result, "jobs"), i, job) {
-		int failure;
-
-		ck_assert_int_eq(json_unpack(job, "{s:i,s:{s:I}}", "error", &failure, direction, "total_ios",
-					     &of_job), 0);
-		ck_assert_int_eq(failure, 0);
-		total += of_job;
-	}
-	json_decref(result);
-	return total;
-}
-
 #define check_fio(nr, ...)	do {						\
 	int ck_status = fio_wait(fio_start(nr, __VA_ARGS__));			\
 	ck_assert_msg(!ck_status, "fio: status %d: %s", ck_status, output);	\
@@ -152,52 +118,8 @@ static void end(void)
 	lent_close();
 }
 
-/* ---- the drive, through the kernel's driver ---- */
-
-static int open_disk(int flags)
-{
-	int fd;
-
-	module_load("nvme");
-	driver_bind(lab_bdf("NVME"), "nvme");
-	/* It finds the namespace later; the test's time limit ends this. */
-	while ((fd = open(DISK, flags | O_CLOEXEC)) < 0)
-		usleep(10000);
-	return fd;
-}
-
-static void close_disk(int fd)
-{
-	ck_assert_works(fsync(fd));
-	close(fd);
-	driver_rebind(lab_bdf("NVME"));
-}
-
-/* Each word differs from all others. */
-static void fill(uint64_t *words, size_t length)
-{
-	for (size_t i = 0; i < length / sizeof(words[0]); i++)
-		words[i] = (i + 1) * 0x9e3779b97f4a7c15ULL;
-}
-
-/* As fio does it with --verify_pattern=%o: each block of 4 KiB has its offset. */
-static void fill_offsets(uint64_t *words, uint64_t at, size_t length)
-{
-	for (size_t i = 0; i < length / sizeof(words[0]); i++)
-		words[i] = (at + i * sizeof(words[0])) & ~0xfffULL;
-}
-
-static void check_same(const char *disk, const char *wanted, size_t length)
-{
-	for (size_t i = 0; i < length; i++)
-		if (disk[i] != wanted[i])
-			ck_abort_msg("byte %zu of the drive is %#x, not %#x", i, disk[i] & 0xff, wanted[i] & 0xff);
-}
-
 static const char *const loads[] = {
-	"--rw=write --bs=4k --iodepth=1 --size=1m",
-	"--rw=randwrite --bs=4k --iodepth=1 --size=1m",
-	"--rw=write --bs=4k --iodepth=32 --size=2m",
+	"--rw=write --bs=4k --iodepth=1 --size=512k",
 	"--rw=randrw --bs=4k --iodepth=32 --size=2m",
 	"--rw=randwrite --bsrange=512-128k --iodepth=8 --size=8m",
 };
@@ -205,31 +127,31 @@ static const char *const loads[] = {
 START_TEST(fio_finds_what_it_has_written)
 {
 	check_fio(1, "%s --verify=crc32c", loads[_i]);
-	ck_assert_int_gt(fio_total("write"), 0);
-	ck_assert_int_gt(fio_total("read"), 0);
+	ck_assert_int_gt(fio_total(RESULT, "write"), 0);
+	ck_assert_int_gt(fio_total(RESULT, "read"), 0);
 }
 END_TEST
 
 START_TEST(fio_writes_what_the_kernel_reads)
 {
 	char *disk = malloc(LOOKED_AT), *wanted = malloc(LOOKED_AT);
-	int fd = open_disk(O_RDWR);
+	int fd = disk_open(O_RDWR);
 
-	fill((uint64_t *)wanted, LOOKED_AT);
+	disk_fill((uint64_t *)wanted, LOOKED_AT);
 	ck_assert_int_eq(pwrite(fd, wanted, LOOKED_AT, 0), LOOKED_AT);
-	close_disk(fd);
+	disk_close(fd);
 
 	lend();
 	check_fio(1, "--rw=randwrite --bs=4k --iodepth=32 --size=%lu --offset=1m --end_fsync=1 "
 		  "--verify=pattern --verify_pattern=%%o --do_verify=0", WRITTEN);
-	ck_assert_int_eq(fio_total("write"), WRITTEN / 4096);
+	ck_assert_int_eq(fio_total(RESULT, "write"), WRITTEN / 4096);
 	end();
 
-	fd = open_disk(O_RDONLY);
+	fd = disk_open(O_RDONLY);
 	ck_assert_int_eq(pread(fd, disk, LOOKED_AT, 0), LOOKED_AT);
-	fill_offsets((uint64_t *)(wanted + MIB), MIB, WRITTEN);
-	check_same(disk, wanted, LOOKED_AT);
-	close_disk(fd);
+	disk_fill_offsets((uint64_t *)(wanted + MIB), MIB, WRITTEN);
+	disk_check_same(disk, wanted, LOOKED_AT);
+	disk_close(fd);
 	free(disk);
 	free(wanted);
 }
@@ -238,22 +160,22 @@ END_TEST
 START_TEST(fio_reads_what_the_kernel_has_written)
 {
 	char *disk = malloc(WRITTEN);
-	int fd = open_disk(O_RDWR);
+	int fd = disk_open(O_RDWR);
 
-	fill_offsets((uint64_t *)disk, 0, WRITTEN);
+	disk_fill_offsets((uint64_t *)disk, 0, WRITTEN);
 	ck_assert_int_eq(pwrite(fd, disk, WRITTEN, 0), WRITTEN);
-	close_disk(fd);
+	disk_close(fd);
 
 	lend();
 	check_fio(1, "--rw=randread --bs=4k --iodepth=32 --size=%lu --verify=pattern --verify_pattern=%%o", WRITTEN);
-	ck_assert_int_eq(fio_total("read"), WRITTEN / 4096);
+	ck_assert_int_eq(fio_total(RESULT, "read"), WRITTEN / 4096);
 	end();
 
 	/* fio would see a byte that differs. */
 	disk[WRITTEN / 2 + 77] ^= 1;
-	fd = open_disk(O_RDWR);
+	fd = disk_open(O_RDWR);
 	ck_assert_int_eq(pwrite(fd, disk, WRITTEN, 0), WRITTEN);
-	close_disk(fd);
+	disk_close(fd);
 	lend();
 	ck_assert_int_ne(fio_wait(fio_start(1, "--rw=randread --bs=4k --iodepth=32 --size=%lu "
 					    "--verify=pattern --verify_pattern=%%o", WRITTEN)), 0);
@@ -265,14 +187,14 @@ END_TEST
 START_TEST(all_of_a_namespace_by_default)
 {
 	check_fio(1, "--rw=read --bs=128k --iodepth=16");
-	ck_assert_int_eq(fio_total("read"), 64 * MIB / (128 << 10));
+	ck_assert_int_eq(fio_total(RESULT, "read"), 64 * MIB / (128 << 10));
 }
 END_TEST
 
 START_TEST(jobs_have_queues_of_their_own)
 {
 	check_fio(2, "--rw=randrw --bs=4k --iodepth=32 --size=1m --offset_increment=8m --numjobs=2 --verify=crc32c");
-	ck_assert_int_ge(fio_total("write"), 2);
+	ck_assert_int_ge(fio_total(RESULT, "write"), 2);
 }
 END_TEST
 
@@ -388,7 +310,7 @@ END_TEST
 
 Suite *suite(void)
 {
-	const char *reason = access("/usr/bin/fio", X_OK) ? "the lab's mirror does not have the source of fio" : NULL;
+	const char *reason = fio_missing();
 	Suite *s = suite_create("fio");
 	TCase *lent = add_group(s, "lent"), *own = add_group(s, "own");
 

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
 /* Programs that are run with slices. */
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,6 +17,9 @@
 #include "sysfs.h"
 
 #define S	"-S " MANAGER_SOCKET
+#define FIFO	"/tmp/run.fifo"
+#define PROGRAM	"/tmp/run.pid"
+#define OUTPUT	"/tmp/run.out"
 
 static const char config[] =
 	"devices: {edu: {function: @EDU@, reset: never, slices: {\n"
@@ -219,6 +225,51 @@ START_TEST(revocation_of_each_is_told)
 }
 END_TEST
 
+static bool revoke_one(const struct vdb_buffer *buffer, void *device)
+{
+	ck_assert_works(vdb_device_revoke_id(device, buffer->id));
+	return true;
+}
+
+/* The program ends because of it before the broker reports it. */
+START_TEST(revocation_is_told_after_the_program)
+{
+	struct vdb_device *device;
+	pid_t pid, program;
+	json_int_t lease;
+	char text[32];
+	int fifo, status;
+
+	unlink(FIFO);
+	ck_assert_works(mkfifo(FIFO, 0600));
+	pid = fork();
+	if (!pid) {
+		execl("/bin/sh", "sh", "-c", "exec vfio-dmabuf run " S " -s edu/page -- sh -c "
+		      "'echo $$ >" PROGRAM "; read x <" FIFO "; exit 7' >" OUTPUT " 2>&1", NULL);
+		_exit(99);
+	}
+	fifo = open(FIFO, O_WRONLY | O_CLOEXEC);
+	ck_assert_works(fifo);
+	ck_assert_works(file_read(PROGRAM, text, sizeof(text)));
+	program = atoi(text);
+	lease = json_integer_value(json_object_get(json_array_get(vfio_dmabuf_json("leases --json " S), 0), "lease"));
+	ck_assert_works(kill(broker, SIGSTOP));
+	device = vdb_device_from_fd(manager_fd(broker_name_of_device("EDU")));
+	ck_assert_ptr_nonnull(device);
+	ck_assert_works(vdb_device_list(device, revoke_one, device));
+	close(fifo);
+	while (!kill(program, 0))
+		usleep(10000);
+	ck_assert_works(kill(broker, SIGCONT));
+	ck_assert_runs("revoke " S " %lld", lease);
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 7);
+	ck_assert_works(file_read(OUTPUT, command_out, sizeof(command_out)));
+	check_says("edu/page: the lease has ended: revoked");
+	vdb_device_close(device);
+}
+END_TEST
+
 Suite *suite(void)
 {
 	Suite *s = suite_create("run");
@@ -236,5 +287,6 @@ Suite *suite(void)
 	tcase_add_test(tc, signals_are_passed_on);
 	tcase_add_test(tc, interrupt_of_a_terminal_comes_once);
 	tcase_add_test(tc, revocation_of_each_is_told);
+	tcase_add_test(tc, revocation_is_told_after_the_program);
 	return s;
 }
