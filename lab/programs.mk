@@ -151,9 +151,10 @@ build/user/bench/%: bench/vm/%.c $(bench_support) $(support) $(library)
 	$(CC) $(GUEST_CPPFLAGS) -Ibench/support $(if $(parts),-Itests/vm) $(CFLAGS) -o $@ $< $(parts) \
 		$(bench_support) $(support) $(library) $(TEST_LIBS)
 
+build/user/programs/nvme: parts := build/meson/drivers/nvme/libvfio-dmabuf-nvme.a
 build/user/programs/%: examples/%.c $(library)
 	@mkdir -p $(@D)
-	$(CC) -Iinclude -Iinclude/uapi $(CFLAGS) -o $@ $< $(library)
+	$(CC) -Iinclude -Iinclude/uapi $(CFLAGS) -o $@ $< $(parts) $(library)
 
 # Cargo knows better, too, and what it leaves alone keeps its time.
 crate := build/rust/release/libvfio_dmabuf.rlib
