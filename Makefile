@@ -25,6 +25,8 @@ help:
 	@echo '                  KERNEL=7.3, 7.2, 6.12, debug; SEED=n: the same choices'
 	@echo 'make fuzz         what reads foreign input, a minute each; SECONDS=600: longer'
 	@echo 'make kfuzz        the driver, by calls at random, on the debug kernel; SECONDS=2000'
+	@echo 'make peers        DPDK, the kernel'"'"'s VFIO selftests and QEMU on stock vfio-pci and on ours,'
+	@echo '                  side by side; KERNEL=debug: with iommufd; TEST=dpdk: only that'
 	@echo 'make rust         the Rust crate of bindings/rust: build/rust/release, and its tests'
 	@echo 'make bench        against stock vfio-pci: a table and build/bench.json'
 	@echo 'make lab-shell    a shell in the guest, devices bound; KERNEL=7.2, debug ...'
@@ -91,6 +93,10 @@ kfuzz: debug-kernel
 		lab/boot --as debug-kfuzz --tests test_kfuzz --seconds $$(($(SECONDS) + 600)) --append kfuzz.seconds=$(SECONDS) debug; \
 		lab/tap-summary build/debug-kfuzz/tap; grep "^#" build/debug-kfuzz/tap/test_kfuzz.tap'
 
+# Programs of others, on the kernel's vfio-pci and on ours.
+peers: lab $(patsubst %,%-kernel,$(filter debug,$(KERNEL)))
+	@$(ENTER) lab/peers $(KERNEL_ONE)
+
 # The crate and its own tests, which need no guest; those that do are test_rust.
 rust: lab
 	@$(ENTER) sh -euc 'make -s -f lab/programs.mk build/rust/release/libvfio_dmabuf.rlib; \
@@ -122,5 +128,5 @@ clean:
 distclean: clean
 	@. lab/env && rm -rf "$$CACHE"
 
-.PHONY: help lab module model packages dist check check-packages check-drivers debug-kernel check-debug kcsan-kernel check-kcsan stress fuzz rust image lab-shell demo bench clean distclean
+.PHONY: help lab module model packages dist check check-packages check-drivers debug-kernel check-debug kcsan-kernel check-kcsan stress fuzz peers rust image lab-shell demo bench clean distclean
 SHELL := /bin/bash
