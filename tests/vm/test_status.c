@@ -84,8 +84,8 @@ START_TEST(status_of_what_is_lent)
 	check_says("broker: it grants leases\n");
 	check_says("leases: 1 granted, 0 waiting, 0 ending\n");
 	check_says("WHAT         USED    LIMIT  POOL USED     POOL  LIMIT PER USER\n");
-	check_says("leases          1     1024          0     1023                2\n");
-	check_says("memory        0 B  256 MiB        0 B  256 MiB           64 MiB\n");
+	check_says("leases          1     1024          0     1023               2\n");
+	check_says("memory        0 B  256 MiB        0 B  256 MiB          64 MiB\n");
 	check_says("  open        1        0\n");
 	check_says_not("near the limit");
 
@@ -123,7 +123,7 @@ START_TEST(status_for_other_users)
 	ck_assert_int_eq(shell(AS_CLIENT "status " S), 0);
 	check_says("broker: it grants leases\n");
 	check_says("leases                    2\n");
-	check_says("1000   1 of 16      0 of 2  0 B of 64 MiB\n");
+	check_says("1000  1 of 16      0 of 2  0 B of 64 MiB\n");
 	check_says_not("edu");
 	check_says_not("\n0  ");
 	ck_assert_int_eq(shell(AS_CLIENT "status --json " S), 0);
