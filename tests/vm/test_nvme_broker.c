@@ -2,10 +2,13 @@
 /* The broker lends queue pairs of an NVMe controller. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <vfio-dmabuf-nvme.h>
@@ -16,6 +19,7 @@
 #include "manager.h"
 #include "nvme/load.h"
 #include "suite.h"
+#include "sysfs.h"
 
 #define BLOCK	512u
 
@@ -141,6 +145,55 @@ START_TEST(queues_outlive_the_broker)
 }
 END_TEST
 
+/* CSTS: whether the controller works. */
+static bool is_ready(void)
+{
+	volatile uint32_t *registers;
+	char path[128];
+	bool ready;
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/resource0", lab_bdf("NVME"));
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	registers = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
+	ck_assert_ptr_ne(registers, MAP_FAILED);
+	ready = registers[0x1c / 4] & 1;
+	munmap((void *)registers, 4096);
+	close(fd);
+	return ready;
+}
+
+/* What the driver has made must not go on without it: its queue pairs in the leases' memory. */
+START_TEST(configuration_names_another_driver)
+{
+	static const char generic[] =
+		"devices:\n"
+		"  nvme:\n"
+		"    function: @NVME@\n"
+		"    slices:\n"
+		"      queue: {offset: 4K, length: 4K, sharing: shared, memory: 1M, allow: everybody}\n";
+	struct vdb_client *client = broker_connect();
+	struct vdb_lease lease = broker_acquire(client, "nvme/queue", 0);
+	struct vdb_nvme *queue = open_queue(&lease);
+
+	check_io(queue);
+	ck_assert(is_ready());
+	if (_i) {
+		broker_stop(broker, SIGKILL);
+		broker_configure(generic);
+		broker = broker_start();
+		broker_wait_open(client);
+	} else {
+		broker_configure(generic);
+		broker_reload(broker, true);
+		broker_expect(client, lease.id, VDB_STATE_REVOKED, VDB_END_DEVICE);
+		check_ended(queue);
+		broker_wait_open(client);
+	}
+	ck_assert(!is_ready());
+}
+END_TEST
+
 /* Runs in a process that is killed while commands are outstanding. */
 static void use_until_killed(int report)
 {
@@ -207,6 +260,7 @@ Suite *suite(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, each_lease_has_its_own_queue);
 	tcase_add_loop_test(tc, queues_outlive_the_broker, 0, 2);
+	tcase_add_loop_test(tc, configuration_names_another_driver, 0, 2);
 	tcase_add_test(tc, clients_that_die);
 	return s;
 }
