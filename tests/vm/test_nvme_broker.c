@@ -149,16 +149,18 @@ END_TEST
 static bool is_ready(void)
 {
 	volatile uint32_t *registers;
+	void *map;
 	char path[128];
 	bool ready;
 	int fd;
 
 	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/resource0", lab_bdf("NVME"));
 	fd = open(path, O_RDWR | O_CLOEXEC);
-	registers = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
-	ck_assert_ptr_ne(registers, MAP_FAILED);
+	map = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
+	ck_assert_ptr_ne(map, MAP_FAILED);
+	registers = map;
 	ready = registers[0x1c / 4] & 1;
-	munmap((void *)registers, 4096);
+	munmap(map, 4096);
 	close(fd);
 	return ready;
 }
