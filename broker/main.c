@@ -286,6 +286,8 @@ int main(int argc, char **argv)
 	if (only_check)
 		return check();
 	raise_limit_of_fds();
+	/* A client can take the huge pages away that a driver writes to: see nvme_queue_end(). */
+	vdb_guard_enable();
 	if (prepare()) {
 		journal_line(LOG_ERR, "the event loop cannot be made: %m");
 	} else if (start(&shell)) {

@@ -29,6 +29,11 @@
  * The same happens when the controller is reset or lost.  A lost write may have been
  * carried out, in whole or in part, or not.  The data of a lost read is not valid.
  *
+ * After 2. the owner can free the memory, as the broker does: it is zeros then, also the
+ * data of reads that were completed.  A program that was told of the end only later has
+ * perhaps read zeros.  So take the data out, and use it if vdb_nvme_ring() then succeeds.
+ * If the memory has huge pages (vdb_slice_flags()) and none is left, an access gets SIGBUS.
+ *
  * As in <vfio-dmabuf.h>, functions return 0 (or what is stated), and -1 or NULL with
  * errno.  A failed call has changed nothing.  The functions are in libvfio-dmabuf-nvme.a,
  * which needs libvfio-dmabuf.

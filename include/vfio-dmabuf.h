@@ -1006,8 +1006,10 @@ struct vdb_lease {
  *
  * If the configuration gives the slice memory, it comes with the lease: all zeros, at
  * vdb_slice_iova() for the device.  After the lease has ended, the device does not reach it
- * any more, and the client keeps it as ordinary memory.  A program that was compiled for
- * a library whose struct vdb_lease had no member for it does not get it.
+ * any more.  The broker frees its pages: the client keeps empty memory, and a client whose
+ * lease can end at any time uses what it has read there if the lease still goes on then.  A
+ * program that was compiled for a library whose struct vdb_lease had no member for it does
+ * not get it.
  *
  * If the slice was granted and the call fails, the library releases the slice, and
  * does not wait for that.

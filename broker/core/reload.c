@@ -89,8 +89,20 @@ void reload_mark_devices(struct core *core)
 	}
 }
 
+/* What a driver has made of the device and of its leases means nothing to another one. */
+static bool has_other_driver(const struct catalogue *former, const struct catalogue *now,
+			     const char *bdf)
+{
+	const struct catalogue_device *before = former ? catalogue_find_device(former, bdf) : NULL;
+	const struct catalogue_device *after = catalogue_find_device(now, bdf);
+
+	return before && after && before->driver != after->driver;
+}
+
 void reload(struct core *core, const struct catalogue *catalogue)
 {
+	const struct catalogue *former = core->catalogue;
+
 	if (!catalogue || reload_add_devices(core, catalogue))
 		return;
 	core->catalogue = catalogue;
@@ -104,6 +116,8 @@ void reload(struct core *core, const struct catalogue *catalogue)
 			device_lose(core, device, "it is no longer configured");
 		else if (!device->configured)
 			device_forget(core, device);
+		else if (has_other_driver(former, catalogue, device->r.bdf))
+			device_lose(core, device, "its driver is another one now");
 		else if (device->phase == DEVICE_ABSENT)
 			device_open(core, device);
 	}

@@ -87,8 +87,15 @@ static bool adopt(struct driven *driven, int stored, const struct lent *leases, 
 		  char *why, size_t size)
 {
 	(void)leases;
-	/* Of another driver, which the configuration does not name any more. */
-	fd_close(stored);
+	/*
+	 * Of another driver, which the configuration does not name any more.  What that one made
+	 * of the device, such as queues in the memory of leases, must not go on.
+	 */
+	if (stored >= 0) {
+		fd_close(stored);
+		if (!reset_it(driven->device, why, size))
+			return false;
+	}
 	return !nr || start_dma(driven, why, size);
 }
 

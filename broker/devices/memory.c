@@ -8,6 +8,7 @@
 #include <vfio-dmabuf.h>
 
 #include "common/fds.h"
+#include "common/hole.h"
 #include "memory.h"
 
 static int copy_fd(int fd)
@@ -59,6 +60,20 @@ bool memory_open(struct held *held, char *why, size_t size)
 	return false;
 }
 
+/* Whether it is what a lease of this length was given: sealed, and as long. */
+static bool fits(const struct lent_memory *memory)
+{
+	int fd = copy_fd(memory->fd);
+	struct vdb_slice *slice = fd < 0 ? NULL : vdb_memory_from_fd(fd, memory->iova, 0);
+	bool ok = slice && vdb_slice_length(slice) == memory->length;
+
+	if (slice)
+		vdb_slice_free(slice);
+	else
+		fd_close(fd);
+	return ok;
+}
+
 bool memory_adopt(struct held *held, char *why, size_t size)
 {
 	if (held->iommu < 0 && held->nr_memories) {
@@ -70,8 +85,11 @@ bool memory_adopt(struct held *held, char *why, size_t size)
 	if (!take_space(held, why, size))
 		return false;
 	for (size_t i = 0; i < held->nr_memories; i++) {
-		const struct lent_memory *memory = &held->memories[i];
+		struct lent_memory *memory = &held->memories[i];
 
+		/* As if the store had lost it: what is mapped for the device is not this. */
+		if (memory->fd >= 0 && !fits(memory))
+			fds_close(&memory->fd, 1);
 		if (!vdb_dma_reserve(held->dma, memory->iova, memory->length))
 			continue;
 		snprintf(why, size, "the memory of lease %llu: %.150s",
@@ -149,9 +167,13 @@ const struct lent_memory *memory_allocate(struct held *held, const struct job *j
 	return allocate(held, job, why, size) ? &memories[held->nr_memories - 1] : NULL;
 }
 
-/* It is unmapped. */
+/*
+ * It is unmapped.  The client can keep the memfd as long as it wants.  The pages are freed
+ * here, because they count for the broker's cgroup, where no limit counts them any more.
+ */
 static void forget(struct held *held, struct lent_memory *memory)
 {
+	hole_make(memory->fd);
 	/* What a failure leaves there is removed by the next process. */
 	held->store->remove_memory(held->store->data, memory->lease);
 	fds_close(&memory->fd, 1);

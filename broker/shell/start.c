@@ -10,6 +10,7 @@
 
 #include "common/clock.h"
 #include "common/fds.h"
+#include "common/hole.h"
 #include "connections/flow.h"
 #include "connections/listener.h"
 #include "shell/effects.h"
@@ -235,6 +236,9 @@ static void remove_one(struct stored *stored)
 		store_remove_memory(stored->lease);
 	else
 		return;
+	/* A client can keep it. */
+	if (stored->type == STORED_MEMORY)
+		hole_make(stored->fd);
 	fds_close(&stored->fd, 1);
 }
 

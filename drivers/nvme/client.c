@@ -22,7 +22,7 @@ struct slot {
 };
 
 struct vdb_nvme {
-	struct nvme_layout *layout;		/* in the lent memory: only ended and opened are read again */
+	struct nvme_layout *layout;		/* in the lent memory: only magic, ended and opened are read again */
 	volatile uint32_t *sq_doorbell;
 	volatile uint32_t *cq_doorbell;
 	struct nvme_command *sq;
@@ -314,9 +314,20 @@ uint64_t vdb_nvme_iova(const struct vdb_nvme *queue, const void *address)
 
 /* ---- submission ---- */
 
+/*
+ * What the program has read of the memory before was there.  An owner can also have made a
+ * hole of the memory, so that the description is gone.
+ */
+static bool has_ended(const struct vdb_nvme *queue)
+{
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	return __atomic_load_n(&queue->layout->ended, __ATOMIC_ACQUIRE) ||
+	       __atomic_load_n(&queue->layout->magic, __ATOMIC_RELAXED) != NVME_LAYOUT_MAGIC;
+}
+
 static bool is_over(const struct vdb_nvme *queue)
 {
-	return queue->revoked || queue->ended || __atomic_load_n(&queue->layout->ended, __ATOMIC_RELAXED);
+	return queue->revoked || queue->ended || has_ended(queue);
 }
 
 /* The controller's memory buffer can be revoked like the doorbells. */
@@ -470,9 +481,12 @@ static bool take(struct vdb_nvme *queue, struct vdb_nvme_completion *completion,
 	while (*skipped < queue->entries) {
 		const struct nvme_entry *entry = &queue->cq[queue->head];
 		uint16_t status = __atomic_load_n(&entry->status, __ATOMIC_ACQUIRE);
-		uint16_t id = *(const volatile uint16_t *)&entry->id;
+		uint16_t id = __atomic_load_n(&entry->id, __ATOMIC_ACQUIRE);
 
 		if ((status & 1) != queue->phase)
+			return false;
+		/* A hole looks like an entry of success, but no controller has a queue pair 0. */
+		if (__atomic_load_n(&entry->sq_id, __ATOMIC_ACQUIRE) != queue->id && has_ended(queue))
 			return false;
 		if (++queue->head == queue->entries) {
 			queue->head = 0;
@@ -529,7 +543,7 @@ int vdb_nvme_poll(struct vdb_nvme *queue, struct vdb_nvme_completion *completion
 	if (nr || !room)
 		return nr;
 	if (!queue->ended) {
-		if (!__atomic_load_n(&queue->layout->ended, __ATOMIC_ACQUIRE))
+		if (!has_ended(queue))
 			return 0;
 		queue->ended = true;
 		/* The last ones may have come before the end, and after the look at the queue. */

@@ -616,14 +616,19 @@ START_TEST(reload_and_leases)
 		uint32_t flags, max_seconds;
 		bool gone;
 		const char *expected;
+		uint32_t driver, depth;
+		uint64_t memory;
 	} table[] = {
-		{ SLICE_EXCLUSIVE, 10, false, "" },
-		{ SLICE_EXCLUSIVE, 5, false, "save:granted" },
-		{ SLICE_EXCLUSIVE, 0, false, "save:granted" },
-		{ 0, 10, false, "save:ending revoke" },
-		{ SLICE_EXCLUSIVE | SLICE_WC, 10, false, "save:ending revoke" },
-		{ SLICE_EXCLUSIVE | SLICE_READ_ONLY, 10, false, "save:ending revoke" },
-		{ SLICE_EXCLUSIVE, 10, true, "save:ending revoke close" },
+		{ SLICE_EXCLUSIVE, 10, false, "", 0, 0, 0 },
+		{ SLICE_EXCLUSIVE, 5, false, "save:granted", 0, 0, 0 },
+		{ SLICE_EXCLUSIVE, 0, false, "save:granted", 0, 0, 0 },
+		{ 0, 10, false, "save:ending revoke", 0, 0, 0 },
+		{ SLICE_EXCLUSIVE | SLICE_WC, 10, false, "save:ending revoke", 0, 0, 0 },
+		{ SLICE_EXCLUSIVE | SLICE_READ_ONLY, 10, false, "save:ending revoke", 0, 0, 0 },
+		{ SLICE_EXCLUSIVE, 10, true, "save:ending revoke close", 0, 0, 0 },
+		{ SLICE_EXCLUSIVE, 10, false, "", 0, 7, 0 },
+		{ SLICE_EXCLUSIVE, 10, false, "save:ending revoke", 0, 0, 4096 },
+		{ SLICE_EXCLUSIVE, 10, false, "save:ending close", DRIVER_NVME, 0, 0 },
 	};
 	struct slice bell = slices[0];
 	struct catalogue_device nic = device;
@@ -631,9 +636,12 @@ START_TEST(reload_and_leases)
 
 	bell.flags = table[_i].flags;
 	bell.max_seconds = table[_i].max_seconds;
+	bell.depth = table[_i].depth;
+	bell.memory = table[_i].memory;
 	nic.slices = &bell;
 	nic.nr_slices = 1;
 	nic.patience = 3000000;
+	nic.driver = table[_i].driver;
 	other.devices = &nic;
 	other.nr_devices = !table[_i].gone;
 	opens();
@@ -1220,7 +1228,7 @@ Suite *suite(void)
 	tcase_add_test(tc, the_idle_make_room);
 	tcase_add_loop_test(tc, goes_on, 0, 8);
 	tcase_add_test(tc, suspension_is_told);
-	tcase_add_loop_test(tc, reload_and_leases, 0, 7);
+	tcase_add_loop_test(tc, reload_and_leases, 0, 10);
 	tcase_add_test(tc, root_revokes);
 	tcase_add_test(tc, leases_are_renewed);
 	tcase_add_test(tc, watchers_are_told);

@@ -600,6 +600,33 @@ START_TEST(ended_by_the_owner)
 }
 END_TEST
 
+static void make_hole(void)
+{
+	ck_assert_works(fallocate(memory.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, MEMORY));
+}
+
+/*
+ * The owner has freed the memory.  When the queue has wrapped, an empty entry has the phase
+ * of a new one that reports success.
+ */
+START_TEST(memory_is_freed)
+{
+	for (unsigned int i = 0; i < (_i ? ENTRIES : 0u); i++) {
+		ck_assert_works(vdb_nvme_flush(queue, NSID, 100 + i));
+		ck_assert_works(vdb_nvme_ring(queue));
+		run();
+		expect(100 + i, 0);
+	}
+	ck_assert_works(vdb_nvme_read(queue, NSID, 0, 1, data, 7));
+	ck_assert_works(vdb_nvme_ring(queue));
+	make_hole();
+	ck_assert_fails(vdb_nvme_read(queue, NSID, 0, 1, data, 9), ENODEV);
+	ck_assert_fails(vdb_nvme_ring(queue), ENODEV);
+	expect(7, VDB_NVME_LOST);
+	expect_end();
+}
+END_TEST
+
 START_TEST(ended_by_the_program)
 {
 	ck_assert_works(vdb_nvme_flush(queue, NSID, 1));
@@ -681,6 +708,7 @@ Suite *suite(void)
 	tcase_add_checked_fixture(tc, setup_open, teardown);
 	tcase_add_test(tc, revoked_doorbells);
 	tcase_add_test(tc, ended_by_the_owner);
+	tcase_add_loop_test(tc, memory_is_freed, 0, 2);
 	tcase_add_test(tc, ended_by_the_program);
 	tcase_add_test(tc, statuses);
 	return s;

@@ -5,6 +5,7 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <signal.h>
 #include <stdio.h>
@@ -136,7 +137,9 @@ START_TEST(device_reaches_it_during_the_lease)
 	ck_assert_int_eq(vdb_client_leases(client, find_lease, &first), 1);
 	ck_assert_works(vdb_client_release(client, first.lease.id));
 	manager_wait_count("memory-", 0);
-	/* It is ordinary memory now, and not the next client's. */
+	/* It is ordinary memory now, empty, and not the next client's. */
+	for (size_t i = 0; i < 64 * KIB; i++)
+		ck_assert_int_eq(first.memory[i], 0);
 	memset(first.memory, 'f', 2 * PAGE);
 	second = acquire(client);
 	ck_assert_uint_ne(second.iova, first.iova);
@@ -219,6 +222,33 @@ START_TEST(device_is_closed_without_its_address_space)
 	check_dma(&queue, 'n');
 	manager_wait_count("memory-", 1);
 	manager_wait_count("dma-", 1);
+}
+END_TEST
+
+/* The store has another file than the lease's memory: of another size, or not sealed. */
+START_TEST(memory_in_the_store_is_another)
+{
+	struct vdb_client *client = broker_connect();
+	struct queue queue = acquire(client);
+	int other = memfd_create("other", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	char name[MANAGER_NAME], byte = 'o';
+
+	ck_assert_works(ftruncate(other, _i ? PAGE : 64 * KIB));
+	if (_i)
+		ck_assert_works(fcntl(other, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL));
+	ck_assert_int_eq(pwrite(other, &byte, 1, 0), 1);
+	broker_stop(broker, SIGKILL);
+	manager_name("memory-", name);
+	ck_assert_works(dup2(other, manager_fd(name)));
+	broker = broker_start();
+	check_dma(&queue, 'h');
+	ck_assert_works(vdb_client_release(client, queue.lease.id));
+	manager_wait_count("memory-", 0);
+	/* It was not taken for the lease's memory, which is freed at its end. */
+	ck_assert_int_eq(pread(other, &byte, 1, 0), 1);
+	ck_assert_int_eq(byte, 'o');
+	queue = acquire(client);
+	check_dma(&queue, 'i');
 }
 END_TEST
 
@@ -318,6 +348,7 @@ Suite *suite(void)
 	tcase_add_loop_test(tc, it_outlives_the_broker, 0, 2);
 	tcase_add_test(tc, what_the_state_does_not_have_is_unmapped);
 	tcase_add_test(tc, device_is_closed_without_its_address_space);
+	tcase_add_loop_test(tc, memory_in_the_store_is_another, 0, 2);
 	tcase_add_test(tc, client_that_is_killed);
 	tcase_add_test(tc, limits);
 	tcase_add_test(tc, limit_of_locked_memory);

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <vfio-dmabuf-nvme.h>
@@ -141,6 +142,47 @@ START_TEST(queues_outlive_the_broker)
 }
 END_TEST
 
+/* CSTS: whether the controller works. */
+static bool is_ready(struct vdb_client *client)
+{
+	struct vdb_lease lease = broker_acquire(client, "nvme/registers", 0);
+	char *registers = vdb_slice_map(lease.slice, 0, 0, PROT_READ);
+
+	ck_assert_ptr_nonnull(registers);
+	return vdb_read32(registers + 0x1c) & 1;
+}
+
+/* What the driver has made must not go on without it: its queue pairs in the leases' memory. */
+START_TEST(configuration_names_another_driver)
+{
+	static const char generic[] =
+		"devices:\n"
+		"  nvme:\n"
+		"    function: @NVME@\n"
+		"    slices:\n"
+		"      registers: {length: 4K, allow: everybody}\n"
+		"      queue: {offset: 4K, length: 4K, sharing: shared, memory: 1M, allow: everybody}\n";
+	struct vdb_client *client = broker_connect();
+	struct vdb_lease lease = broker_acquire(client, "nvme/queue", 0);
+	struct vdb_nvme *queue = open_queue(&lease);
+
+	check_io(queue);
+	if (_i) {
+		broker_stop(broker, SIGKILL);
+		broker_configure(generic);
+		broker = broker_start();
+		broker_wait_open(client);
+	} else {
+		broker_configure(generic);
+		broker_reload(broker, true);
+		broker_expect(client, lease.id, VDB_STATE_REVOKED, VDB_END_DEVICE);
+		check_ended(queue);
+		broker_wait_open(client);
+	}
+	ck_assert(!is_ready(client));
+}
+END_TEST
+
 /* Runs in a process that is killed while commands are outstanding. */
 static void use_until_killed(int report)
 {
@@ -207,6 +249,7 @@ Suite *suite(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, each_lease_has_its_own_queue);
 	tcase_add_loop_test(tc, queues_outlive_the_broker, 0, 2);
+	tcase_add_loop_test(tc, configuration_names_another_driver, 0, 2);
 	tcase_add_test(tc, clients_that_die);
 	return s;
 }

@@ -45,6 +45,7 @@
 	"    slices:\n"							\
 	"      honest: {length: 4K, allow: {users: [3001]}}\n"		\
 	"      array: {length: 4K, offset: 64K, count: 128, allow: everybody}\n" \
+	"      queue: {length: 4K, offset: 32K, count: 4, memory: 1M, allow: everybody}\n" \
 	"  nvme:\n"							\
 	"    function: @NVME@\n"					\
 	"    reset: never\n"						\
@@ -275,17 +276,22 @@ END_TEST
 
 /* ---- slices that are not received ---- */
 
+/* Two fds for each lease, or three: with memory. */
+static const char *const unread[] = { "edu/array", "edu/queue" };
+static const char *unread_slice;
+
 static void leave_slices(struct report *report)
 {
 	for (int i = 0; i < 300; i++) {
 		struct vdp_acquire acquire = {
 			.header = { .type = VDP_ACQUIRE, .serial = 2 },
-			.name = "edu/array", .index = VDP_ANY_INDEX,
+			.index = VDP_ANY_INDEX,
 		};
 		int fd = try_connect(report);
 
 		if (fd < 0)
 			continue;
+		strcpy(acquire.name, unread_slice);
 		for (; acquire.header.serial < 6; acquire.header.serial++)
 			send(fd, &acquire, sizeof(acquire), MSG_DONTWAIT | MSG_NOSIGNAL);
 		wait_for_answer(fd);
@@ -299,11 +305,52 @@ START_TEST(unread_slices_are_limited)
 	struct report report = { 0 };
 	pid_t pid;
 
+	unread_slice = unread[_i];
 	begin(usual, 128);
 	pid = attack(ATTACKER, leave_slices, &report);
 	/* None of its requests is refused, neither during the attack nor now. */
 	honest_wait(honest, 20);
 	ck_assert_uint_ge(report.served, 10);
+	end_attack(pid);
+	end();
+}
+END_TEST
+
+/* ---- memory that clients keep ---- */
+
+#define MIB		(1L << 20)
+#define KEPT		24	/* leases, one after another */
+
+static void keep_memory(struct report *report)
+{
+	struct vdb_client *client = broker_connect();
+
+	for (int i = 0; i < KEPT; i++) {
+		struct vdb_lease lease = broker_acquire(client, "edu/queue", VDB_ANY_INDEX);
+
+		/* Its memfd stays open. */
+		ck_assert_works(vdb_client_release(client, lease.id));
+		vdb_slice_free(lease.slice);
+		report->granted++;
+	}
+}
+
+/* The limits count only the leases that there are. */
+START_TEST(memory_that_clients_keep_is_theirs)
+{
+	struct report first = { 0 }, report = { 0 };
+	long before, grown;
+	pid_t pid;
+
+	begin(usual, 1024);
+	end_attack(attack(ATTACKER, keep_memory, &first));
+	before = memory();
+	pid = attack(ATTACKER, keep_memory, &report);
+	ck_assert_uint_eq(report.granted, KEPT);
+	manager_wait_count("memory-", 0);
+	grown = memory() - before;
+	ck_assert_msg(grown < 3 * MIB, "%u leases left %ld kB", report.granted, grown >> 10);
+	honest_wait(honest, 5);
 	end_attack(pid);
 	end();
 }
@@ -625,7 +672,10 @@ Suite *suite(void)
 
 	no_cgroups = cgroups_missing();
 	add_test_or_skip(tc, unread_answers_are_limited, no_cgroups);
-	tcase_add_test(tc, unread_slices_are_limited);
+	tcase_add_loop_test(tc, unread_slices_are_limited, 0, 2);
+
+	tc = add_group(s, "memory");
+	add_test_or_skip(tc, memory_that_clients_keep_is_theirs, no_cgroups);
 
 	tc = add_group(s, "device");
 	if (!no_importers)
