@@ -70,21 +70,12 @@ static void describe(const struct setting *setting, char *text, size_t size)
 	}
 }
 
-static bool is_word(const char *text, const char *const *words)
-{
-	while (*words && strcmp(*words, text))
-		words++;
-	return *words != NULL;
-}
-
 static void refuse(struct reader *reader, const struct node *node, const struct setting *setting,
 		   const struct wrong *wrong)
 {
 	char right[128];
 
 	describe(setting, right, sizeof(right));
-	if (setting->former && is_word(node->text, setting->words))
-		snprintf(right, sizeof(right), "write %s: %.60s", setting->former, node->text);
 	mistake(reader->mistakes, &node->place, "%s: \"%.60s\" %s; %s", setting->name, node->text,
 		wrong->what, wrong->right[0] ? wrong->right : right);
 }

@@ -43,8 +43,7 @@ struct setting {
 	const char *value;	/* the default, as in a file; NULL: none */
 	const char *doc;	/* the text in the manual page */
 	uint64_t low, high;
-	const char *const *words;	/* of a former setting: what that one could be */
-	const char *former;	/* the name of the setting that once had this name; NULL: none */
+	const char *const *words;
 	const struct section *section;
 	bool required;
 	bool shared;		/* several files can add to it; a value must be the same */
