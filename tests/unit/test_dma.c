@@ -180,6 +180,11 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 	case VFIO_IOMMU_UNMAP_DMA: {
 		struct vfio_iommu_type1_dma_unmap *unmap = arg;
 
+		/* As Linux 6.12, which finds nothing before the address after the last one. */
+		if (unmap->iova + unmap->size == 0) {
+			unmap->size = 0;
+			return 0;
+		}
 		unmap->size = kernel_unmap(unmap->iova, unmap->size, &split);
 		return split ? fails(EINVAL) : 0;
 	}

@@ -18,9 +18,9 @@
 #include <unistd.h>
 
 #include "broker.h"
+#include "dmar.h"
 #include "edu.h"
 #include "edu_dma.h"
-#include "kmsg.h"
 #include "manager.h"
 #include "suite.h"
 #include "sysfs.h"
@@ -98,23 +98,15 @@ static void check_dma(const struct queue *queue, char with)
 	ck_assert_mem_eq(queue->memory + PAGE, queue->memory, PAGE);
 }
 
-/*
- * The device of @with writes to @iova: the IOMMU stops it, and the kernel logs that.  It
- * logs only some in 5 s.
- */
-static void check_is_stopped(const struct queue *with, uint64_t iova)
+static void access_memory(uint64_t iova, void *data)
 {
-	int kmsg = kmsg_open();
-	char text[128];
-	bool logged = false;
+	edu_to_memory(((const struct queue *)data)->edu, iova, PAGE);
+}
 
-	snprintf(text, sizeof(text), "%s] fault addr 0x%llx", lab_bdf("EDU") + 5, (unsigned long long)iova);
-	for (int tries = 0; tries < 5 && !logged; tries++) {
-		edu_to_memory(with->edu, iova, PAGE);
-		logged = kmsg_wait_for(kmsg, text, 6);
-	}
-	close(kmsg);
-	ck_assert_msg(logged, "the kernel has not logged \"%s\"", text);
+/* The device of @with writes to @iova: the IOMMU stops it. */
+static void check_is_stopped(struct queue *with, uint64_t iova)
+{
+	dmar_check_fault(lab_bdf("EDU"), iova, access_memory, with);
 }
 
 static bool find_lease(const struct vdb_lease_info *info, void *data)
