@@ -318,6 +318,8 @@ Suite *suite(void)
 		add_test_or_skip(lent, fio_finds_what_it_has_written, reason);
 		return s;
 	}
+	tcase_set_timeout(lent, 300);
+	tcase_set_timeout(own, 300);
 	tcase_add_checked_fixture(lent, lend, end);
 	tcase_add_loop_test(lent, fio_finds_what_it_has_written, 0, LENGTH(loads));
 	tcase_add_test(lent, all_of_a_namespace_by_default);

@@ -364,6 +364,7 @@ Suite *suite(void)
 		return s;
 	}
 	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_set_timeout(tc, 300);
 	tcase_add_test(tc, fio_finds_what_it_has_written);
 	tcase_add_test(tc, fio_writes_what_the_kernel_reads);
 	tcase_add_test(tc, only_those_who_are_allowed);
