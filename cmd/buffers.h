@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A function's buffers, as the kernel lists them. */
+/* The buffers of a function, from the kernel's list. */
 #ifndef CMD_BUFFERS_H
 #define CMD_BUFFERS_H
 

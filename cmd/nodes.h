@@ -14,7 +14,7 @@
 struct node {
 	bool block;
 	dev_t number;
-	char name[64];		/* below /dev, as the kernel calls it: "nvme0n1", "dri/card0" */
+	char name[64];		/* the kernel's, below /dev: "nvme0n1", "dri/card0" */
 };
 
 struct nodes {

@@ -23,7 +23,7 @@ struct function {
 	struct vdb_bar bars[VDB_BARS];
 };
 
-/* False if there is no such function. */
+/* False: the function does not exist. */
 bool function_read(const char *bdf, struct function *function);
 /* All of them, sorted; the caller frees *list. */
 size_t function_all(struct function **list);

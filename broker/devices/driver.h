@@ -2,7 +2,7 @@
 /*
  * What a device needs besides what all devices need: how it is prepared, and how each of
  * its leases begins and ends.  A driver knows one kind of device.  driver_generic writes
- * registers and resets, as the configuration says.
+ * the registers and does the resets that the configuration names.
  *
  * All functions run in the device's worker, one after another, and can wait for the
  * device.  Those that return bool: true; or false with a text in @why (@size bytes).

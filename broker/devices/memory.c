@@ -81,7 +81,7 @@ bool memory_adopt(struct held *held, char *why, size_t size)
 		return false;
 	}
 	if (held->iommu < 0)
-		return has_no_space(held, "an older broker opened the device; stop this one, and start it again");
+		return has_no_space(held, "the device has no IOMMU, or the service manager has lost its IO address space");
 	if (!take_space(held, why, size))
 		return false;
 	for (size_t i = 0; i < held->nr_memories; i++) {

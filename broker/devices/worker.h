@@ -53,7 +53,7 @@ void worker_free(struct worker *worker);
 int worker_adopt(struct worker *worker, int fd);
 /*
  * Queues a job.  Starts a thread if the job opens the device.  -1 with errno: the caller
- * keeps the job.  ENODEV: there is no thread, so no device is open.
+ * keeps the job.  ENODEV: it has no thread and no open device.
  */
 int worker_put(struct worker *worker, struct job *job);
 /* Allocates a job whose result is a failure so far.  NULL: no memory. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Lists and the status, one message at a time, as the connection has room.  A list
- * shows each item as it is when its message is made.
+ * Lists and the status.  A message is made when the connection has room for it, and shows
+ * its item in the state of that moment.
  */
 #ifndef PROTOCOL_LIST_H
 #define PROTOCOL_LIST_H

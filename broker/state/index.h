@@ -30,7 +30,7 @@ struct index {
 
 /* Makes room for @nr keys.  False: no memory. */
 bool index_reserve(struct index *index, size_t nr);
-/* @base: the start of the log's map.  NULL: there is no such key. */
+/* @base: the start of the log's map.  NULL: it does not have @key. */
 struct slot *index_find(const struct index *index, const uint8_t *base, const struct key *key);
 /* Needs room; the key must not be there. */
 struct slot *index_add(struct index *index, uint32_t hash);

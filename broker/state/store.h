@@ -6,7 +6,8 @@
  * manager reads its messages before it looks at processes that have died.  So only a
  * removal may need store_wait(), if the fd must be closed.
  *
- * Functions that return int: -1 with errno; 0, also if there is no store.
+ * Functions that return int: 0, or -1 with errno.  Without a store they do nothing, and
+ * return 0.
  */
 #ifndef STATE_STORE_H
 #define STATE_STORE_H
