@@ -2,10 +2,8 @@
 /* The broker lends queue pairs of an NVMe controller. */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -15,10 +13,9 @@
 #include "client.h"
 #include "kmsg.h"
 #include "manager.h"
+#include "nvme/io.h"
 #include "nvme/load.h"
 #include "suite.h"
-
-#define BLOCK	512u
 
 static const char config[] =
 	"devices:\n"
@@ -58,32 +55,6 @@ static struct vdb_nvme *open_queue(const struct vdb_lease *lease)
 	return queue;
 }
 
-static uint32_t wait_for_one(struct vdb_nvme *queue)
-{
-	struct vdb_nvme_completion completion;
-	int nr;
-
-	while (!(nr = vdb_nvme_poll(queue, &completion, 1)))
-		sched_yield();
-	ck_assert_int_eq(nr, 1);
-	return completion.status;
-}
-
-static void check_io(struct vdb_nvme *queue)
-{
-	size_t size;
-	char *data = vdb_nvme_data(queue, &size);
-	uint64_t block = rand() % 1000;
-
-	for (unsigned int i = 0; i < BLOCK; i++)
-		data[i] = rand();
-	ck_assert_works(vdb_nvme_write(queue, 1, block, 1, data, 1));
-	ck_assert_uint_eq(wait_for_one(queue), 0);
-	ck_assert_works(vdb_nvme_read(queue, 1, block, 1, data + BLOCK, 2));
-	ck_assert_uint_eq(wait_for_one(queue), 0);
-	ck_assert_int_eq(memcmp(data, data + BLOCK, BLOCK), 0);
-}
-
 static void check_ended(struct vdb_nvme *queue)
 {
 	struct vdb_nvme_completion completion;
@@ -102,15 +73,15 @@ START_TEST(each_lease_has_its_own_queue)
 
 	ck_assert_uint_ne(vdb_nvme_id(queues[0]), vdb_nvme_id(queues[1]));
 	ck_assert_uint_eq(vdb_nvme_depth(queues[0]), 31);
-	check_io(queues[0]);
-	check_io(queues[1]);
+	io_check(queues[0]);
+	io_check(queues[1]);
 	ck_assert_works(vdb_client_release(client, first.id));
 	check_ended(queues[0]);
-	check_io(queues[1]);
+	io_check(queues[1]);
 	first = broker_acquire(client, "nvme/queue", 0);
 	queues[0] = open_queue(&first);
-	check_io(queues[0]);
-	check_io(queues[1]);
+	io_check(queues[0]);
+	io_check(queues[1]);
 }
 END_TEST
 
@@ -131,7 +102,7 @@ START_TEST(queues_outlive_the_broker)
 		broker = broker_start();
 		new = broker_acquire(client, "nvme/queue", 0);
 		queue = open_queue(&new);
-		check_io(queue);
+		io_check(queue);
 		ck_assert_works(vdb_client_release(client, new.id));
 		check_ended(queue);
 	}
@@ -166,7 +137,7 @@ START_TEST(configuration_names_another_driver)
 	struct vdb_lease lease = broker_acquire(client, "nvme/queue", 0);
 	struct vdb_nvme *queue = open_queue(&lease);
 
-	check_io(queue);
+	io_check(queue);
 	if (_i) {
 		broker_stop(broker, SIGKILL);
 		broker_configure(generic);

@@ -24,6 +24,7 @@
 
 #include "internal.h"
 #include "kmsg.h"
+#include "nvme/io.h"
 #include "nvme/load.h"
 #include "owner.h"
 #include "suite.h"
@@ -148,34 +149,6 @@ static struct vdb_nvme *open_queue(const struct lease *lease, const struct vdb_s
 	return queue;
 }
 
-static uint32_t wait_for_one(struct vdb_nvme *queue)
-{
-	struct vdb_nvme_completion completion;
-	int nr;
-
-	while (!(nr = vdb_nvme_poll(queue, &completion, 1)))
-		sched_yield();
-	ck_assert_int_eq(nr, 1);
-	return completion.status;
-}
-
-/* Writes a block through one queue and reads it again. */
-static void check_io(struct vdb_nvme *queue)
-{
-	uint32_t nsid = vdb_nvme_namespace(queue, 0)->id;
-	uint64_t block = rand() % 1000;
-	size_t size;
-	char *data = vdb_nvme_data(queue, &size);
-
-	for (unsigned int i = 0; i < BLOCK; i++)
-		data[i] = rand();
-	ck_assert_works(vdb_nvme_write(queue, nsid, block, 1, data, 1));
-	ck_assert_uint_eq(wait_for_one(queue), 0);
-	ck_assert_works(vdb_nvme_read(queue, nsid, block, 1, data + BLOCK, 2));
-	ck_assert_uint_eq(wait_for_one(queue), 0);
-	ck_assert_int_eq(memcmp(data, data + BLOCK, BLOCK), 0);
-}
-
 /* ---- one client ---- */
 
 START_TEST(starts_and_stops)
@@ -192,7 +165,7 @@ START_TEST(starts_and_stops)
 	ck_assert_uint_eq(vdb_nvme_namespace(queue, 0)->block_size, BLOCK);
 	ck_assert_uint_eq(vdb_nvme_namespace(queue, 0)->blocks, (64 << 20) / BLOCK);
 	ck_assert_ptr_null(vdb_nvme_namespace(queue, 1));
-	check_io(queue);
+	io_check(queue);
 	ck_assert_nvme(nvme_stop(nvme));
 	ck_assert_works(nvme_queue_end(vdb_slice_fd(lease.memory)));
 	ck_assert_fails(vdb_nvme_poll(queue, &(struct vdb_nvme_completion){ 0 }, 1), ENODEV);
@@ -330,9 +303,9 @@ START_TEST(same_blocks_as_the_kernels_driver)
 		content[i] = i * 7 + i / 256;
 	memcpy(data, content, PAGE);
 	ck_assert_works(vdb_nvme_write(queue, 1, block, PAGE / BLOCK, data, 0));
-	ck_assert_uint_eq(wait_for_one(queue), 0);
+	ck_assert_uint_eq(io_wait(queue), 0);
 	ck_assert_works(vdb_nvme_flush(queue, 1, 0));
-	ck_assert_uint_eq(wait_for_one(queue), 0);
+	ck_assert_uint_eq(io_wait(queue), 0);
 	vdb_nvme_close(queue);
 	take_back(&lease);
 	ck_assert_nvme(nvme_stop(nvme));
@@ -347,7 +320,7 @@ START_TEST(same_blocks_as_the_kernels_driver)
 	queue = open_queue(&lease, NULL);
 	data = vdb_nvme_data(queue, &size);
 	ck_assert_works(vdb_nvme_read(queue, 1, block, PAGE / BLOCK, data + PAGE, 0));
-	ck_assert_uint_eq(wait_for_one(queue), 0);
+	ck_assert_uint_eq(io_wait(queue), 0);
 	ck_assert_int_eq(memcmp(data + PAGE, content, PAGE), 0);
 	vdb_nvme_close(queue);
 	take_back(&lease);
@@ -491,7 +464,7 @@ static void go_on(struct vdb_slice *memories[], unsigned int nr)
 	ck_assert_nvme(nvme_queue_delete(nvme, 5, NULL));
 	lease = lend(5);
 	queue = open_queue(&lease, NULL);
-	check_io(queue);
+	io_check(queue);
 	vdb_nvme_close(queue);
 	take_back(&lease);
 }
@@ -632,7 +605,7 @@ START_TEST(client_rings_the_admin_doorbell)
 		take_back(&other);
 	}
 	queue = open_queue(&lease, NULL);
-	check_io(queue);
+	io_check(queue);
 	vdb_nvme_close(queue);
 	take_back(&lease);
 }
@@ -661,7 +634,6 @@ START_TEST(client_writes_to_the_admin_queue)
 	}
 	snprintf(text, sizeof(text), "fault addr 0x%llx", (unsigned long long)iova);
 	ck_assert(kmsg_wait_for(kmsg, text, 6));
-	kmsg = kmsg_open();
 	take_back(&lease);
 	go_on(NULL, 0);
 }
@@ -686,7 +658,7 @@ START_TEST(submission_queue_in_the_controllers_memory)
 	submission = owner_export(cmb.bar, cmb.offset + options.cmb_offset, PAGE, 0);
 	queue = open_queue(&lease, submission);
 	for (unsigned int i = 0; i < 100; i++)
-		check_io(queue);
+		io_check(queue);
 	ck_assert_works(vdb_slice_revoke(owner, submission));
 	ck_assert_works(vdb_guard_enable());
 	ck_assert_fails(vdb_nvme_flush(queue, 1, 0), ENODEV);
@@ -729,6 +701,10 @@ Suite *suite(void)
 	tc = add_group(s, "hostile");
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, client_rings_the_admin_doorbell);
+
+	/* The kernel logs faults, the last after the test has ended. */
+	tc = add_group(s, "faults");
+	tcase_add_checked_fixture(tc, setup, close_controller);
 	tcase_add_test(tc, client_writes_to_the_admin_queue);
 	return s;
 }
