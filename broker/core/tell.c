@@ -71,9 +71,13 @@ static bool send(struct core *core, struct client *client, struct notice *notice
 		client->message = MESSAGE_STATE;
 	else
 		client->message = MESSAGE_GRANT;
-	if (client->message == MESSAGE_GRANT)
-		lease->sent = true;
 	client->sending = notice;
+	if (client->message == MESSAGE_GRANT) {
+		lease->sent = true;
+		/* A grant says that the slice is live, and the next change may be seen as none. */
+		if (lease->device->suspended)
+			queue(core, client, lease, notice);
+	}
 	EMIT(core, EFFECT_SEND, .client = client->r.id, .message = client->message,
 	     .lease = lease->r.id, .saved_lease = &lease->r,
 	     .suspended = lease->device && lease->device->suspended);

@@ -100,7 +100,7 @@ static void note(void *shell, const struct effect *effect)
 		last_news = *effect->news;
 		news_for = effect->client;
 	}
-	if (effect->type == EFFECT_SEND && effect->suspended)
+	if (effect->type == EFFECT_SEND && effect->message == MESSAGE_STATE && effect->suspended)
 		word = "send:suspended";
 	if (effect->saved_lease)
 		last_lease = effect->saved_lease->id;
@@ -574,6 +574,26 @@ START_TEST(goes_on)
 	starts(&restored, table[_i].at_start);
 	happens((struct event){ .type = EVENT_OPENED, .ok = true, .buffers = table[_i].listed,
 				.nr_buffers = table[_i].nr }, table[_i].when_open);
+	core_free(core);
+}
+END_TEST
+
+/* A device can be in a reset when a slice of it is granted. */
+START_TEST(suspension_before_the_grant_is_told)
+{
+	uint64_t lease;
+
+	opens();
+	connects(1);
+	happens((struct event){ .type = EVENT_SUSPENDED, .suspended = true }, "");
+	happens(acquire(1, 2, "nic/bell", 0), "save:exporting export");
+	lease = last_lease;
+	happens((struct event){ .type = EVENT_EXPORTED, .ok = true, .lease = lease, .buffer = 7 },
+		"save:granted send:grant");
+	happens((struct event){ .type = EVENT_SENT, .client = 1, .ok = true }, "send:suspended");
+	/* It was resumed and suspended again, which is read as one change. */
+	happens((struct event){ .type = EVENT_SUSPENDED, .suspended = true }, "");
+	happens((struct event){ .type = EVENT_SENT, .client = 1, .ok = true }, "");
 	core_free(core);
 }
 END_TEST
@@ -1227,6 +1247,7 @@ Suite *suite(void)
 	tcase_add_test(tc, limit_of_a_connection);
 	tcase_add_test(tc, the_idle_make_room);
 	tcase_add_loop_test(tc, goes_on, 0, 8);
+	tcase_add_test(tc, suspension_before_the_grant_is_told);
 	tcase_add_test(tc, suspension_is_told);
 	tcase_add_loop_test(tc, reload_and_leases, 0, 10);
 	tcase_add_test(tc, root_revokes);

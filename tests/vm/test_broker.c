@@ -311,6 +311,23 @@ START_TEST(suspension_is_told)
 }
 END_TEST
 
+START_TEST(suspension_before_the_grant_is_told)
+{
+	struct vdb_client *first = broker_connect(), *second = broker_connect();
+	struct vdb_lease array = broker_acquire(first, "edu/array", 0), page;
+	struct device raw = { .bdf = lab_bdf("EDU") };
+
+	raw.fd = manager_fd(broker_name_of_device("EDU"));
+	ck_assert_works(raw.fd);
+	device_set_memory(&raw, false);
+	broker_expect(first, array.id, VDB_STATE_SUSPENDED, VDB_END_NONE);
+	page = broker_acquire(second, "edu/page", 0);
+	broker_expect(second, page.id, VDB_STATE_SUSPENDED, VDB_END_NONE);
+	device_set_memory(&raw, true);
+	broker_expect(second, page.id, VDB_STATE_LIVE, VDB_END_NONE);
+}
+END_TEST
+
 /*
  * A register that cannot be written, as the device's memory is off, does not make
  * the slice free as it is.
@@ -468,6 +485,7 @@ Suite *suite(void)
 	tcase_add_test(tc, registers_are_written_at_the_end);
 	tcase_add_test(tc, device_is_reset_at_the_end);
 	tcase_add_test(tc, suspension_is_told);
+	tcase_add_test(tc, suspension_before_the_grant_is_told);
 	tcase_add_test(tc, device_that_cannot_be_put_in_order);
 	tcase_add_test(tc, device_goes_back_to_the_kernel);
 

@@ -113,6 +113,9 @@ static void check_client(struct world *world, struct sim_client *client)
 		if (held->buffer && !held->closed && !(buffer && buffer_is_live(world, buffer)))
 			violation(world, "a lease goes on that does not reach the device",
 				  held->lease, client->id);
+		if (held->suspended != world->devices[held->device].suspended)
+			violation(world, "a client does not know whether its slice is suspended",
+				  held->lease, client->id);
 	}
 	for (int i = 0; i < OUTSTANDING_MAX; i++) {
 		const struct outstanding *outstanding = &client->outstanding[i];

@@ -422,13 +422,15 @@ static void read_end(struct world *world, struct sim_client *client,
 }
 
 static void read_state(struct world *world, struct sim_client *client,
-		       const struct lease_record *record)
+		       const struct lease_record *record, bool suspended)
 {
 	struct outstanding *outstanding = find_outstanding(client, record->serial);
 	struct held *held = find_held(client, record->id);
 
-	if (held)
+	if (held) {
+		held->suspended = suspended;
 		return;
+	}
 	/* The grant of a process that died did not come: the client releases the lease. */
 	if (outstanding && outstanding->type == EVENT_ACQUIRE)
 		outstanding->serial = 0;
@@ -440,6 +442,7 @@ static void read_state(struct world *world, struct sim_client *client,
 		.device = device_by_bdf(world, record->bdf) - world->devices,
 		.reloads = world->reloads,
 		.unwanted = true,
+		.suspended = suspended,
 	};
 }
 
@@ -507,6 +510,6 @@ bool client_read(struct world *world, struct sim_client *client)
 	else if (message.effect.message == MESSAGE_END)
 		read_end(world, client, &message.record);
 	else
-		read_state(world, client, &message.record);
+		read_state(world, client, &message.record, message.effect.suspended);
 	return true;
 }

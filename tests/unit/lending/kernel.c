@@ -270,7 +270,7 @@ static bool open_device(struct world *world, struct sim_device *device, struct e
 		if (fails || !device->present)
 			return false;
 		device->open = device->stored = true;
-		device->prepared = false;
+		device->prepared = device->suspended = false;
 		device->incarnation++;
 		event->fresh = true;
 	}

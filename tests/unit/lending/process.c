@@ -454,12 +454,18 @@ bool process_serve(struct world *world, struct sim_client *client)
 bool process_result(struct world *world, struct sim_device *device)
 {
 	struct event event;
+	bool opened;
 
 	if (!device->nr_results)
 		return false;
 	event = device->results[0];
 	device->nr_results = 0;
+	opened = event.type == EVENT_OPENED && event.ok;
 	process_handle(world, &event);
+	/* It is watched from now on. */
+	if (opened && !world->crashed && device->open)
+		process_handle(world, &(struct event){ .type = EVENT_SUSPENDED,
+			.device = event.device, .suspended = device->suspended });
 	return true;
 }
 

@@ -66,9 +66,11 @@ static void disturb(struct world *world)
 						      .device = device->number });
 		break;
 	case 8:
-		if (device->number != UINT32_MAX)
-			notify(world, (struct event){ .type = EVENT_SUSPENDED,
-				.device = device->number, .suspended = chance(world, 2) });
+		if (!device->open || device->number == UINT32_MAX)
+			break;
+		device->suspended = chance(world, 2);
+		notify(world, (struct event){ .type = EVENT_SUSPENDED, .device = device->number,
+					      .suspended = device->suspended });
 		break;
 	case 9:
 		world->catalogue = random_below(world, CATALOGUES);

@@ -63,6 +63,7 @@ struct job {
 struct sim_device {
 	char bdf[16];
 	bool present, open, stored, prepared;
+	bool suspended;
 	int incarnation;
 	bool hung, failing;
 	uint64_t troubles;		/* events that can end a lease */
@@ -99,6 +100,7 @@ struct held {
 	uint64_t reloads, troubles;
 	uint64_t refused;		/* serial of a release that was answered with "no such lease" */
 	bool asked, unwanted, closed, renewed;
+	bool suspended;			/* as it was told */
 };
 
 struct sim_client {
