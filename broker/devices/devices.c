@@ -543,6 +543,22 @@ static bool next_done(struct devices *devices, struct event *event)
 	return true;
 }
 
+/*
+ * A job that resets the device has its result before the loop looks at the watch.  The core
+ * must not take the device as suspended that this result says is in order.
+ */
+static bool next_resume(const struct devices *devices, struct event *event)
+{
+	struct worker *worker = devices->taken ? devices->taken->worker : NULL;
+
+	if (!worker || !watch_takes_resume(&worker->watch))
+		return false;
+	/* It can be on its way. */
+	worker->notices[NOTICE_SUSPENDED].event.suspended = false;
+	*event = (struct event){ .type = EVENT_SUSPENDED, .device = worker->number };
+	return true;
+}
+
 bool devices_next(struct devices *devices, struct event *event)
 {
 	struct job *job;
@@ -552,9 +568,11 @@ bool devices_next(struct devices *devices, struct event *event)
 
 	if (devices->given)
 		job_free(devices->given);
+	devices->given = NULL;
 	if (!devices->taken)
 		devices->taken = results_take(&devices->results);
-	devices->given = NULL;
+	if (next_resume(devices, event))
+		return true;
 	job = devices->taken;
 	if (!job)
 		return false;

@@ -95,18 +95,33 @@ static int on_request(sd_event_source *source, int fd, uint32_t events, void *da
 	return 0;
 }
 
+/* False: there is nothing to report. */
+static bool read_event(struct watch *watch)
+{
+	int state = vdb_event_read(sd_event_source_get_io_fd(watch->events), NULL);
+
+	/* The device was closed, by its worker: the state no longer matters. */
+	if (state == VDB_STATE_REVOKED)
+		sd_event_source_set_enabled(watch->events, SD_EVENT_OFF);
+	if (state < 0 || state == VDB_STATE_REVOKED)
+		return false;
+	watch->suspended = state == VDB_STATE_SUSPENDED;
+	return true;
+}
+
 static int on_event(sd_event_source *source, int fd, uint32_t events, void *data)
 {
 	struct watch *watch = data;
-	int state = vdb_event_read(fd, NULL);
 
-	(void)events;
-	/* The device was closed, by its worker: the state no longer matters. */
-	if (state == VDB_STATE_REVOKED)
-		sd_event_source_set_enabled(source, SD_EVENT_OFF);
-	else if (state >= 0)
-		watch->calls->suspended(watch->calls->data, watch, state == VDB_STATE_SUSPENDED);
+	(void)source, (void)fd, (void)events;
+	if (read_event(watch))
+		watch->calls->suspended(watch->calls->data, watch, watch->suspended);
 	return 0;
+}
+
+bool watch_takes_resume(struct watch *watch)
+{
+	return watch->events && watch->suspended && read_event(watch) && !watch->suspended;
 }
 
 static int add(struct watcher *watcher, struct watch *watch, sd_event_source **source, int fd,
@@ -126,6 +141,7 @@ static int add(struct watcher *watcher, struct watch *watch, sd_event_source **s
 int watch_begin(struct watcher *watcher, struct watch *watch, int request, int events)
 {
 	watch->calls = watcher->calls;
+	watch->suspended = false;
 	if (add(watcher, watch, &watch->request, request, on_request)) {
 		close(events);
 		return -1;

@@ -15,6 +15,7 @@
 struct watch {
 	const struct watch_calls *calls;
 	sd_event_source *request, *events;
+	bool suspended;			/* as it was last reported */
 };
 
 struct watch_calls {
@@ -40,7 +41,11 @@ void watcher_look(struct watcher *watcher);
 
 /* Takes ownership of @request and @events, also if it fails.  -1 with errno. */
 int watch_begin(struct watcher *watcher, struct watch *watch, int request, int events);
-/* Can also be called for a watch that has not begun. */
+/*
+ * Whether the device is no longer suspended, which has not been reported yet, and no longer
+ * is: the caller knows it now.  Can be called for a watch that has not begun, as the next can.
+ */
+bool watch_takes_resume(struct watch *watch);
 void watch_end(struct watch *watch);
 
 #endif

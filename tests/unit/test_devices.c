@@ -514,6 +514,33 @@ START_TEST(kernel_is_listened_to)
 }
 END_TEST
 
+/* The result of a job that resets the device, before the loop has looked at the watch. */
+START_TEST(resume_comes_before_the_result)
+{
+	struct pollfd results = { .events = POLLIN };
+	struct event event;
+
+	open_it(0);
+	devices_look(devices);
+	results.fd = devices_fd(devices);
+	eventfd_read(results.fd, &(eventfd_t){ 0 });
+	do_job(EFFECT_ACT, 0, 1);
+	ck_assert_int_eq(poll(&results, 1, 20000), 1);
+	becomes(1);
+	devices_look(devices);
+	becomes(0);
+	ck_assert(devices_next(devices, &event));
+	ck_assert_int_eq(event.type, EVENT_SUSPENDED);
+	ck_assert(!event.suspended);
+	ck_assert(devices_next(devices, &event));
+	ck_assert_int_eq(event.type, EVENT_ACTED);
+	ck_assert(devices_next(devices, &event));
+	ck_assert_int_eq(event.type, EVENT_SUSPENDED);
+	ck_assert(!event.suspended);
+	nothing_more();
+}
+END_TEST
+
 START_TEST(device_is_adopted)
 {
 	int fd = eventfd(0, 0);
@@ -834,6 +861,7 @@ Suite *suite(void)
 	tcase_add_test(tc, fds_have_one_owner);
 	tcase_add_test(tc, what_comes_too_late_is_closed);
 	tcase_add_test(tc, kernel_is_listened_to);
+	tcase_add_test(tc, resume_comes_before_the_result);
 	tcase_add_test(tc, device_is_adopted);
 	tcase_add_test(tc, no_thread_is_a_failure);
 	tcase_add_loop_test(tc, no_memory_is_a_failure, 0, 60);
