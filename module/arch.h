@@ -3,8 +3,8 @@
  * What differs between architectures, and nothing else: how an entry is put into
  * the page table of a process.
  *
- * The entry is special, the slot is none, and the page table's lock is held.  A slot
- * that becomes valid needs no TLB maintenance on any architecture here.
+ * The entry is special, the slot is none, and the page table's lock is held.  There is
+ * nothing to flush, because TLBs do not hold entries that are none.
  */
 #ifndef _DVP_ARCH_H
 #define _DVP_ARCH_H
@@ -15,13 +15,16 @@
 
 #ifdef CONFIG_ARM64
 /*
- * set_pte_at() and set_pmd_at() are inline and can call mte_sync_tags(), which
- * modules cannot.  What they do beyond set_pte() and set_pmd() does not concern an
- * entry that is special in a slot that is none: caches of instructions and MTE tags
- * are those of pages (a special entry has none), only a slot that was part of a
- * contiguous range is unfolded, and only entries of folios are folded into one.
+ * set_pte_at() and set_pmd_at() are inline and can call mte_sync_tags(), which is not
+ * exported.  What they do beyond set_pte() and set_pmd() does not concern a special
+ * entry in a slot that is none:
+ *
+ * - Instruction caches and MTE tags are those of pages, and a special entry has none.
+ * - Only a slot that is part of a contiguous range is unfolded.
+ * - Special entries are never folded into a contiguous range.
+ *
  * The accounting of CONFIG_PAGE_TABLE_CHECK is left, and done here: the kernel stops
- * if an entry is cleared that was not accounted for.
+ * if it clears an entry that was not counted when it was set.
  */
 static inline void dvp_set_pte(struct mm_struct *mm, unsigned long addr,
 			       pte_t *ptep, pte_t pte)

@@ -2,13 +2,17 @@
 /*
  * Putting PFNs of a BAR into page tables.
  *
- * vmf_insert_pfn() does not work here.  On x86 it uses the memory type that is
- * reserved for the PFN instead of the VMA's page protection.  vfio-pci-core has
+ * The kernel's functions (vmf_insert_pfn_prot(), vmf_insert_mixed(),
+ * vmf_insert_pfn_pmd()) take the page table's lock themselves, and the first two
+ * may make a page table before.  So access cannot be tested in the same step
+ * (docs/revocation.md has the argument).  On x86 they also use the memory type that
+ * is reserved for the PFN instead of the VMA's page protection.  vfio-pci-core has
  * reserved UC- for the whole BAR, so a write-combining VMA would silently be
- * uncached.  It also stops the kernel for a VM_MIXEDMAP VMA (slices are, see
- * mapping.c) if the PFN lies in a memory section that also has RAM. So entries are
- * made here, with the buffer's own attribute, marked special: the kernel never
- * looks them up as a page.
+ * uncached.  And vmf_insert_pfn_prot() stops the kernel for a VM_MIXEDMAP VMA
+ * (slices are, see mapping.c) if the PFN lies in a memory section that also has RAM.
+ *
+ * So entries are made here, with the buffer's own attribute, marked special: the
+ * kernel never looks them up as a page.
  *
  * Page tables are made first, with no lock of the device held, because that can
  * sleep.  Whether access is allowed is tested with the page table's lock held, and
