@@ -104,17 +104,25 @@ static inline void zap_special_vma_range(struct vm_area_struct *vma,
  * The accounting of CONFIG_PAGE_TABLE_CHECK, for code that sets entries without
  * set_pte_at() and set_pmd_at() (see arch.h).
  */
+static inline void dvp_check_pte_set(struct mm_struct *mm, unsigned long addr,
+				     pte_t *ptep, pte_t pte)
+{
 #if DVP_HAVE_TABLE_CHECK_ADDR
-#define dvp_check_pte_set(mm, addr, ptep, pte) \
-	page_table_check_ptes_set(mm, addr, ptep, pte, 1)
-#define dvp_check_pmd_set(mm, addr, pmdp, pmd) \
-	page_table_check_pmd_set(mm, addr, pmdp, pmd)
+	page_table_check_ptes_set(mm, addr, ptep, pte, 1);
 #else
-#define dvp_check_pte_set(mm, addr, ptep, pte) \
-	page_table_check_ptes_set(mm, ptep, pte, 1)
-#define dvp_check_pmd_set(mm, addr, pmdp, pmd) \
-	page_table_check_pmd_set(mm, pmdp, pmd)
+	page_table_check_ptes_set(mm, ptep, pte, 1);
 #endif
+}
+
+static inline void dvp_check_pmd_set(struct mm_struct *mm, unsigned long addr,
+				     pmd_t *pmdp, pmd_t pmd)
+{
+#if DVP_HAVE_TABLE_CHECK_ADDR
+	page_table_check_pmd_set(mm, addr, pmdp, pmd);
+#else
+	page_table_check_pmd_set(mm, pmdp, pmd);
+#endif
+}
 
 /*
  * Importers, and the core's own export of DMABUFs, need a kernel that has them and
