@@ -49,8 +49,8 @@ tests := $(patsubst tests/vm/%.c,build/user/tests/%,$(wildcard tests/vm/test_*.c
 benches := $(patsubst bench/vm/%.c,build/user/bench/%,$(wildcard bench/vm/*.c))
 examples := $(patsubst examples/%.c,build/user/programs/%,$(wildcard examples/*.c))
 rust_examples := $(patsubst bindings/rust/examples/%.rs,build/user/programs/rust-%,$(wildcard bindings/rust/examples/*.rs))
-# A second ABI of the guest's CPU.
-client32 := build/user/programs/client32
+# A second ABI of the guest's CPU, if that is x86-64.
+client32 := $(if $(filter x86_64-%,$(shell $(CC) -dumpmachine)),build/user/programs/client32)
 
 library := build/meson/lib/libvfio-dmabuf.so
 
@@ -162,7 +162,7 @@ build/user/programs/%: examples/%.c $(library)
 	@mkdir -p $(@D)
 	$(CC) -Iinclude -Iinclude/uapi $(CFLAGS) -o $@ $< $(parts) $(library)
 
-$(client32): $(wildcard tests/vm/client32/*.[ch] lib/*.[ch] common/*.[ch] include/*.h include/uapi/linux/*.h)
+build/user/programs/client32: $(wildcard tests/vm/client32/*.[ch] lib/*.[ch] common/*.[ch] include/*.h include/uapi/linux/*.h)
 	@mkdir -p $(@D)
 	$(CC) -m32 -static $(filter-out -MMD -MP,$(CFLAGS)) -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 \
 		-I. -Iinclude -Iinclude/uapi -o $@ $(filter %.c,$^)
