@@ -16,6 +16,8 @@
 #
 # tests/vm/test_library.c, test_passing.c	once more, with sanitizers in them and in
 #			the library, in build/unit/vm: what the debug kernel's guest gets
+# tests/vm/client32	one program of 32 bits, with the library's sources in it, in
+#			build/user/programs, which test_client32 runs
 # Library, command, broker and fio's engine are built by meson in build/meson, and once more
 # with sanitizers, and with the unit tests of tests/unit, in build/unit.
 
@@ -47,11 +49,13 @@ tests := $(patsubst tests/vm/%.c,build/user/tests/%,$(wildcard tests/vm/test_*.c
 benches := $(patsubst bench/vm/%.c,build/user/bench/%,$(wildcard bench/vm/*.c))
 examples := $(patsubst examples/%.c,build/user/programs/%,$(wildcard examples/*.c))
 rust_examples := $(patsubst bindings/rust/examples/%.rs,build/user/programs/rust-%,$(wildcard bindings/rust/examples/*.rs))
+# A second ABI of the guest's CPU, if that is x86-64.
+client32 := $(if $(filter x86_64-%,$(shell $(CC) -dumpmachine)),build/user/programs/client32)
 
 library := build/meson/lib/libvfio-dmabuf.so
 
 all: user unit
-user: build/user/runner build/user/tsc $(tests) $(examples) $(rust_examples) build/user/rust-tests
+user: build/user/runner build/user/tsc $(tests) $(examples) $(rust_examples) build/user/rust-tests $(client32)
 bench: build/user/runner $(benches)
 
 # Ninja knows better than make what is out of date.
@@ -124,6 +128,8 @@ build/user/tests/test_nvme_queue build/user/tests/test_nvme_broker: $(nvme) $(nv
 build/user/tests/test_nvme_queue build/user/tests/test_nvme_broker: parts := $(nvme) $(nvme_load)
 build/user/tests/test_nvme_queue: GUEST_CPPFLAGS += -Idrivers/nvme
 
+build/user/tests/test_client32: GUEST_CPPFLAGS += -Itests/vm
+
 build/user/igbvf/%.o: tests/vm/igbvf/%.c
 	@mkdir -p $(@D)
 	$(CC) $(GUEST_CPPFLAGS) $(CFLAGS) -c -o $@ $<
@@ -156,6 +162,11 @@ build/user/programs/%: examples/%.c $(library)
 	@mkdir -p $(@D)
 	$(CC) -Iinclude -Iinclude/uapi $(CFLAGS) -o $@ $< $(parts) $(library)
 
+build/user/programs/client32: $(wildcard tests/vm/client32/*.[ch] lib/*.[ch] common/*.[ch] include/*.h include/uapi/linux/*.h)
+	@mkdir -p $(@D)
+	$(CC) -m32 -static $(filter-out -MMD -MP,$(CFLAGS)) -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 \
+		-I. -Iinclude -Iinclude/uapi -o $@ $(filter %.c,$^)
+
 # Cargo knows better, too, and what it leaves alone keeps its time.
 crate := build/rust/release/libvfio_dmabuf.rlib
 $(crate): $(library) FORCE
@@ -180,7 +191,7 @@ build/user/runner: lab/guest/runner.c
 	$(CC) $(CFLAGS) -static -o $@ $<
 
 # A program that lost its source must not be run again.
-stale := $(filter-out $(tests) $(benches) $(examples) $(rust_examples), \
+stale := $(filter-out $(tests) $(benches) $(examples) $(rust_examples) $(client32), \
 	$(filter-out %.d,$(wildcard build/user/tests/* build/user/bench/* build/user/programs/*)))
 $(shell rm -f $(stale) $(stale:=.d))
 

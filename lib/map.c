@@ -40,11 +40,21 @@ static void *find_address(uint64_t place, size_t length, uint64_t align)
 	return space + (place - (uintptr_t)space) % align;
 }
 
-/* The length, or 0 with EINVAL if that is not a part of the slice. */
+/*
+ * The length; or 0 with EINVAL if that is not a part of the slice, or with ENOMEM if it
+ * is larger than the address space of a 32-bit process.
+ */
 static size_t part(const struct vdb_slice *slice, uint64_t offset, size_t length)
 {
-	if (!length && offset < slice->length)
-		length = slice->length - offset;
+	if (!length && offset < slice->length) {
+		uint64_t rest = slice->length - offset;
+
+		length = rest;
+		if (length != rest) {
+			errno = ENOMEM;
+			return 0;
+		}
+	}
 	if (!length || offset % slice->page || length % slice->page ||
 	    offset > slice->length || length > slice->length - offset) {
 		errno = EINVAL;

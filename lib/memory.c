@@ -93,7 +93,7 @@ struct vdb_slice *vdb_memory_from_fd(int fd, uint64_t iova, unsigned int flags)
 		return NULL;
 	}
 	/* The kernel maps huge pages as a whole only. */
-	if (fs.f_type == HUGETLBFS_MAGIC) {
+	if ((uint32_t)fs.f_type == HUGETLBFS_MAGIC) {
 		page = st.st_blksize;
 		flags |= VDB_FLAG_HUGE;
 	}

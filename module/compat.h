@@ -124,19 +124,29 @@ static inline void dvp_check_pmd_set(struct mm_struct *mm, unsigned long addr,
 #endif
 }
 
+/* The core's own export of DMABUFs needs a kernel with CONFIG_VFIO_PCI_DMABUF. */
+static inline void dvp_offer_core_export(struct vfio_pci_core_device *vdev)
+{
+#if DVP_HAVE_CORE_EXPORT
+	static const struct vfio_pci_device_ops ops = {
+		.get_dmabuf_phys = vfio_pci_core_get_dmabuf_phys,
+	};
+
+	vdev->pci_ops = &ops;
+#endif
+}
+
 /*
- * Importers, and the core's own export of DMABUFs, need a kernel that has them and
- * was configured with CONFIG_VFIO_PCI_DMABUF. Elsewhere attaching is refused.
- * These names differ from the kernel's, because a kernel without that option can
- * declare some of them.
+ * Importers need that as well, and a kernel that knows which of them unmap in bounded
+ * time.  Elsewhere attaching is refused.  These names differ from the kernel's, because
+ * a kernel without the option can declare some of them.
  */
 struct p2pdma_provider;
 
-#if DVP_HAVE_CORE_EXPORT
+#if DVP_HAVE_IMPORTERS
 #include <linux/dma-buf-mapping.h>
 #include <linux/pci-p2pdma.h>
 
-#define DVP_HAS_CORE_EXPORT	true
 #define dvp_p2p_provider	pcim_p2pdma_provider
 #define dvp_attach_revocable	dma_buf_attach_revocable
 #define dvp_invalidate_mappings	dma_buf_invalidate_mappings
@@ -161,18 +171,7 @@ dvp_map_part(struct dma_buf_attachment *attachment,
 	return dma_buf_phys_vec_to_sgt(attachment, provider, &vec, 1, len,
 				       direction);
 }
-
-static inline void dvp_offer_core_export(struct vfio_pci_core_device *vdev)
-{
-	static const struct vfio_pci_device_ops ops = {
-		.get_dmabuf_phys = vfio_pci_core_get_dmabuf_phys,
-	};
-
-	vdev->pci_ops = &ops;
-}
 #else
-#define DVP_HAS_CORE_EXPORT	false
-
 static inline struct p2pdma_provider *dvp_p2p_provider(struct pci_dev *pdev,
 						       int bar)
 {
@@ -203,10 +202,6 @@ dvp_map_part(struct dma_buf_attachment *attachment,
 static inline void dvp_unmap_part(struct dma_buf_attachment *attachment,
 				  struct sg_table *part,
 				  enum dma_data_direction direction)
-{
-}
-
-static inline void dvp_offer_core_export(struct vfio_pci_core_device *vdev)
 {
 }
 #endif

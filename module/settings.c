@@ -75,7 +75,7 @@ static ssize_t core_export_store(struct device *dev,
 				 struct device_attribute *attr,
 				 const char *buf, size_t count)
 {
-	return store(&dvp_from_dev(dev)->core_export, DVP_HAS_CORE_EXPORT,
+	return store(&dvp_from_dev(dev)->core_export, DVP_HAVE_CORE_EXPORT,
 		     buf, count);
 }
 static DEVICE_ATTR_RW(core_export);
@@ -104,5 +104,5 @@ void dvp_settings_init(struct dvp_device *dvp)
 {
 	dvp->write_combine = write_combine &&
 			     dvp_memattr_supported(VFIO_DMABUF_MEMATTR_WC);
-	dvp->core_export = core_export && DVP_HAS_CORE_EXPORT;
+	dvp->core_export = core_export && DVP_HAVE_CORE_EXPORT;
 }

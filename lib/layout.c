@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * That the structs of ioctls, event files and messages have one layout for 32 and 64
+ * bits: compiled for either, this file finds a difference.
+ *
+ * Where nothing is padded, a member's offset is the sum of the sizes before it, however
+ * the CPU aligns 64-bit integers.  A member whose own size differs, such as a pointer,
+ * changes the size of its struct.
+ */
+#include <assert.h>
+#include <linux/types.h>
+#include <linux/vfio.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#pragma GCC diagnostic error "-Wpadded"
+#include <linux/vfio_dmabuf.h>
+
+#include "vfio-dmabuf-protocol.h"
+
+/* The sizes of messages are in their header. */
+static_assert(sizeof(struct vfio_region_dma_range) == 16, "ioctl");
+static_assert(sizeof(struct vfio_device_feature_dma_buf) == 16, "ioctl");
+static_assert(sizeof(struct vfio_dmabuf_feature_export) == 48, "ioctl");
+static_assert(sizeof(struct vfio_dmabuf_feature_revoke) == 16, "ioctl");
+static_assert(sizeof(struct vfio_dmabuf_buffer) == 64, "ioctl");
+static_assert(sizeof(struct vfio_dmabuf_feature_list) == 24, "ioctl");
+static_assert(sizeof(struct vfio_dmabuf_feature_info) == 96, "ioctl");
+static_assert(sizeof(struct vfio_dmabuf_feature_memattr) == 8, "ioctl");
+static_assert(sizeof(struct vfio_dmabuf_feature_events) == 16, "ioctl");
+static_assert(sizeof(struct vfio_dmabuf_event) == 16, "event file");
+
+/* A slice can be larger than 2 GiB, and so can its file: -D_FILE_OFFSET_BITS=64. */
+static_assert(sizeof(off_t) == 8, "offsets in files need 64 bits");
