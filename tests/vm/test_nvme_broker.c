@@ -16,6 +16,7 @@
 
 #include "broker.h"
 #include "client.h"
+#include "command.h"
 #include "kmsg.h"
 #include "manager.h"
 #include "nvme/io.h"
@@ -188,6 +189,19 @@ START_TEST(eventfd_that_is_full)
 }
 END_TEST
 
+/* Its fds are two of the slice, the memory's and the interrupt's. */
+START_TEST(interrupt_is_passed_to_a_program)
+{
+	json_t *list;
+
+	ck_assert_runs("run -S " MANAGER_SOCKET " -s nvme/wakes -- sh -c 'echo \"$VFIO_DMABUF_SLICES\"'");
+	list = command_json("VFIO_DMABUF_SLICES", command_out);
+	ck_assert_int_eq(json_integer_value(json_object_get(json_array_get(list, 0), "interrupt")), 6);
+	ck_assert_runs("run -S " MANAGER_SOCKET " -s nvme/wakes -- sh -c 'echo $VFIO_DMABUF_FDS; readlink /proc/self/fd/6'");
+	ck_assert_str_eq(command_out, "4\nanon_inode:[eventfd]\n");
+}
+END_TEST
+
 /* Two terms of the broker, and a lease of each. */
 START_TEST(queues_outlive_the_broker)
 {
@@ -325,6 +339,7 @@ Suite *suite(void)
 	tcase_add_loop_test(tc, queues_outlive_the_broker, 0, 2);
 	tcase_add_loop_test(tc, interrupts_outlive_the_broker, 0, 2);
 	tcase_add_test(tc, eventfd_that_is_full);
+	tcase_add_test(tc, interrupt_is_passed_to_a_program);
 	tcase_add_loop_test(tc, configuration_names_another_driver, 0, 2);
 	tcase_add_test(tc, clients_that_die);
 	return s;
