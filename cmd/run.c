@@ -111,13 +111,13 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	}
 }
 
-/* Of all slices that have memory: their fds come after those of the slices. */
-static int nr_memories(void)
+/* Two of each slice, and after all of these those of memory and interrupts. */
+static int nr_fds(void)
 {
-	int nr = 0;
+	int nr = 2 * args.nr;
 
 	for (int i = 0; i < args.nr; i++)
-		nr += leases[i].memory != NULL;
+		nr += (leases[i].memory != NULL) + (leases[i].interrupt >= 0);
 	return nr;
 }
 
@@ -137,14 +137,15 @@ static json_t *json_memory(const struct vdb_slice *memory, int *fd)
 static void set_environment(void)
 {
 	json_t *list = json_array();
-	int memory = FIRST_FD + 2 * args.nr;
+	int next = FIRST_FD + 2 * args.nr;
 	char number[16], *text;
 
 	for (int i = 0; i < args.nr; i++) {
 		const struct vdb_slice *slice = leases[i].slice;
+		json_t *memory = json_memory(leases[i].memory, &next);
 
 		json_array_append_new(list, json_pack(
-			"{s:s,s:I,s:i,s:i,s:s,s:i,s:I,s:I,s:b,s:b,s:o}",
+			"{s:s,s:I,s:i,s:i,s:s,s:i,s:I,s:I,s:b,s:b,s:o,s:o}",
 			"name", args.slices[i].target.slice, "index", (json_int_t)leases[i].index,
 			"fd", FIRST_FD + 2 * i, "event_fd", FIRST_FD + 2 * i + 1,
 			"bdf", vdb_slice_bdf(slice), "bar", vdb_slice_bar(slice),
@@ -152,11 +153,12 @@ static void set_environment(void)
 			"length", (json_int_t)vdb_slice_length(slice),
 			"read_only", vdb_slice_flags(slice) & VDB_FLAG_READ_ONLY,
 			"write_combining", vdb_slice_flags(slice) & VDB_FLAG_WC,
-			"memory", json_memory(leases[i].memory, &memory)));
+			"memory", memory,
+			"interrupt", leases[i].interrupt < 0 ? json_null() : json_integer(next++)));
 	}
 	text = json_dumps(list, JSON_COMPACT);
 	setenv("VFIO_DMABUF_SLICES", text, 1);
-	snprintf(number, sizeof(number), "%d", 2 * args.nr + nr_memories());
+	snprintf(number, sizeof(number), "%d", nr_fds());
 	setenv("VFIO_DMABUF_FDS", number, 1);
 	free(text);
 	json_decref(list);
@@ -165,13 +167,15 @@ static void set_environment(void)
 /* Moves the fds to their numbers, which must not be those of our other fds. */
 static int place_fds(void)
 {
-	int high[3 * MAX], nr = 2 * args.nr + nr_memories(), next = 2 * args.nr;
+	int high[4 * MAX], nr = nr_fds(), next = 2 * args.nr;
 
 	for (int i = 0; i < args.nr; i++) {
 		high[2 * i] = fcntl(vdb_slice_fd(leases[i].slice), F_DUPFD_CLOEXEC, FIRST_FD + nr);
 		high[2 * i + 1] = fcntl(vdb_slice_event_fd(leases[i].slice), F_DUPFD_CLOEXEC, FIRST_FD + nr);
 		if (leases[i].memory)
 			high[next++] = fcntl(vdb_slice_fd(leases[i].memory), F_DUPFD_CLOEXEC, FIRST_FD + nr);
+		if (leases[i].interrupt >= 0)
+			high[next++] = fcntl(leases[i].interrupt, F_DUPFD_CLOEXEC, FIRST_FD + nr);
 	}
 	for (int i = 0; i < nr; i++)
 		if (high[i] < 0 || dup2(high[i], FIRST_FD + i) < 0)
@@ -400,10 +404,14 @@ int cmd_run(int argc, char **argv)
 	client = connect_broker();
 	if (!client)
 		return STATUS_FAILED;
+	for (int i = 0; i < args.nr; i++)
+		leases[i].interrupt = -1;
 	status = run(client);
 	for (int i = 0; i < args.nr; i++) {
 		vdb_slice_free(leases[i].slice);
 		vdb_slice_free(leases[i].memory);
+		if (leases[i].interrupt >= 0)
+			close(leases[i].interrupt);
 	}
 	vdb_client_close(client);
 	return status;

@@ -20,7 +20,7 @@
 
 #define VDP_VERSION		2
 #define VDP_MAX_MESSAGE		512	/* bytes, of any message */
-#define VDP_MAX_FDS		3	/* that a message carries */
+#define VDP_MAX_FDS		4	/* that a message carries */
 #define VDP_NAME		64	/* bytes of a name, with its NUL */
 #define VDP_BDF			16	/* bytes of "0000:01:00.0", with its NUL */
 #define VDP_TEXT		192	/* bytes of an explanation, with its NUL */
@@ -42,7 +42,7 @@ enum vdp_type {
 	VDP_ANSWER	= 0x100,	/* added to the type of the request */
 	VDP_ITEM	= 0x200,	/* added to the type of a list */
 
-	VDP_GRANT	= 0x300,	/* the slice is granted; with two fds, or three */
+	VDP_GRANT	= 0x300,	/* the slice is granted; with two to four fds */
 	VDP_STATE	= 0x301,	/* the device is suspended, or live again */
 	VDP_END		= 0x302,	/* the lease has ended, or the request is refused */
 	VDP_NEWS	= 0x303,	/* to a client that watches */
@@ -79,6 +79,7 @@ struct vdp_hello_answer {
 #define VDP_READ_ONLY	(1u << 0)	/* of flags, everywhere */
 #define VDP_WC		(1u << 1)	/* never in a request */
 #define VDP_EXCLUSIVE	(1u << 2)	/* never in a request: granted to one at a time */
+#define VDP_INTERRUPT	(1u << 3)	/* never in a request: the lease has an eventfd */
 #define VDP_ANY_INDEX	0xffffffffu
 
 /*
@@ -124,7 +125,10 @@ struct vdp_plain {
 	struct vdp_header header;
 };
 
-/* The fds are the DMABUF, its event fd, and the memfd if there is memory. */
+/*
+ * The fds are the DMABUF, its event fd, the memfd if there is memory, and the eventfd of the
+ * interrupt if flags have VDP_INTERRUPT; then there is memory.
+ */
 struct vdp_grant {
 	struct vdp_header header;
 	uint64_t lease;

@@ -975,6 +975,7 @@ struct vdb_lease {
 	uint32_t seconds;	/* until it ends by itself; 0: does not */
 	struct vdb_slice *slice;	/* the caller's, for vdb_slice_free() */
 	struct vdb_slice *memory;	/* the caller's too; NULL: the slice has no memory */
+	int interrupt;		/* an eventfd, the caller's too, for close(); -1: no interrupt */
 };
 
 /**
@@ -997,7 +998,8 @@ struct vdb_lease {
  *	EDQUOT	this connection, this user, or all users together have as many leases, or
  *		as much memory, as allowed
  *	ENODEV	the device is not open, or was lost meanwhile
- *	EMFILE	this process has no room for two more fds, or three with memory
+ *	EMFILE	this process has no room for two more fds, one more with memory, and
+ *		one more with an interrupt
  *	ENOMEM	this process has no memory
  *	EAGAIN	the broker was restarted meanwhile; try again
  *	ETOOMANYREFS the broker cannot send fds now; try again later
@@ -1007,9 +1009,14 @@ struct vdb_lease {
  * If the configuration gives the slice memory, it comes with the lease: all zeros, at
  * vdb_slice_iova() for the device.  After the lease has ended, the device does not reach it
  * any more.  The broker frees its pages: the client keeps empty memory, and a client whose
- * lease can end at any time uses what it has read there if the lease still goes on then.  A
- * program that was compiled for a library whose struct vdb_lease had no member for it does
- * not get it.
+ * lease can end at any time uses what it has read there if the lease still goes on then.
+ *
+ * If the configuration gives the slice an interrupt, an eventfd comes with the lease.  The
+ * kernel adds 1 to it at each interrupt, also while no broker runs, and never blocks on it.
+ * It is non-blocking: poll it, then read 8 bytes.  It does not report the end of the lease.
+ *
+ * A program that was compiled for a library whose struct vdb_lease had no member for one of
+ * them does not get it.
  *
  * If the slice was granted and the call fails, the library releases the slice, and
  * does not wait for that.
@@ -1098,7 +1105,7 @@ enum vdb_end {
 
 enum vdb_event_type {
 	VDB_EVENT_STATE = 0,	/* lease, state, end */
-	VDB_EVENT_GRANTED = 1,	/* request, lease, index, seconds, slice, memory */
+	VDB_EVENT_GRANTED = 1,	/* request, lease, index, seconds, slice, memory, interrupt */
 	VDB_EVENT_REFUSED = 2,	/* request, error */
 };
 
@@ -1113,12 +1120,13 @@ struct vdb_event {
 	uint32_t seconds;
 	struct vdb_slice *slice;	/* the caller's */
 	struct vdb_slice *memory;	/* the caller's; or NULL */
+	int interrupt;			/* the caller's; or -1 */
 };
 
 /**
  * vdb_client_next() - the next event of this client's leases and requests
  * @client: any
- * @event: filled in; fields that its type does not have are 0
+ * @event: filled in; fields that its type does not have are 0, interrupt is -1
  *
  * Does not block.  If a lease changes several times, only the last state may be
  * reported.

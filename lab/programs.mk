@@ -124,8 +124,9 @@ build/user/tests/test_fio: GUEST_CPPFLAGS += -Idrivers/nvme
 build/user/tests/test_fio_broker: $(fio)
 build/user/tests/test_fio_broker: parts := $(fio)
 build/user/tests/test_fio_broker: GUEST_CPPFLAGS += -Idrivers/nvme
-build/user/tests/test_nvme_queue build/user/tests/test_nvme_broker: $(nvme) $(nvme_load)
-build/user/tests/test_nvme_queue build/user/tests/test_nvme_broker: parts := $(nvme) $(nvme_load)
+nvme_tests := $(addprefix build/user/tests/,test_nvme_queue test_nvme_broker test_examples)
+$(nvme_tests): $(nvme) $(nvme_load)
+$(nvme_tests): parts := $(nvme) $(nvme_load)
 build/user/tests/test_nvme_queue: GUEST_CPPFLAGS += -Idrivers/nvme
 
 build/user/tests/test_client32: GUEST_CPPFLAGS += -Itests/vm

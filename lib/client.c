@@ -149,9 +149,11 @@ static void report(struct vdb_client *client, struct known_lease *lease, struct 
 		.seconds = lease->lease.seconds,
 		.slice = lease->lease.slice,
 		.memory = lease->lease.memory,
+		.interrupt = lease->lease.interrupt,
 	};
 	lease->decided = false;
 	lease->lease.slice = lease->lease.memory = NULL;
+	lease->lease.interrupt = -1;
 	if (!lease->error)
 		return;
 	client_fail(client, lease->error, lease->text);
@@ -196,9 +198,11 @@ int vdb_client_acquire_sized(struct vdb_client *client, const char *name,
 	report(client, asked, &event);
 	if (event.error)
 		return -1;
-	/* A program that does not know of memory does not free it. */
+	/* A program that does not know of them does not free them. */
 	if (size < VDB_UP_TO(vdb_lease, memory))
 		vdb_slice_free(got.memory);
+	if (size < VDB_UP_TO(vdb_lease, interrupt))
+		fds_close(&got.interrupt, 1);
 	vdb_fill(lease, size, &got, sizeof(got));
 	return 0;
 }
@@ -290,7 +294,9 @@ static int next_pending(struct vdb_client *client, void *found)
 		report(client, lease, event);
 		return 1;
 	}
-	*event = (struct vdb_event){ .lease = lease->id, .state = lease->state, .end = lease->end };
+	*event = (struct vdb_event){
+		.lease = lease->id, .state = lease->state, .end = lease->end, .interrupt = -1,
+	};
 	lease->changed = false;
 	if (lease->state == VDB_STATE_REVOKED)
 		client_forget_lease(client, lease);
@@ -299,16 +305,18 @@ static int next_pending(struct vdb_client *client, void *found)
 
 int vdb_client_next_sized(struct vdb_client *client, struct vdb_event *event, size_t size)
 {
-	struct vdb_event found = { 0 };
+	struct vdb_event found = { .interrupt = -1 };
 	int ret;
 
 	client->error[0] = '\0';
 	if (!vdb_is_size(size, VDB_FIRST_EVENT))
 		return client_fail(client, EINVAL, too_small);
 	ret = client_next(client, next_pending, &found);
-	/* A program that does not know of memory does not free it. */
+	/* A program that does not know of them does not free them. */
 	if (size < VDB_UP_TO(vdb_event, memory))
 		vdb_slice_free(found.memory);
+	if (size < VDB_UP_TO(vdb_event, interrupt))
+		fds_close(&found.interrupt, 1);
 	if (ret > 0)
 		vdb_fill(event, size, &found, sizeof(found));
 	return ret;

@@ -15,6 +15,7 @@
 #include <sys/eventfd.h>
 
 #include "client_internal.h"
+#include "common/fds.h"
 
 static_assert(VDB_FLAG_READ_ONLY == VDP_READ_ONLY && VDB_FLAG_WC == VDP_WC, "same bits");
 static_assert((int)VDB_STATE_SUSPENDED == (int)VDP_STATE_SUSPENDED &&
@@ -46,6 +47,7 @@ struct known_lease *client_add_request(struct vdb_client *client)
 
 	if (!lease)
 		return NULL;
+	lease->lease.interrupt = -1;
 	/* The oldest first: they are reported in this order. */
 	lease->former = client->newest;
 	*(lease->former ? &lease->former->next : &client->leases) = lease;
@@ -59,8 +61,10 @@ static void drop_slice(struct known_lease *lease)
 	if (lease->decided) {
 		vdb_slice_free(lease->lease.slice);
 		vdb_slice_free(lease->lease.memory);
+		fds_close(&lease->lease.interrupt, 1);
 	}
 	lease->lease.slice = lease->lease.memory = NULL;
+	lease->lease.interrupt = -1;
 }
 
 void client_forget_lease(struct vdb_client *client, struct known_lease *lease)
@@ -212,7 +216,8 @@ static struct vdb_slice *slice_of(struct message *m)
 	struct vdb_slice *slice;
 
 	if (!client_is_text(grant->bdf, sizeof(grant->bdf)) ||
-	    grant->flags & ~(VDP_READ_ONLY | VDP_WC | VDP_EXCLUSIVE)) {
+	    grant->flags & ~(VDP_READ_ONLY | VDP_WC | VDP_EXCLUSIVE | VDP_INTERRUPT) ||
+	    (grant->flags & VDP_INTERRUPT && !grant->memory)) {
 		errno = EPROTO;
 		return NULL;
 	}
@@ -284,7 +289,9 @@ static int grant(struct vdb_client *client, struct known_lease *lease, struct me
 		.seconds = m->body.grant.seconds,
 		.slice = slice,
 		.memory = memory,
+		.interrupt = m->fds[3],
 	};
+	m->fds[3] = -1;
 	ring(client, lease);
 	return 0;
 }

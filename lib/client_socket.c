@@ -120,14 +120,17 @@ static int fds_of(const struct message *m)
 {
 	if (m->body.header.type != VDP_GRANT)
 		return 0;
-	return m->body.grant.memory ? VDP_MAX_FDS : VDP_MAX_FDS - 1;
+	return 2 + !!m->body.grant.memory + !!(m->body.grant.flags & VDP_INTERRUPT);
 }
 
 static const char *check(const struct message *m, size_t size)
 {
 	bool grant = m->body.header.type == VDP_GRANT;
-	int nr_fds = (m->fds[0] >= 0) + (m->fds[1] >= 0) + (m->fds[2] >= 0);
 	struct message_size sizes;
+	int nr_fds = 0;
+
+	while (nr_fds < VDP_MAX_FDS && m->fds[nr_fds] >= 0)
+		nr_fds++;
 
 	if (size < sizeof(m->body.header))
 		return "the broker's message has no header";

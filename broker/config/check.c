@@ -89,6 +89,11 @@ void check_device(struct reader *reader, const struct node *node, void *object)
 	struct written_slice *slices = device->slices.items;
 
 	for (size_t i = 0; i < device->slices.nr; i++) {
+		if (slices[i].slice.flags & SLICE_INTERRUPT &&
+		    (device->driver != DRIVER_NVME || !slices[i].slice.memory))
+			mistake(reader->mistakes, place_of(node, "driver"),
+				"slice \"%s\" has an interrupt, which is that of a queue pair; write driver: nvme, and memory there",
+				slices[i].name);
 		if (device->driver == DRIVER_NVME && slices[i].slice.memory &&
 		    slices[i].slice.flags & SLICE_EXCLUSIVE)
 			mistake(reader->mistakes, place_of(node, "driver"),

@@ -72,6 +72,9 @@ static const struct setting slice_settings[] = {
 	  .high = 1ULL << 40, .doc = "Bytes of memory for the device's DMA that each lease gets." },
 	{ "depth", KIND_COUNT, OF(written_slice, slice.depth), .value = "64", .low = 1, .high = 4096,
 	  .doc = "Commands that can be outstanding in a queue. Only driver nvme uses it." },
+	{ "interrupt", KIND_FLAG, OF(written_slice, slice.flags), .value = "false",
+	  .words = no_yes, .low = SLICE_INTERRUPT,
+	  .doc = "If true, each lease gets an eventfd for the interrupt of its queue. Only driver nvme has it." },
 	{ "max_time", KIND_SECONDS, OF(written_slice, slice.max_seconds), .value = "never",
 	  .high = 3650 * DAY, .doc = "The time after which a lease expires." },
 	{ "allow", KIND_RULE, OF(written_slice, slice.rule), .section = &rule_section,
@@ -151,7 +154,7 @@ static const struct setting limit_settings[] = {
 	  .low = 1, .high = 1000000,
 	  .doc = "Requests that a user can send at once after a pause." },
 	{ "fds_per_user", KIND_COUNT, OF(settings, connections.fds_per_user), .value = "32",
-	  .low = 3, .high = 65536,
+	  .low = 4, .high = 65536,
 	  .doc = "File descriptors that all connections of one user have not received yet." },
 };
 

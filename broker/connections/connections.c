@@ -15,7 +15,7 @@
 #include "listener.h"
 #include "socket.h"
 
-#define MAX_FDS	3	/* that a message carries */
+#define MAX_FDS	4	/* that a message carries */
 
 struct connection {
 	uint64_t id;			/* first: the table's key */

@@ -283,8 +283,8 @@ void flow_inherit(struct flow *flow)
 {
 	/* The maximum that is possible. It is measured before it matters. */
 	flow->unread = FLOW_ROOM;
-	flow->fds = 3;
-	flow->account->fds += 3;
+	flow->fds = 4;
+	flow->account->fds += 4;
 }
 
 static void set_fds(struct flows *flows, struct flow *flow, uint32_t fds)

@@ -31,6 +31,7 @@ struct actions {
 #define SLICE_READ_ONLY	(1u << 0)
 #define SLICE_WC	(1u << 1)
 #define SLICE_EXCLUSIVE	(1u << 2)
+#define SLICE_INTERRUPT	(1u << 3)	/* each lease gets an eventfd */
 
 struct slice {
 	char name[64];		/* "<device>/<slice>" */

@@ -22,7 +22,7 @@ static bool has_place_of(const struct lease *lease, const struct slice *slice)
 /* A client can ask for less than the slice offers: read-only. */
 static bool has_kind_of(const struct lease *lease, const struct slice *slice)
 {
-	uint32_t same = SLICE_WC | SLICE_EXCLUSIVE;
+	uint32_t same = SLICE_WC | SLICE_EXCLUSIVE | SLICE_INTERRUPT;
 
 	return (lease->r.flags & same) == (slice->flags & same) &&
 	       (lease->r.flags & SLICE_READ_ONLY || !(slice->flags & SLICE_READ_ONLY));

@@ -98,11 +98,11 @@ void devices_look(struct devices *devices);
 bool devices_next(struct devices *devices, struct event *event);
 
 /*
- * Hands the DMABUF, the event fd and the memfd of a lease to the caller, who sends and closes
- * them.  The last is -1 if the lease has no memory.
+ * Hands the DMABUF, the event fd, the memfd and the interrupt's eventfd of a lease to the
+ * caller, who sends and closes them.  The last two are -1 if the lease does not have them.
  * False: there are none, because the lease was revoked, or after a restart.
  */
-#define LEASE_FDS	3
+#define LEASE_FDS	4
 bool devices_take_fds(struct devices *devices, uint64_t lease, int fds[LEASE_FDS]);
 
 /* For logs, status and metrics. */

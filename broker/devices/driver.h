@@ -51,6 +51,12 @@ struct lent {
 	 * the memory, and make holes into it.
 	 */
 	void *address;
+	/*
+	 * An eventfd for the lease's interrupt; -1: it has none.  Only in lease_begin(): the client
+	 * gets it, and this process closes it.  VFIO keeps it with the device, also for the next
+	 * process, until lease_end() takes the interrupt away.
+	 */
+	int interrupt;
 };
 
 struct driver {

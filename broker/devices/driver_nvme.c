@@ -100,7 +100,7 @@ static bool prepare(struct driven *driven, const struct slice *slices, size_t nr
 static bool lease_begin(struct driven *driven, const struct lent *lease, char *why, size_t size)
 {
 	const struct nvme_queue_options options = {
-		.entries = lease->slice->depth + 1, .eventfd = -1, .tag = lease->id,
+		.entries = lease->slice->depth + 1, .eventfd = lease->interrupt, .tag = lease->id,
 	};
 	unsigned int qid;
 

@@ -83,6 +83,19 @@ static bool open_it(struct driven *driven, char *why, size_t size)
 	return true;
 }
 
+/* VFIO keeps them over a reset. */
+static void end_interrupts(const struct vdb_device *device)
+{
+	struct vfio_irq_set none = {
+		.argsz = sizeof(none),
+		.flags = VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_TRIGGER,
+		.index = VFIO_PCI_MSIX_IRQ_INDEX,
+	};
+
+	/* It fails if there are none. */
+	ioctl(vdb_device_fd(device), VFIO_DEVICE_SET_IRQS, &none);
+}
+
 static bool adopt(struct driven *driven, int stored, const struct lent *leases, size_t nr,
 		  char *why, size_t size)
 {
@@ -93,6 +106,7 @@ static bool adopt(struct driven *driven, int stored, const struct lent *leases, 
 	 */
 	if (stored >= 0) {
 		fd_close(stored);
+		end_interrupts(driven->device);
 		if (!reset_it(driven->device, why, size))
 			return false;
 	}

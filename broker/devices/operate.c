@@ -225,6 +225,7 @@ static bool adopt_driver(struct held *held, struct job *job)
 			.iova = held->memories[i].iova,
 			.length = held->memories[i].length,
 			.memory = held->memories[i].fd,
+			.interrupt = -1,
 		};
 	held->stored_driver = -1;
 	ok = held->driver->adopt(&held->driven, stored, leases, held->nr_memories, job->why,
@@ -311,6 +312,7 @@ static struct lent lent_of(const struct held *held, const struct job *job)
 	const struct lent_memory *memory = memory_of(held, job->event.lease);
 	struct lent lent = {
 		.id = job->event.lease, .index = job->index, .slice = &job->slice, .memory = -1,
+		.interrupt = -1,
 	};
 
 	if (memory) {
@@ -325,6 +327,8 @@ static bool begin_lease(struct held *held, struct job *job, int memory)
 {
 	struct lent lent = lent_of(held, job);
 	bool ok;
+
+	lent.interrupt = job->unsent->fds[3];
 
 	if (memory < 0)
 		return held->driver->lease_begin(&held->driven, &lent, job->why, sizeof(job->why));
@@ -350,6 +354,11 @@ static bool prepare_lease(struct held *held, struct job *job)
 	job->unsent->fds[2] = fcntl(memory->fd, F_DUPFD_CLOEXEC, 3);
 	if (job->unsent->fds[2] < 0)
 		return failed(job, "%.60s: its memory: %s", job->slice.name, strerror(errno));
+	if (job->slice.flags & SLICE_INTERRUPT) {
+		job->unsent->fds[3] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		if (job->unsent->fds[3] < 0)
+			return failed(job, "%.60s: its interrupt: %s", job->slice.name, strerror(errno));
+	}
 	return begin_lease(held, job, memory->fd);
 }
 

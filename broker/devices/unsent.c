@@ -13,7 +13,7 @@ struct unsent *unsent_new(struct unsents *unsents, uint64_t lease, uint32_t devi
 	unsent = calloc(1, sizeof(*unsent));
 	if (!unsent)
 		return NULL;
-	*unsent = (struct unsent){ lease, device, { -1, -1, -1 } };
+	*unsent = (struct unsent){ lease, device, { -1, -1, -1, -1 } };
 	unsents->exporting++;
 	return unsent;
 }

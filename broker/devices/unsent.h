@@ -9,7 +9,7 @@
 struct unsent {
 	uint64_t lease;
 	uint32_t device;
-	int fds[LEASE_FDS];	/* the DMABUF, its event fd, the memory; -1: none, or none yet */
+	int fds[LEASE_FDS];	/* as of devices_take_fds(); -1: none, or none yet */
 };
 
 struct unsents {

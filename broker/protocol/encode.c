@@ -7,7 +7,8 @@
 #include "core/news.h"
 #include "protocol/encode.h"
 
-static_assert(VDP_WC == SLICE_WC && VDP_EXCLUSIVE == SLICE_EXCLUSIVE, "same bits");
+static_assert(VDP_WC == SLICE_WC && VDP_EXCLUSIVE == SLICE_EXCLUSIVE && VDP_INTERRUPT == SLICE_INTERRUPT,
+	      "same bits");
 static_assert((int)VDP_END_NONE == (int)END_NONE && (int)VDP_END_RELEASED == (int)END_RELEASED &&
 	      (int)VDP_END_EXPIRED == (int)END_EXPIRED && (int)VDP_END_REVOKED == (int)END_REVOKED &&
 	      (int)VDP_END_DEVICE == (int)END_DEVICE && (int)VDP_END_CLIENT == (int)END_CLIENT &&
@@ -146,7 +147,7 @@ void encode_reply(struct packet *packet, const struct effect *effect,
 static void encode_grant(struct packet *packet, const struct lease_record *lease)
 {
 	begin(packet, VDP_GRANT, lease->serial, sizeof(packet->body.grant));
-	packet->nr_fds = lease->memory ? VDP_MAX_FDS : VDP_MAX_FDS - 1;
+	packet->nr_fds = 2 + !!lease->memory + !!(lease->flags & SLICE_INTERRUPT);
 	packet->body.grant.lease = lease->id;
 	packet->body.grant.offset = lease->offset;
 	packet->body.grant.length = lease->length;

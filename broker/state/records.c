@@ -138,7 +138,9 @@ static bool is_valid_lease(const void *record)
 	/* An end has a reason.  While the worker exports, it may be known already. */
 	if (lease->phase != LEASE_EXPORTING && (lease->phase >= LEASE_ENDING) != !!lease->end)
 		return false;
-	if (lease->flags & ~(SLICE_READ_ONLY | SLICE_WC | SLICE_EXCLUSIVE))
+	if (lease->flags & ~(SLICE_READ_ONLY | SLICE_WC | SLICE_EXCLUSIVE | SLICE_INTERRUPT))
+		return false;
+	if (lease->flags & SLICE_INTERRUPT && !lease->memory)
 		return false;
 	/* Only a lease with memory has an address of it, which is after address 0. */
 	if (lease->iova && (!lease->memory || lease->iova + (lease->memory - 1) < lease->iova))

@@ -156,6 +156,9 @@ int nvme_queue_create_at(struct nvme *nvme, unsigned int qid, void *address, uin
 	number = errno;
 	memcpy(text, nvme->error, sizeof(text));
 	nvme_queue_delete(nvme, qid, NULL);
+	/* If the CQ does not exist, that was not done. */
+	if (options->eventfd >= 0)
+		nvme_set_interrupt(nvme, qid, -1);
 	memcpy(nvme->error, text, sizeof(text));
 	errno = number;
 	return -1;
@@ -194,7 +197,10 @@ uint64_t nvme_queue_tag(const struct nvme *nvme, unsigned int qid)
 	return nvme_queue_exists(nvme, qid) ? nvme->state->tags[qid - 1] : 0;
 }
 
-/* 3.3.1.3: not the CQ before its SQ. */
+/*
+ * The interrupt first: a process that is killed in between leaves a queue pair that the next one
+ * finds.  3.3.1.3: not the CQ before its SQ.
+ */
 int nvme_queue_delete(struct nvme *nvme, unsigned int qid, const struct vdb_slice *memory)
 {
 	static const struct {
@@ -208,6 +214,8 @@ int nvme_queue_delete(struct nvme *nvme, unsigned int qid, const struct vdb_slic
 	if (nvme_queue_exists(nvme, qid)) {
 		uint8_t *queue = &nvme->state->queues[qid - 1];
 
+		if (qid < nvme->state->vectors && nvme_set_interrupt(nvme, qid, -1))
+			return -1;
 		for (unsigned int i = 0; i < 2; i++) {
 			struct nvme_command command = { .opcode = parts[i].opcode, .dword10 = qid };
 
@@ -216,8 +224,6 @@ int nvme_queue_delete(struct nvme *nvme, unsigned int qid, const struct vdb_slic
 			    *queue & parts[i].has)
 				return -1;
 		}
-		if (qid < nvme->state->vectors)
-			nvme_set_interrupt(nvme, qid, -1);
 	}
 	if (memory && nvme_queue_end(vdb_slice_fd(memory)))
 		return nvme_failed(nvme, errno, "writing to the memory of queue pair %u: %s", qid, strerror(errno));

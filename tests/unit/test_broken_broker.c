@@ -133,15 +133,21 @@ static void say_grant(int fd, uint64_t serial, uint64_t lease)
 	say(fd, &m, sizeof(m), 2);
 }
 
-static void say_with_memory(int fd, const struct vdp_grant *grant, size_t size, bool sealed)
+/* @nr: 3 fds, or 4 with one for an interrupt. */
+static void say_memory(int fd, const struct vdp_grant *grant, size_t size, bool sealed, unsigned int nr)
 {
-	int fds[] = { file, file, memfd_create("memory", MFD_CLOEXEC | MFD_ALLOW_SEALING) };
+	int fds[] = { file, file, memfd_create("memory", MFD_CLOEXEC | MFD_ALLOW_SEALING), file };
 
 	must(!ftruncate(fds[2], size));
 	if (sealed)
 		must(!fcntl(fds[2], F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL));
-	fds_send(fd, grant, sizeof(*grant), fds, 3, 0);
+	fds_send(fd, grant, sizeof(*grant), fds, nr, 0);
 	close(fds[2]);
+}
+
+static void say_with_memory(int fd, const struct vdp_grant *grant, size_t size, bool sealed)
+{
+	say_memory(fd, grant, size, sealed, grant->flags & VDP_INTERRUPT ? 4 : 3);
 }
 
 static void say_state(int fd, uint64_t serial, uint64_t lease, uint32_t state)
@@ -577,6 +583,16 @@ static void wrong_script(int fd)
 		grant.iova = PAGE + 8;
 		say_with_memory(fd, &grant, PAGE, true);
 		break;
+	case 24: /* an interrupt without an fd */
+		grant.memory = PAGE;
+		grant.iova = PAGE;
+		grant.flags = VDP_INTERRUPT;
+		say_memory(fd, &grant, PAGE, true, 3);
+		break;
+	case 25: /* an interrupt without memory */
+		grant.flags = VDP_INTERRUPT;
+		say(fd, &grant, sizeof(grant), 3);
+		break;
 	}
 }
 
@@ -618,17 +634,24 @@ static void memory_script(int fd)
 	struct vdp_grant grant = {
 		.header = { .type = VDP_GRANT, .serial = ask(fd, VDP_ACQUIRE).header.serial },
 		.lease = 3, .length = PAGE, .memory = 2 * PAGE, .iova = 16 * PAGE,
+		.flags = VDP_INTERRUPT,
 	};
 
 	say_with_memory(fd, &grant, 2 * PAGE, true);
 	answer_renew(fd);
 }
 
-/* A program that was compiled before struct vdb_lease had memory gets none, and leaks none. */
-START_TEST(slice_with_memory)
+/*
+ * A program that was compiled before struct vdb_lease had memory, or the interrupt, gets none, and
+ * leaks none.
+ */
+START_TEST(slice_with_memory_and_interrupt)
 {
-	size_t size = _i ? offsetof(struct vdb_lease, memory) : sizeof(struct vdb_lease);
-	struct vdb_lease lease = { .memory = (void *)&lease };
+	const size_t sizes[] = {
+		sizeof(struct vdb_lease), offsetof(struct vdb_lease, interrupt), offsetof(struct vdb_lease, memory),
+	};
+	struct vdb_lease lease = { .memory = (void *)&lease, .interrupt = -2 };
+	size_t size = sizes[_i];
 	int fds;
 
 	connect_to(memory_script);
@@ -637,6 +660,12 @@ START_TEST(slice_with_memory)
 	ck_assert_uint_eq(lease.id, 3);
 	connection_works();
 	if (_i) {
+		ck_assert_int_eq(lease.interrupt, -2);
+	} else {
+		ck_assert_int_ge(lease.interrupt, 0);
+		close(lease.interrupt);
+	}
+	if (_i == 2) {
 		ck_assert_ptr_eq(lease.memory, &lease);
 	} else {
 		ck_assert_int_eq(vdb_slice_kind(lease.memory), VDB_KIND_MEMORY);
@@ -1732,8 +1761,8 @@ Suite *suite(void)
 	tc = add_group(s, "wrong messages");
 	tcase_set_timeout(tc, 40);
 	tcase_add_checked_fixture(tc, setup, teardown);
-	tcase_add_loop_test(tc, wrong_messages_end_it, 0, 24);
-	tcase_add_loop_test(tc, slice_with_memory, 0, 2);
+	tcase_add_loop_test(tc, wrong_messages_end_it, 0, 26);
+	tcase_add_loop_test(tc, slice_with_memory_and_interrupt, 0, 3);
 	tcase_add_test(tc, longer_messages_are_accepted);
 	tcase_add_test(tc, answer_of_another_type);
 	tcase_add_loop_test(tc, errors_have_names_and_words, 0, sizeof(errors) / sizeof(errors[0]));

@@ -223,7 +223,7 @@ START_TEST(inherited_one_is_measured_first)
 {
 	flow_start(0, 1);
 	flow_inherit(&flow[0]);
-	ck_assert_uint_eq(flow[0].account->fds, 3);
+	ck_assert_uint_eq(flow[0].account->fds, 4);
 	flow_asked(&flows, &flow[0]);
 	ready(0);
 	step(0, FLOW_MEASURE);

@@ -446,6 +446,8 @@ START_TEST(nonsense_in_leases)
 	REFUSED_LEASE(lease.end = END_RELEASED);
 	REFUSED_LEASE(lease.phase = LEASE_WAITING, lease.end = END_RELEASED);
 	REFUSED_LEASE(lease.bar = 6);
+	REFUSED_LEASE(lease.flags = 16);
+	/* An interrupt is that of a queue, which is in memory. */
 	REFUSED_LEASE(lease.flags = 8);
 	REFUSED_LEASE(lease.count = 0);
 	REFUSED_LEASE(lease.index = 3);

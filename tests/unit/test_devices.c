@@ -138,7 +138,7 @@ void operate(struct held *held, struct job *job)
 		open_played(held, job, p);
 	} else if (job->type == EFFECT_EXPORT && job->event.ok) {
 		job->event.buffer = ++p->last_buffer;
-		for (int i = 0; i < (job->slice.memory ? 3 : 2); i++)
+		for (int i = 0; i < (job->slice.memory ? LEASE_FDS : 2); i++)
 			p->made[p->last_buffer % 128][i] = job->unsent->fds[i] = eventfd(0, 0);
 		job->event.iova = job->slice.memory;
 	}

@@ -645,6 +645,7 @@ START_TEST(reload_and_leases)
 		{ 0, 10, false, "save:ending revoke", 0, 0, 0 },
 		{ SLICE_EXCLUSIVE | SLICE_WC, 10, false, "save:ending revoke", 0, 0, 0 },
 		{ SLICE_EXCLUSIVE | SLICE_READ_ONLY, 10, false, "save:ending revoke", 0, 0, 0 },
+		{ SLICE_EXCLUSIVE | SLICE_INTERRUPT, 10, false, "save:ending revoke", 0, 0, 0 },
 		{ SLICE_EXCLUSIVE, 10, true, "save:ending revoke close", 0, 0, 0 },
 		{ SLICE_EXCLUSIVE, 10, false, "", 0, 7, 0 },
 		{ SLICE_EXCLUSIVE, 10, false, "save:ending revoke", 0, 0, 4096 },
@@ -1249,7 +1250,7 @@ Suite *suite(void)
 	tcase_add_loop_test(tc, goes_on, 0, 8);
 	tcase_add_test(tc, suspension_before_the_grant_is_told);
 	tcase_add_test(tc, suspension_is_told);
-	tcase_add_loop_test(tc, reload_and_leases, 0, 10);
+	tcase_add_loop_test(tc, reload_and_leases, 0, 11);
 	tcase_add_test(tc, root_revokes);
 	tcase_add_test(tc, leases_are_renewed);
 	tcase_add_test(tc, watchers_are_told);

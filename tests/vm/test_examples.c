@@ -10,10 +10,12 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <vfio-dmabuf-nvme.h>
 
 #include "broker.h"
 #include "edu.h"
 #include "manager.h"
+#include "nvme/io.h"
 #include "suite.h"
 #include "sysfs.h"
 
@@ -142,7 +144,13 @@ static void start_broker(void)
 			 "    function: @EDU@\n"
 			 "    reset: never\n"
 			 "    slices:\n"
-			 "      doorbell: {length: 4K, count: 4, allow: {users: [1000]}}\n");
+			 "      doorbell: {length: 4K, count: 4, allow: {users: [1000]}}\n"
+			 "  nvme:\n"
+			 "    function: @NVME@\n"
+			 "    driver: nvme\n"
+			 "    slices:\n"
+			 "      queue: {offset: 4K, length: 4K, sharing: shared, memory: 1M, allow: {users: [0, 1000]}}\n"
+			 "      doorbells: {offset: 4K, length: 4K, sharing: shared, allow: {users: [1000]}}\n");
 	lender = broker_start();
 	ck_assert(!mkdir("/run/vfio-dmabuf", 0755) || errno == EEXIST);
 	unlink(VDB_BROKER_SOCKET);
@@ -196,6 +204,85 @@ START_TEST(lease_of_another_user)
 }
 END_TEST
 
+/* Lets it work until it has done some commands. */
+static void let_work(struct program *program)
+{
+	unsigned int user, queue, done = 0;
+	char line[300];
+
+	while (done < 100) {
+		ck_assert_int_eq(write(program->input, "\n", 1), 1);
+		ck_assert_ptr_nonnull(fgets(line, sizeof(line), program->output));
+		ck_assert_msg(sscanf(line, "user %u, queue %u: %u commands without an error", &user, &queue,
+				     &done) == 3, "it says: %s", line);
+		ck_assert_uint_eq(user, 1000);
+		ck_assert_uint_ge(queue, 1);
+	}
+}
+
+START_TEST(nvme_until_the_end_of_its_input)
+{
+	struct vdb_client *client = broker_connect();
+	char line[300], expected[100], error[VDB_ERROR_SIZE], *data;
+	struct program program;
+	struct vdb_nvme *queue;
+	struct vdb_lease lease;
+	unsigned int round;
+	size_t size;
+
+	broker_wait_open(client);
+	program = run(1000, "nvme", "nvme/queue", "16");
+	let_work(&program);
+	close(program.input);
+	program.input = -1;
+	ck_assert_ptr_nonnull(fgets(line, sizeof(line), program.output));
+	ck_assert_msg(sscanf(line, "the last round of block 16 was %u\n", &round) == 1, "it says: %s", line);
+	ck_assert_int_eq(end(&program), 0);
+
+	/* The drive has what it says. */
+	lease = broker_acquire(client, "nvme/queue", 0);
+	queue = vdb_nvme_open(lease.slice, lease.memory, NULL, error);
+	ck_assert_msg(queue, "%s", error);
+	data = vdb_nvme_data(queue, &size);
+	ck_assert_works(vdb_nvme_read(queue, 1, 16, 1, data, 0));
+	ck_assert_uint_eq(io_wait(queue), 0);
+	snprintf(expected, sizeof(expected), "block 16, round %u, by user 1000\n", round);
+	ck_assert_str_eq(data, expected);
+}
+END_TEST
+
+START_TEST(nvme_whose_lease_is_revoked)
+{
+	struct vdb_client *admin = broker_connect();
+	struct program program;
+	char line[300];
+	uint64_t id = 0;
+
+	broker_wait_open(admin);
+	program = run(1000, "nvme", "nvme/queue", "32");
+	let_work(&program);
+	ck_assert_works(vdb_client_leases(admin, see_lease, &id));
+	ck_assert_works(vdb_client_revoke(admin, id));
+	/* Which command fails, or is lost, is not known. */
+	ck_assert_ptr_nonnull(fgets(line, sizeof(line), program.output));
+	ck_assert_msg(!strncmp(line, "nvme: block ", 12) || !strncmp(line, "nvme: the queue has ended", 25),
+		      "it says: %s", line);
+	ck_assert_int_eq(end(&program), 1);
+}
+END_TEST
+
+START_TEST(nvme_without_memory)
+{
+	struct vdb_client *client = broker_connect();
+	struct program program;
+
+	broker_wait_open(client);
+	program = run(1000, "nvme", "nvme/doorbells", "0");
+	says(&program, "nvme: nvme/doorbells: the broker's configuration gives it no memory");
+	ck_assert_int_eq(end(&program), 1);
+}
+END_TEST
+
 Suite *suite(void)
 {
 	Suite *s = suite_create("examples");
@@ -210,5 +297,8 @@ Suite *suite(void)
 	tcase_add_checked_fixture(tc, start_broker, stop_broker);
 	tcase_add_test(tc, lease_until_revoked);
 	tcase_add_test(tc, lease_of_another_user);
+	tcase_add_test(tc, nvme_until_the_end_of_its_input);
+	tcase_add_test(tc, nvme_whose_lease_is_revoked);
+	tcase_add_test(tc, nvme_without_memory);
 	return s;
 }

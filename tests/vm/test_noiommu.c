@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/vfio.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,8 +17,10 @@
 #include <unistd.h>
 #include <vfio-dmabuf.h>
 
+#include "broker.h"
 #include "device.h"
 #include "kernel.h"
+#include "manager.h"
 #include "suite.h"
 #include "sysfs.h"
 
@@ -104,6 +107,65 @@ START_TEST(container_of_a_device_without_iommu)
 }
 END_TEST
 
+#define CONFIG(more)	\
+	"devices:\n"	\
+	"  edu:\n"	\
+	"    function: @EDU@\n"	\
+	"    reset: never\n"	\
+	"    slices:\n"	\
+	"      plain: {length: 4K, allow: everybody}\n"	\
+	more
+
+#define MEMORY	"      queue: {length: 4K, offset: 16K, memory: 64K, allow: everybody}\n"
+
+static pid_t broker;
+
+static void begin_broker(void)
+{
+	unlink(BROKER_LOG);
+	manager_init();
+}
+
+static void end_broker(void)
+{
+	broker_stop(broker, SIGTERM);
+}
+
+START_TEST(broker_that_starts_with_memory)
+{
+	struct vdb_client *client;
+
+	broker_configure(CONFIG(MEMORY));
+	broker = broker_start();
+	client = broker_connect();
+	broker_wait_log("edu/queue: ");
+	broker_wait_log("cannot have memory: ");
+	broker_wait_log("has no IOMMU");
+	ck_assert_int_eq(broker_acquire_error(client, "edu/queue", 0, 0, 0), ENODEV);
+	ck_assert_int_eq(broker_acquire_error(client, "edu/plain", 0, 0, 0), ENODEV);
+}
+END_TEST
+
+/* Registers are lent, and the lease goes on. */
+START_TEST(reload_with_memory)
+{
+	struct vdb_client *client;
+	struct vdb_lease lease;
+
+	broker_configure(CONFIG(""));
+	broker = broker_start();
+	client = broker_connect();
+	lease = broker_acquire(client, "edu/plain", 0);
+	broker_configure(CONFIG(MEMORY));
+	broker_reload(broker, false);
+	broker_wait_log("cannot have memory: ");
+	broker_wait_log("has no IOMMU");
+	ck_assert_int_eq(broker_acquire_error(client, "edu/queue", 0, 0, 0), ENOENT);
+	ck_assert_int_eq(vdb_slice_state(lease.slice, NULL), VDB_STATE_LIVE);
+	ck_assert_works(vdb_client_release(client, lease.id));
+}
+END_TEST
+
 Suite *suite(void)
 {
 	const char *reason = kernel_started_with("vfio.enable_unsafe_noiommu_mode=1") ? NULL :
@@ -115,5 +177,10 @@ Suite *suite(void)
 	add_test_or_skip(tc, ioas_of_a_device_without_iommu, reason);
 	add_test_or_skip(tc, group_of_a_device_without_iommu, reason);
 	add_test_or_skip(tc, container_of_a_device_without_iommu, reason);
+
+	tc = add_group(s, "broker");
+	tcase_add_checked_fixture(tc, begin_broker, end_broker);
+	add_test_or_skip(tc, broker_that_starts_with_memory, reason);
+	add_test_or_skip(tc, reload_with_memory, reason);
 	return s;
 }

@@ -2,8 +2,13 @@
 /* The broker lends queue pairs of an NVMe controller. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <poll.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -11,11 +16,13 @@
 
 #include "broker.h"
 #include "client.h"
+#include "command.h"
 #include "kmsg.h"
 #include "manager.h"
 #include "nvme/io.h"
 #include "nvme/load.h"
 #include "suite.h"
+#include "sysfs.h"
 
 static const char config[] =
 	"devices:\n"
@@ -23,7 +30,8 @@ static const char config[] =
 	"    function: @NVME@\n"
 	"    driver: nvme\n"
 	"    slices:\n"
-	"      queue: {offset: 4K, length: 4K, sharing: shared, memory: 1M, depth: 31, allow: everybody}\n";
+	"      queue: {offset: 4K, length: 4K, sharing: shared, memory: 1M, depth: 31, allow: everybody}\n"
+	"      wakes: {offset: 4K, length: 4K, sharing: shared, memory: 1M, depth: 31, interrupt: true, allow: everybody}\n";
 
 static pid_t broker;
 static int kmsg;
@@ -79,9 +87,118 @@ START_TEST(each_lease_has_its_own_queue)
 	check_ended(queues[0]);
 	io_check(queues[1]);
 	first = broker_acquire(client, "nvme/queue", 0);
+	ck_assert_int_eq(first.interrupt, -1);
 	queues[0] = open_queue(&first);
+	ck_assert(!vdb_nvme_has_interrupt(queues[0]));
 	io_check(queues[0]);
 	io_check(queues[1]);
+}
+END_TEST
+
+/* The interrupts that the kernel has registered for the controller. */
+static unsigned int nr_interrupts(void)
+{
+	FILE *file = fopen("/proc/interrupts", "re");
+	unsigned int nr = 0;
+	char line[300];
+
+	ck_assert_ptr_nonnull(file);
+	while (fgets(line, sizeof(line), file))
+		nr += strstr(line, "vfio-msix[") && strstr(line, lab_bdf("NVME"));
+	fclose(file);
+	return nr;
+}
+
+/* Commands whose completion is waited for, not polled for. */
+static void check_interrupt(struct vdb_nvme *queue, int eventfd)
+{
+	struct pollfd p = { .fd = eventfd, .events = POLLIN };
+	struct vdb_nvme_completion completion;
+	eventfd_t count;
+
+	ck_assert(vdb_nvme_has_interrupt(queue));
+	for (unsigned int i = 0; i < 40; i++) {
+		ck_assert_fails(eventfd_read(eventfd, &count), EAGAIN);
+		ck_assert_works(vdb_nvme_flush(queue, 1, i));
+		ck_assert_works(vdb_nvme_ring(queue));
+		ck_assert_int_eq(poll(&p, 1, -1), 1);
+		ck_assert_works(eventfd_read(eventfd, &count));
+		ck_assert_int_eq(vdb_nvme_poll(queue, &completion, 1), 1);
+		ck_assert_uint_eq(completion.status, 0);
+	}
+}
+
+/* Of two terms of the broker; the second one takes away what the first one has made. */
+START_TEST(interrupts_outlive_the_broker)
+{
+	const int numbers[] = { SIGTERM, SIGKILL };
+	struct vdb_client *client = broker_connect();
+	struct vdb_lease first = broker_acquire(client, "nvme/wakes", 0);
+	struct vdb_lease second = broker_acquire(client, "nvme/wakes", 0);
+	struct vdb_nvme *queues[] = { open_queue(&first), open_queue(&second) };
+	eventfd_t count;
+
+	for (unsigned int i = 0; i < 2; i++) {
+		check_interrupt(queues[0], first.interrupt);
+		check_interrupt(queues[1], second.interrupt);
+		ck_assert_uint_eq(nr_interrupts(), 2);
+		if (!i) {
+			broker_stop(broker, numbers[_i]);
+			check_interrupt(queues[0], first.interrupt);
+			broker = broker_start();
+		}
+	}
+	ck_assert_works(vdb_client_release(client, first.id));
+	check_ended(queues[0]);
+	ck_assert_uint_eq(nr_interrupts(), 1);
+	check_interrupt(queues[1], second.interrupt);
+	/* The next lease has the number of the first queue, and an eventfd of its own. */
+	second = broker_acquire(client, "nvme/wakes", 0);
+	queues[0] = open_queue(&second);
+	check_interrupt(queues[0], second.interrupt);
+	ck_assert_fails(eventfd_read(first.interrupt, &count), EAGAIN);
+	vdb_client_close(client);
+	while (nr_interrupts())
+		sched_yield();
+}
+END_TEST
+
+/* Nobody waits for a client that does not read its eventfd, not even if that is full. */
+START_TEST(eventfd_that_is_full)
+{
+	struct vdb_client *client = broker_connect();
+	struct vdb_lease full = broker_acquire(client, "nvme/wakes", 0);
+	struct vdb_lease other = broker_acquire(client, "nvme/wakes", 0);
+	struct vdb_nvme *queues[] = { open_queue(&full), open_queue(&other) };
+	struct pollfd p = { .fd = full.interrupt };
+
+	ck_assert_works(eventfd_write(full.interrupt, UINT64_MAX - 1));
+	for (unsigned int i = 0; i < 3; i++) {
+		io_check(queues[0]);
+		check_interrupt(queues[1], other.interrupt);
+	}
+	/* It is beyond what a process can write: an interrupt has come. */
+	ck_assert_int_eq(poll(&p, 1, -1), 1);
+	ck_assert_int_eq(p.revents, POLLERR);
+	ck_assert_works(vdb_client_release(client, full.id));
+	check_ended(queues[0]);
+	full = broker_acquire(client, "nvme/wakes", 0);
+	queues[0] = open_queue(&full);
+	check_interrupt(queues[0], full.interrupt);
+	check_interrupt(queues[1], other.interrupt);
+}
+END_TEST
+
+/* Its fds are two of the slice, the memory's and the interrupt's. */
+START_TEST(interrupt_is_passed_to_a_program)
+{
+	json_t *list;
+
+	ck_assert_runs("run -S " MANAGER_SOCKET " -s nvme/wakes -- sh -c 'echo \"$VFIO_DMABUF_SLICES\"'");
+	list = command_json("VFIO_DMABUF_SLICES", command_out);
+	ck_assert_int_eq(json_integer_value(json_object_get(json_array_get(list, 0), "interrupt")), 6);
+	ck_assert_runs("run -S " MANAGER_SOCKET " -s nvme/wakes -- sh -c 'echo $VFIO_DMABUF_FDS; readlink /proc/self/fd/6'");
+	ck_assert_str_eq(command_out, "4\nanon_inode:[eventfd]\n");
 }
 END_TEST
 
@@ -220,6 +337,9 @@ Suite *suite(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, each_lease_has_its_own_queue);
 	tcase_add_loop_test(tc, queues_outlive_the_broker, 0, 2);
+	tcase_add_loop_test(tc, interrupts_outlive_the_broker, 0, 2);
+	tcase_add_test(tc, eventfd_that_is_full);
+	tcase_add_test(tc, interrupt_is_passed_to_a_program);
 	tcase_add_loop_test(tc, configuration_names_another_driver, 0, 2);
 	tcase_add_test(tc, clients_that_die);
 	return s;

@@ -72,8 +72,9 @@ START_TEST(environment_is_json)
 	ck_assert_int_eq(json_unpack(one, "{s:i,s:i}", "index", &index, "fd", &fd), 0);
 	ck_assert_int_eq(index, 5);
 	ck_assert_int_eq(fd, 5);
-	ck_assert_uint_eq(json_object_size(one), 11);
+	ck_assert_uint_eq(json_object_size(one), 12);
 	ck_assert(json_is_null(json_object_get(one, "memory")));
+	ck_assert(json_is_null(json_object_get(one, "interrupt")));
 }
 END_TEST
 

@@ -189,10 +189,10 @@ static PyObject *client_next(PyObject *self, PyObject *unused)
 		Py_RETURN_NONE;
 	slice = event.slice ? slice_new(state_of(self), event.slice) : Py_NewRef(Py_None);
 	memory = event.memory ? slice_new(state_of(self), event.memory) : Py_NewRef(Py_None);
-	return Py_BuildValue("iiKKiiNIINN", (int)event.type, event.error,
+	return Py_BuildValue("iiKKiiNIINNi", (int)event.type, event.error,
 			     (unsigned long long)event.request, (unsigned long long)event.lease,
 			     (int)event.state, (int)event.end, text_of(words.text),
-			     event.index, event.seconds, slice, memory);
+			     event.index, event.seconds, slice, memory, event.interrupt);
 }
 
 static PyObject *client_watch(PyObject *self, PyObject *unused)

@@ -38,6 +38,7 @@ class Lease:
         self.seconds = grant.seconds  #: until it expires; 0: it does not expire
         self.slice: Slice = grant.slice
         self.memory = grant.memory  #: its memory for DMA, if the slice of the configuration has some
+        self.interrupt = grant.interrupt  #: an eventfd, as a file to read 8 bytes from, if it has an interrupt
         self.state = State.LIVE  #: from the events that the client has read
         self.end = End.NONE  #: why it has ended, also from the events
 
@@ -45,7 +46,7 @@ class Lease:
         self.state, self.end = state, end
 
     def release(self) -> None:
-        """End the lease before its time, and close the slice and its memory.
+        """End the lease before its time, and close the slice, its memory and its interrupt.
 
         When it returns, the slice is revoked.  Does nothing if the lease has ended.
         """
@@ -60,6 +61,8 @@ class Lease:
             self.slice.close()
             if self.memory is not None:
                 self.memory.close()
+            if self.interrupt is not None:
+                self.interrupt.close()
 
     def renew(self, seconds: int = 0) -> int:
         """Renew the lease for this time from now; 0: as long as allowed.

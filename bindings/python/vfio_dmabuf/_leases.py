@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Shared by the clients of the broker: lists, times, and events."""
+import io
 import math
+import os
 from dataclasses import dataclass
 
 from . import _native
@@ -56,12 +58,15 @@ class Granted:
     seconds: int
     slice: Slice
     memory: Slice | None = None
+    interrupt: io.FileIO | None = None
 
     def close(self) -> None:
         """Close what was granted."""
         self.slice.close()
         if self.memory is not None:
             self.memory.close()
+        if self.interrupt is not None:
+            self.interrupt.close()
 
 
 @dataclass(frozen=True)
@@ -74,10 +79,11 @@ class Refused:
 
 def event_of(values: "_native._EventTuple") -> LeaseEvent | Granted | Refused:
     """What _native.Client.next() has read."""
-    kind, error, request, lease, state, end, text, index, seconds, slice, memory = values
+    kind, error, request, lease, state, end, text, index, seconds, slice, memory, interrupt = values
     if kind == _native.EVENT_GRANTED:
         assert slice is not None
-        return Granted(request, lease, index, seconds, Slice(slice), Slice(memory) if memory is not None else None)
+        return Granted(request, lease, index, seconds, Slice(slice), Slice(memory) if memory is not None else None,
+                       os.fdopen(interrupt, "rb", buffering=0) if interrupt >= 0 else None)
     if kind == _native.EVENT_REFUSED:
         return Refused(request, make(error, "acquire", text))
     return LeaseEvent(lease, State(state), End(end))

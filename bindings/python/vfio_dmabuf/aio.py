@@ -54,6 +54,7 @@ class Lease:
         self.seconds = grant.seconds  #: until it expires; 0: it does not expire
         self.slice: Slice = grant.slice
         self.memory = grant.memory  #: its memory for DMA, if the slice of the configuration has some
+        self.interrupt = grant.interrupt  #: an eventfd, as a file to read 8 bytes from, if it has an interrupt
         self.state = State.LIVE
         self.end = End.NONE  #: why it has ended
 
@@ -74,7 +75,7 @@ class Lease:
         return await asyncio.shield(self._ended)
 
     async def release(self) -> None:
-        """End the lease before its time, and close the slice and its memory.
+        """End the lease before its time, and close the slice, its memory and its interrupt.
 
         When it returns, the slice is revoked.  Does nothing if the lease has ended.
         """
@@ -88,6 +89,8 @@ class Lease:
         self.slice.close()
         if self.memory is not None:
             self.memory.close()
+        if self.interrupt is not None:
+            self.interrupt.close()
 
     async def _release(self) -> None:
         # Also if the caller was cancelled, because the broker does not send an event for a release.

@@ -4,7 +4,7 @@
 use std::ffi::{CStr, CString};
 use std::fmt;
 use std::mem::size_of;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::ptr::{self, NonNull};
@@ -47,6 +47,9 @@ pub struct Lease {
     pub slice: Slice,
     /// Its memory for DMA, if the slice of the configuration has some.
     pub memory: Option<Slice>,
+    /// An eventfd for its interrupt, if the slice of the configuration has one: non-blocking, to
+    /// read 8 bytes from.
+    pub interrupt: Option<OwnedFd>,
 }
 
 /// Why a lease ended.
@@ -343,7 +346,7 @@ impl Client {
         };
         self.check(WHAT, got)?;
         // SAFETY: the slices are ours.
-        unsafe { lease(raw.id, raw.index, raw.seconds, raw.slice, raw.memory) }
+        unsafe { lease(raw.id, raw.index, raw.seconds, raw.slice, raw.memory, raw.interrupt) }
     }
 
     /// Requests a slice, and does not wait for the answer, which is
@@ -444,7 +447,14 @@ impl Client {
                     request,
                     // SAFETY: the slices are ours.
                     lease: unsafe {
-                        lease(raw.lease, raw.index, raw.seconds, raw.slice, raw.memory)
+                        lease(
+                            raw.lease,
+                            raw.index,
+                            raw.seconds,
+                            raw.slice,
+                            raw.memory,
+                            raw.interrupt,
+                        )
                     }?,
                 },
                 ffi::VDB_EVENT_REFUSED => Event::Refused {
@@ -531,15 +541,18 @@ impl Iterator for ClientEvents<'_> {
 impl std::iter::FusedIterator for ClientEvents<'_> {}
 
 /// # Safety
-/// `slice` is the caller's, and `memory`, which can be null.
+/// `slice` is the caller's, and `memory`, which can be null, and `interrupt`, which can be -1.
 unsafe fn lease(
     id: u64,
     index: u32,
     seconds: u32,
     slice: *mut ffi::vdb_slice,
     memory: *mut ffi::vdb_slice,
+    interrupt: c_int,
 ) -> Result<Lease> {
     const WHAT: &str = "acquiring a slice";
+    // SAFETY: the caller has promised that.
+    let interrupt = (interrupt >= 0).then(|| unsafe { OwnedFd::from_raw_fd(interrupt) });
     let memory = if memory.is_null() {
         None
     } else {
@@ -548,7 +561,7 @@ unsafe fn lease(
     };
     // SAFETY: the same.
     let slice = unsafe { Slice::take(WHAT, slice) }?;
-    Ok(Lease { id: LeaseId(id), index, time: time_of(seconds), slice, memory })
+    Ok(Lease { id: LeaseId(id), index, time: time_of(seconds), slice, memory, interrupt })
 }
 
 impl Drop for Client {

@@ -129,6 +129,7 @@ pub struct vdb_lease {
     pub seconds: u32,
     pub slice: *mut vdb_slice,
     pub memory: *mut vdb_slice,
+    pub interrupt: c_int,
 }
 
 #[repr(C)]
@@ -143,6 +144,7 @@ pub struct vdb_event {
     pub seconds: u32,
     pub slice: *mut vdb_slice,
     pub memory: *mut vdb_slice,
+    pub interrupt: c_int,
 }
 
 #[repr(C)]
