@@ -43,6 +43,11 @@ void module_load(const char *name)
 	exit(1);
 }
 
+bool module_exists(const char *name)
+{
+	return !run_program("/usr/bin/modprobe", "--dry-run", "--quiet", name, NULL);
+}
+
 bool kernel_is(int version, int patchlevel)
 {
 	struct utsname name;
@@ -51,6 +56,18 @@ bool kernel_is(int version, int patchlevel)
 	uname(&name);
 	sscanf(name.release, "%d.%d", &v, &p);
 	return v > version || (v == version && p >= patchlevel);
+}
+
+bool kernel_has_huge_pages(void)
+{
+	return !access("/sys/kernel/mm/transparent_hugepage", F_OK);
+}
+
+bool kernel_is_realtime(void)
+{
+	char text[8];
+
+	return file_read("/sys/kernel/realtime", text, sizeof(text)) > 0 && *text == '1';
 }
 
 bool kernel_started_with(const char *word)
