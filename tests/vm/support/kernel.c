@@ -35,9 +35,20 @@ int run_program(const char *path, ...)
 	return WEXITSTATUS(status);
 }
 
+/* Not every kernel's package lists for modprobe what is built in. */
+static bool module_is_loaded(const char *name)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "/sys/module/%s", name);
+	for (char *c = path; (c = strchr(c, '-')); )
+		*c = '_';
+	return !access(path, F_OK);
+}
+
 void module_load(const char *name)
 {
-	if (!run_program("/usr/bin/modprobe", name, NULL))
+	if (module_is_loaded(name) || !run_program("/usr/bin/modprobe", name, NULL))
 		return;
 	fprintf(stderr, "the kernel module %s does not load\n", name);
 	exit(1);
@@ -45,7 +56,19 @@ void module_load(const char *name)
 
 bool module_exists(const char *name)
 {
-	return !run_program("/usr/bin/modprobe", "--dry-run", "--quiet", name, NULL);
+	return module_is_loaded(name) ||
+		!run_program("/usr/bin/modprobe", "--dry-run", "--quiet", name, NULL);
+}
+
+const char *driver_missing(const char *module)
+{
+	char *reason;
+
+	if (module_exists(module))
+		return NULL;
+	if (asprintf(&reason, "this kernel has no driver %s", module) < 0)
+		abort();
+	return reason;
 }
 
 bool kernel_is(int version, int patchlevel)
@@ -65,9 +88,10 @@ bool kernel_has_huge_pages(void)
 
 bool kernel_is_realtime(void)
 {
-	char text[8];
+	struct utsname name;
 
-	return file_read("/sys/kernel/realtime", text, sizeof(text)) > 0 && *text == '1';
+	uname(&name);
+	return strstr(name.version, " PREEMPT_RT ");
 }
 
 bool kernel_started_with(const char *word)

@@ -14,6 +14,8 @@ int run_program(const char *path, ...);
 void module_load(const char *name);
 /* Whether the kernel or the image has it. */
 bool module_exists(const char *name);
+/* NULL if the kernel has the driver, or why a test that needs it is skipped. */
+const char *driver_missing(const char *module);
 /* Whether the kernel's version is at least this one. */
 bool kernel_is(int version, int patchlevel);
 /*
