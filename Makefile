@@ -4,9 +4,10 @@
 
 KERNEL ?=
 TEST ?=
-# The longest first, so that the others run beside it.
-CHECK_KERNELS := $(or $(KERNEL),7.3 6.12 7.2)
-MODULE_KERNELS := $(or $(KERNEL),7.3 7.2 6.12)
+# The names of a command's kernels in lab/kernels.
+kernels_of = $(shell . lab/kernel && kernel_lines $(1) | cut -d ' ' -f 1)
+CHECK_KERNELS = $(or $(KERNEL),$(call kernels_of,check))
+MORE_KERNELS = $(or $(KERNEL),$(call kernels_of,check-kernels))
 ENTER := lab/enter --
 
 export TEST COVERAGE LAB_MIRROR LAB_BOOT
@@ -18,6 +19,8 @@ help:
 	@echo 'make check-packages  the Debian packages on a clean Debian 13, and an installation from'
 	@echo '                  the tarball; DEBIAN=12: the packages on Debian 12'
 	@echo 'make check-drivers  drivers/: NVMe queues, fio on them, and VFs, of unprivileged clients'
+	@echo 'make check-kernels  the guest tests on other kernels of Debian (lab/kernels), and a table;'
+	@echo '                  KERNEL=7.3-rt: only there'
 	@echo 'make check-debug  the guest tests on a kernel with KASAN, lockdep and more'
 	@echo 'make check-kcsan  tests of races on a kernel that reports data races (KCSAN)'
 	@echo 'make model        Spin looks at every state of a model of the protocol'
@@ -37,10 +40,10 @@ help:
 	@echo 'make clean        remove build/; make distclean: the cache as well'
 
 lab:
-	@lab/root
+	@lab/root $(KERNEL)
 
 module: lab
-	@for kernel in $(MODULE_KERNELS); do $(ENTER) lab/build-module $$kernel || exit 1; done
+	@for kernel in $(CHECK_KERNELS); do $(ENTER) lab/build-module $$kernel || exit 1; done
 
 packages: lab
 	@$(ENTER) lab/build-packages && echo "the packages are in build/packages"
@@ -50,6 +53,10 @@ dist: lab
 
 check: lab
 	@$(ENTER) lab/check $(CHECK_KERNELS)
+
+check-kernels: lab
+	@lab/root $(MORE_KERNELS)
+	@$(ENTER) lab/check --guests $(MORE_KERNELS)
 
 DEBIAN ?= 13
 check-packages: lab
@@ -128,5 +135,5 @@ clean:
 distclean: clean
 	@. lab/env && rm -rf "$$CACHE"
 
-.PHONY: help lab module model packages dist check check-packages check-drivers debug-kernel check-debug kcsan-kernel check-kcsan stress fuzz peers rust image lab-shell demo bench clean distclean
+.PHONY: help lab module model packages dist check check-kernels check-packages check-drivers debug-kernel check-debug kcsan-kernel check-kcsan stress fuzz peers rust image lab-shell demo bench clean distclean
 SHELL := /bin/bash

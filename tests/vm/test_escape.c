@@ -429,7 +429,7 @@ START_TEST(fork_copies_no_huge_entry)
 	mapped_offset = bar_mapping ? device_region(&big, MEM).offset : 0;
 	ck_assert(map_at(0, room_for_two()));
 	touch(maps[0]);
-	if (bar_mapping || slice_can_be_huge())
+	if (mapping_can_be_huge(!bar_mapping))
 		ck_assert_uint_eq(page_entry(maps[0]).size, MIB2);
 	pid = fork();
 	ck_assert_works(pid);
@@ -459,7 +459,8 @@ Suite *suite(void)
 	/* The loop variable is the storm. */
 	tcase_add_loop_test(tc, nothing_escapes_a_revocation,
 			    slice_can_be_huge() ? 0 : FIRST_SMALL, NR_STORMS);
-	tcase_add_loop_test(tc, nothing_escapes_a_suspension, 0, NR_STORMS);
+	tcase_add_loop_test(tc, nothing_escapes_a_suspension,
+			    mapping_can_be_huge(false) ? 0 : FIRST_SMALL, NR_STORMS);
 	/* The loop variable is whether it is a BAR mapping. */
 	tcase_add_loop_test(tc, fork_copies_no_huge_entry, 0, 2);
 	return s;

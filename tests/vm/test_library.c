@@ -987,7 +987,7 @@ Suite *suite(void)
 	tc = add_group(s, "memory");
 	tcase_add_checked_fixture(tc, owner_open_ivshmem, NULL);
 	add_test_or_skip(tc, huge_pages_fit, slice_can_be_huge() ? NULL :
-			 "slices have small pages before Linux 7.2");
+			 "this kernel has no huge pages for slices");
 	tcase_add_test(tc, failed_map_unmaps_nothing_of_others);
 	tcase_add_test(tc, write_combining);
 	tcase_add_test(tc, accessors_have_their_width);

@@ -103,7 +103,7 @@ static void map_kind(enum kind kind)
 		}
 		map = map_at(at, fd, 0);
 	}
-	huge = !small && (kind == BAR || slice_can_be_huge());
+	huge = !small && mapping_can_be_huge(is_slice(kind));
 	write32(map + 5 * PAGE, 0xaaaa);
 	write32(map + MIB2 + 5 * PAGE, 0xbbbb);
 	ck_assert_uint_eq(page_entry(map + 5 * PAGE).size, huge ? MIB2 : PAGE);
@@ -316,7 +316,7 @@ static bool map_gigabyte(bool slice)
 		offset = device_region(&big, MEM).offset;
 	map = (char *)(((uintptr_t)room + GIB - 1) & -GIB);
 	ck_assert_ptr_eq(mmap(map, GIB, RW, MAP_SHARED | MAP_FIXED, fd, offset), map);
-	return !slice || slice_can_be_huge();
+	return mapping_can_be_huge(slice);
 }
 
 static void check_gigabyte(bool one_page, bool writable)

@@ -35,12 +35,40 @@ int run_program(const char *path, ...)
 	return WEXITSTATUS(status);
 }
 
+/* Not every kernel's package lists for modprobe what is built in. */
+static bool module_is_loaded(const char *name)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "/sys/module/%s", name);
+	for (char *c = path; (c = strchr(c, '-')); )
+		*c = '_';
+	return !access(path, F_OK);
+}
+
 void module_load(const char *name)
 {
-	if (!run_program("/usr/bin/modprobe", name, NULL))
+	if (module_is_loaded(name) || !run_program("/usr/bin/modprobe", name, NULL))
 		return;
 	fprintf(stderr, "the kernel module %s does not load\n", name);
 	exit(1);
+}
+
+bool module_exists(const char *name)
+{
+	return module_is_loaded(name) ||
+		!run_program("/usr/bin/modprobe", "--dry-run", "--quiet", name, NULL);
+}
+
+const char *driver_missing(const char *module)
+{
+	char *reason;
+
+	if (module_exists(module))
+		return NULL;
+	if (asprintf(&reason, "this kernel has no driver %s", module) < 0)
+		abort();
+	return reason;
 }
 
 bool kernel_is(int version, int patchlevel)
@@ -51,6 +79,19 @@ bool kernel_is(int version, int patchlevel)
 	uname(&name);
 	sscanf(name.release, "%d.%d", &v, &p);
 	return v > version || (v == version && p >= patchlevel);
+}
+
+bool kernel_has_huge_pages(void)
+{
+	return !access("/sys/kernel/mm/transparent_hugepage", F_OK);
+}
+
+bool kernel_is_realtime(void)
+{
+	struct utsname name;
+
+	uname(&name);
+	return strstr(name.version, " PREEMPT_RT ");
 }
 
 bool kernel_started_with(const char *word)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The system's policy for transparent huge pages, which the kernel also asks
- * before it offers a 1 GiB page to a slice.
+ * before it offers a 1 GiB page to a slice.  A kernel without them has no policy, and
+ * these do nothing.
  */
 #ifndef TESTS_POLICY_H
 #define TESTS_POLICY_H

@@ -60,9 +60,14 @@ void *slice_map(int fd, size_t offset, size_t length)
 	return map;
 }
 
+bool mapping_can_be_huge(bool slice)
+{
+	return kernel_has_huge_pages() && (!slice || (kernel_is(7, 3) && !kernel_is(7, 4)));
+}
+
 bool slice_can_be_huge(void)
 {
-	return kernel_is(7, 3) && !kernel_is(7, 4);
+	return mapping_can_be_huge(true);
 }
 
 static int revoke(const struct device *dev, int fd, uint32_t flags)

@@ -20,9 +20,11 @@ int slice_new(const struct device *dev, uint32_t bar, uint64_t offset,
 /* Maps a slice shared and writable; the test fails if it does. */
 void *slice_map(int fd, size_t offset, size_t length);
 /*
- * Whether slices can have huge pages: on other kernels than Linux 7.3 only BAR
- * mappings can, and one fault brings in the same pages as small ones.
+ * Whether mappings can have huge pages, of a BAR or of a slice.  No mapping can on a
+ * kernel without transparent huge pages, and slices can on Linux 7.3 only.  Otherwise
+ * one fault brings in the same pages as small ones.
  */
+bool mapping_can_be_huge(bool slice);
 bool slice_can_be_huge(void);
 /* 0, or -1 with errno. */
 int slice_revoke(const struct device *dev, int fd);
