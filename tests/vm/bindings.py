@@ -118,6 +118,9 @@ def check_memory(ivshmem: str) -> None:
             memory.write(3, data)
             memory.flush()
             ok(memory.read(3, len(data)) == data, "blocks are copied")
+            memory.write(64, data[:128], 64)
+            memory.flush()
+            ok(registers.read(64, 128, 4) == data[:128], "blocks of write-combining memory are copied")
 
 
 def check_suspension(edu: str) -> None:

@@ -44,6 +44,36 @@ pub fn has_all_widths() {
         mapping.write_u32(0x14, 0x4444_4444).unwrap();
         flush_write_combining();
         assert_eq!(mapping.read::<u64>(0x10), Ok(0x4444_4444_2222_cd11));
+
+        let (values, mut got) = ([1u16, 2, 3], [0u16; 3]);
+        mapping.write_all(0x22, &values).unwrap();
+        flush_write_combining();
+        mapping.read_all(0x22, &mut got).unwrap();
+        assert_eq!(got, values);
+        assert_eq!(mapping.read_u64(0x20), Ok(0x0003_0002_0001_0000));
+        assert_eq!(mapping.read_all(0x23, &mut got), Err(AccessError::Misaligned));
+        assert_eq!(mapping.write_all(PAGE as usize - 4, &values), Err(AccessError::OutOfBounds));
+
+        let mut bytes = [0; 128];
+        mapping.write_blocks(0x40, &[[7; 64], [8; 64]]).unwrap();
+        flush_write_combining();
+        mapping.read_into(0x40, &mut bytes).unwrap();
+        assert_eq!((&bytes[..64], &bytes[64..]), (&[7; 64][..], &[8; 64][..]));
+        assert_eq!(mapping.write_blocks(0x20, &[[7; 64]]), Err(AccessError::Misaligned));
+    }
+}
+
+/// These registers take 4 bytes only.
+pub fn copies_have_their_width() {
+    let device = open("EDU");
+    let mapping = map(&device.export(0, &[(0..PAGE).into()], Flags::default()).unwrap());
+    let (mut right, mut wrong) = ([0u32], [0u16; 2]);
+
+    mapping.read_all(EDU_ID, &mut right).unwrap();
+    assert_eq!(right, [EDU_ID_VALUE]);
+    match mapping.read_all(EDU_ID, &mut wrong) {
+        Ok(()) => assert_ne!(wrong[0], EDU_ID_VALUE as u16),
+        Err(error) => assert_eq!(error, AccessError::Failed),
     }
 }
 
