@@ -765,8 +765,9 @@ int vdb_dma_unmap_unknown(struct vdb_dma *dma);
  * @flags: VDB_FLAG_* bits:
  *	VDB_FLAG_READ_ONLY	only the device can write to it
  *	VDB_FLAG_DMA_READ_ONLY	the device cannot
- *	VDB_FLAG_HUGE	of pages of 2 MiB if @length is in whole ones and there are
- *			free ones; vdb_slice_flags() says what it became
+ *	VDB_FLAG_HUGE	of huge pages, if @length is in whole ones and there are free
+ *			ones; vdb_slice_flags() says what it became.  Where a page
+ *			has 4 KiB, a huge one has 2 MiB; 16 KiB: 32 MiB.
  *
  * A memfd, all zeros, whose size cannot change.  vdb_slice_map(),
  * vdb_slice_send(), vdb_slice_receive() and vdb_slice_free() work as with
