@@ -142,7 +142,7 @@ static void start_broker(void)
 			 "    function: @EDU@\n"
 			 "    reset: never\n"
 			 "    slices:\n"
-			 "      doorbell: {length: 4K, count: 4, allow: {users: [1000]}}\n");
+			 "      doorbell: {length: @PAGE@, count: 4, allow: {users: [1000]}}\n");
 	lender = broker_start();
 	ck_assert(!mkdir("/run/vfio-dmabuf", 0755) || errno == EEXIST);
 	unlink(VDB_BROKER_SOCKET);

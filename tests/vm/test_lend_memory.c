@@ -22,10 +22,10 @@
 #include "edu.h"
 #include "edu_dma.h"
 #include "manager.h"
+#include "page.h"
 #include "suite.h"
 #include "sysfs.h"
 
-#define PAGE	0x1000UL
 #define KIB	1024UL
 #define MIB	(1UL << 20)
 #define RW	(PROT_READ | PROT_WRITE)
@@ -38,9 +38,9 @@ static const char config[] =
 	"    function: @EDU@\n"
 	"    reset: never\n"
 	"    slices:\n"
-	"      queue: {length: 4K, memory: 64K, allow: everybody}\n"
-	"      plain: {length: 4K, offset: 16K, allow: everybody}\n"
-	"      many: {length: 4K, offset: 64K, count: 8, memory: 1M, allow: everybody}\n";
+	"      queue: {length: @PAGE@, memory: 64K, allow: everybody}\n"
+	"      plain: {length: @PAGE@, offset: @4PAGE@, allow: everybody}\n"
+	"      many: {length: @PAGE@, offset: @16PAGE@, count: 8, memory: 1M, allow: everybody}\n";
 
 static pid_t broker;
 
