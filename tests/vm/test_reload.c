@@ -123,8 +123,8 @@ END_TEST
 START_TEST(impossible_slice_is_refused)
 {
 	static const char *const impossible[] = {
-		"length: @PAGE@, offset: 16M",	/* the BAR ends there */
-		"length: @PAGE@, count: 4096, offset: 8M",
+		"length: @PAGE@, offset: 1G",	/* after the end of the BAR */
+		"length: @PMD@, count: 4096",
 	};
 	struct vdb_client *client;
 	struct vdb_lease lease;
