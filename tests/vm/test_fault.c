@@ -23,6 +23,7 @@
 #include "trace.h"
 
 #define MEM	2	/* ivshmem's BAR that is plain memory */
+#define GIB	(1UL << 30)
 #define RW	(PROT_READ | PROT_WRITE)
 
 typedef struct vfio_region_dma_range range_t;
@@ -357,21 +358,21 @@ START_TEST(gigabyte_is_one_fault)
 	int fd;
 
 	device_open(&big, "IVSHMEM_BIG");
-	ck_assert_works(device_poke(&big, MEM, PUD + 5 * PMD, &value, 4));
-	fd = _i ? slice_new(&big, MEM, PUD, PUD) : big.fd;
-	map = map_at(room_at(PUD, 0, PUD), fd,
-		     _i ? 0 : device_region(&big, MEM).offset + PUD, PUD);
+	ck_assert_works(device_poke(&big, MEM, GIB + 5 * PMD, &value, 4));
+	fd = _i ? slice_new(&big, MEM, GIB, GIB) : big.fd;
+	map = map_at(room_at(GIB, 0, GIB), fd,
+		     _i ? 0 : device_region(&big, MEM).offset + GIB, GIB);
 
 	trace_start();
 	ck_assert_uint_eq(read32(map + 5 * PMD), 0x61c);
-	write32(map + PUD - 4, 0x61d);
+	write32(map + GIB - 4, 0x61d);
 	if (_i && !slice_can_be_huge()) {
 		check_faults(1, 2, 0);
 	} else {
 		ck_assert_uint_eq(trace_count("buffer_fault", ""), 1);
 		ck_assert_uint_eq(faults_of_order(18), 1);
 	}
-	ck_assert_works(device_peek(&big, MEM, 2 * PUD - 4, &value, 4));
+	ck_assert_works(device_peek(&big, MEM, 2 * GIB - 4, &value, 4));
 	ck_assert_uint_eq(value, 0x61d);
 
 	/* Suspended and resumed like every other page. */
@@ -398,9 +399,9 @@ START_TEST(gigabyte_can_be_split)
 
 	device_open(&big, "IVSHMEM_BIG");
 	ck_assert_works(device_poke(&big, MEM, 3 * PMD, &value, 4));
-	fd = _i ? slice_new(&big, MEM, 0, PUD) : big.fd;
-	map = map_at(room_at(PUD, 0, PUD), fd,
-		     _i ? 0 : device_region(&big, MEM).offset, PUD);
+	fd = _i ? slice_new(&big, MEM, 0, GIB) : big.fd;
+	map = map_at(room_at(GIB, 0, GIB), fd,
+		     _i ? 0 : device_region(&big, MEM).offset, GIB);
 	read32(map);
 	ck_assert_int_eq(munmap(map + PMD, PMD), 0);
 	ck_assert_uint_eq(read32(map + 3 * PMD), 0x61e);

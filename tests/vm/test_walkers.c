@@ -297,22 +297,24 @@ START_TEST(clear_refs)
 }
 END_TEST
 
+#define GIB	(1UL << 30)
+
 static struct device big;
 
 /* A slice, or a mapping of the BAR; whether it must be a single page. */
 static bool map_gigabyte(bool slice)
 {
-	char *room = mmap(NULL, 2 * PUD, PROT_NONE,
+	char *room = mmap(NULL, 2 * GIB, PROT_NONE,
 			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	off_t offset = 0;
 	int fd;
 
 	device_open(&big, "IVSHMEM_BIG");
-	fd = slice ? slice_new(&big, MEM, 0, PUD) : big.fd;
+	fd = slice ? slice_new(&big, MEM, 0, GIB) : big.fd;
 	if (!slice)
 		offset = device_region(&big, MEM).offset;
-	map = (char *)(((uintptr_t)room + PUD - 1) & -PUD);
-	ck_assert_ptr_eq(mmap(map, PUD, RW, MAP_SHARED | MAP_FIXED, fd, offset), map);
+	map = (char *)(((uintptr_t)room + GIB - 1) & -GIB);
+	ck_assert_ptr_eq(mmap(map, GIB, RW, MAP_SHARED | MAP_FIXED, fd, offset), map);
 	return !slice || slice_can_be_huge();
 }
 
@@ -323,7 +325,7 @@ static void check_gigabyte(bool one_page, bool writable)
 	ck_assert_int_eq(entry.type, TYPE_UC_MINUS);
 	ck_assert_int_eq(entry.writable, writable);
 	if (one_page)
-		ck_assert_uint_eq(entry.size, PUD);
+		ck_assert_uint_eq(entry.size, GIB);
 }
 
 /* Its pages are writable again, of any size. */
@@ -349,7 +351,7 @@ START_TEST(protection_of_a_gigabyte)
 
 	write32(map + 8, 1);
 	check_gigabyte(one_page, true);
-	ck_assert_works(mprotect(map, PUD, PROT_READ));
+	ck_assert_works(mprotect(map, GIB, PROT_READ));
 	ck_assert_uint_eq(read32(map + 8), 1);
 	ck_assert_int_eq(try_write32(map + 8, 2), SIGSEGV);
 	check_gigabyte(one_page, false);
@@ -360,7 +362,7 @@ START_TEST(protection_of_a_gigabyte)
 	ck_assert_int_eq(try_write32(map + 8, 2), SIGSEGV);
 	check_gigabyte(one_page, false);
 
-	ck_assert_works(mprotect(map, PUD, RW));
+	ck_assert_works(mprotect(map, GIB, RW));
 	write32(map + 8, 3);
 	check_gigabyte(one_page, true);
 	/* Not PROT_NONE: docs/kernel-bugs.md. */
