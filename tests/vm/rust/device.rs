@@ -97,7 +97,8 @@ pub fn used_by_threads() {
 
 pub fn lists_its_buffers() {
     let device = open("EDU");
-    let parts = [Range { offset: 4 * page_size(), length: page_size() }, (0..2 * page_size()).into()];
+    let parts =
+        [Range { offset: 4 * page_size(), length: page_size() }, (0..2 * page_size()).into()];
     let first = device.export(0, &parts, Flags::READ_ONLY).unwrap();
     let second = page(&device);
     let mapping = map(&second);
@@ -122,7 +123,8 @@ pub fn lists_its_buffers() {
     assert_eq!(device.buffers().unwrap().len(), 1);
 
     // More than one call of the library gets.
-    let many: Vec<Range> = (0..100).map(|i| (2 * i * page_size()..(2 * i + 1) * page_size()).into()).collect();
+    let many: Vec<Range> =
+        (0..100).map(|i| (2 * i * page_size()..(2 * i + 1) * page_size()).into()).collect();
     let many_slice = device.export(0, &many, Flags::default()).unwrap();
     let id = device.slice_id(&many_slice).unwrap();
     assert_eq!(device.buffer_ranges(id).unwrap(), many);
@@ -130,8 +132,9 @@ pub fn lists_its_buffers() {
 
 pub fn exports_a_buffer() {
     let device = open("IVSHMEM");
-    let (fd, buffer) =
-        device.export_buffer(2, &[(page_size()..3 * page_size()).into()], Flags::WRITE_COMBINING).unwrap();
+    let (fd, buffer) = device
+        .export_buffer(2, &[(page_size()..3 * page_size()).into()], Flags::WRITE_COMBINING)
+        .unwrap();
     assert_eq!((buffer.bar, buffer.offset, buffer.length), (2, page_size(), 2 * page_size()));
     assert_eq!(buffer.flags, Flags::WRITE_COMBINING);
 

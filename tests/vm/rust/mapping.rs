@@ -52,7 +52,10 @@ pub fn has_all_widths() {
         assert_eq!(got, values);
         assert_eq!(mapping.read_u64(0x20), Ok(0x0003_0002_0001_0000));
         assert_eq!(mapping.read_all(0x23, &mut got), Err(AccessError::Misaligned));
-        assert_eq!(mapping.write_all(page_size() as usize - 4, &values), Err(AccessError::OutOfBounds));
+        assert_eq!(
+            mapping.write_all(page_size() as usize - 4, &values),
+            Err(AccessError::OutOfBounds)
+        );
 
         let mut bytes = [0; 128];
         mapping.write_blocks(0x40, &[[7; 64], [8; 64]]).unwrap();
@@ -113,7 +116,8 @@ pub fn for_reading() {
 pub fn of_a_part() {
     let device = open("IVSHMEM");
     let slice = device.export(2, &[(0..4 * page_size()).into()], Flags::default()).unwrap();
-    let (all, part) = (map(&slice), slice.map_part(2 * page_size(), page_size(), Access::ReadWrite).unwrap());
+    let (all, part) =
+        (map(&slice), slice.map_part(2 * page_size(), page_size(), Access::ReadWrite).unwrap());
 
     part.write_u32(0, 0xabcd).unwrap();
     assert_eq!(all.read_u32(2 * page_size() as usize), Ok(0xabcd));
