@@ -264,6 +264,9 @@ impl Mapping {
     }
 
     fn copy_from(&self, offset: usize, bytes: &mut [u8], width: usize) -> Result<(), AccessError> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
         self.check(offset, bytes.len(), width)?;
         // SAFETY: both are that long, by the check.
         let ret = unsafe {
@@ -282,6 +285,9 @@ impl Mapping {
     }
 
     fn copy_to(&self, offset: usize, bytes: &[u8], width: usize) -> Result<(), AccessError> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
         self.check(offset, bytes.len(), width)?;
         if self.access == Access::Read {
             return Err(AccessError::ReadOnly);
