@@ -18,6 +18,7 @@
 
 #include "broker.h"
 #include "manager.h"
+#include "page.h"
 #include "suite.h"
 #include "sysfs.h"
 
@@ -395,7 +396,8 @@ static void setup_conf_d(void)
 	make_conf_d(0755);
 	file = fopen(BROKER_CONF_D "/slice.yaml", "w");
 	ck_assert_ptr_nonnull(file);
-	fprintf(file, "devices: {mem: {function: %s, slices: {" B_APART END, lab_bdf("IVSHMEM"));
+	fprintf(file, "devices: {mem: {function: %s, slices: {b: {bar: 2, offset: 4M, length: %lu, allow: everybody}\n" END,
+		lab_bdf("IVSHMEM"), PAGE);
 	ck_assert_int_eq(fclose(file), 0);
 }
 
