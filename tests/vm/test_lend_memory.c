@@ -73,6 +73,7 @@ struct queue {
 static struct queue acquire(struct vdb_client *client)
 {
 	struct queue queue = { .lease = broker_acquire(client, "edu/queue", 0) };
+	size_t zeros = 0;
 
 	ck_assert_ptr_nonnull(queue.lease.memory);
 	ck_assert_int_eq(vdb_slice_kind(queue.lease.memory), VDB_KIND_MEMORY);
@@ -83,8 +84,10 @@ static struct queue acquire(struct vdb_client *client)
 	queue.memory = vdb_slice_map(queue.lease.memory, 0, 0, RW);
 	ck_assert_ptr_nonnull(queue.edu);
 	ck_assert_ptr_nonnull(queue.memory);
-	for (size_t i = 0; i < 64 * KIB; i++)
-		ck_assert_int_eq(queue.memory[i], 0);
+	/* Not an assertion for each byte: each writes a file. */
+	while (zeros < 64 * KIB && !queue.memory[zeros])
+		zeros++;
+	ck_assert_uint_eq(zeros, 64 * KIB);
 	return queue;
 }
 

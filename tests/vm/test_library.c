@@ -58,7 +58,9 @@ START_TEST(bars_are_those_of_the_kernel)
 		ck_assert_uint_eq(bar.memory, !!(flags & 0x200));
 		ck_assert_uint_eq(bar.prefetchable, !!(flags & 0x2000));
 		ck_assert_uint_eq(bar.is_64bit, !!(flags & 0x100000));
-		ck_assert_uint_eq(bar.mappable, bar.memory);
+		/* One that is smaller than a page can share it with another device's. */
+		if (bar.size >= PAGE || !bar.memory)
+			ck_assert_uint_eq(bar.mappable, bar.memory);
 	}
 	fclose(file);
 	ck_assert_fails(vdb_device_bar(owner, VDB_BARS, &(struct vdb_bar){ 0 }), EINVAL);
