@@ -765,8 +765,9 @@ int vdb_dma_unmap_unknown(struct vdb_dma *dma);
  * @flags: VDB_FLAG_* bits:
  *	VDB_FLAG_READ_ONLY	only the device can write to it
  *	VDB_FLAG_DMA_READ_ONLY	the device cannot
- *	VDB_FLAG_HUGE	of pages of 2 MiB if @length is in whole ones and there are
- *			free ones; vdb_slice_flags() says what it became
+ *	VDB_FLAG_HUGE	of huge pages, if @length is in whole ones and there are free
+ *			ones; vdb_slice_flags() says what it became.  Where a page
+ *			has 4 KiB, a huge one has 2 MiB; 16 KiB: 32 MiB.
  *
  * A memfd, all zeros, whose size cannot change.  vdb_slice_map(),
  * vdb_slice_send(), vdb_slice_receive() and vdb_slice_free() work as with
@@ -815,14 +816,15 @@ int vdb_dma_revoke(struct vdb_dma *dma, struct vdb_slice *slice);
 struct vdb_slice *vdb_memory_from_fd(int fd, uint64_t iova, unsigned int flags);
 
 /* ------------------------------------------------------------------------
- * Registers.  @address points into a mapping, aligned to the access.
+ * Registers.  @address points into a mapping, and is a multiple of the access's width.
  *
  * Accesses of one thread to uncached mappings reach the device in the order of
  * the program, each as one access of that width; stores to ordinary memory made
  * before a vdb_write*() are visible to the device's DMA before it, and loads
  * from ordinary memory after a vdb_read*() see what the device had written
  * before it answered.  Values are in the CPU's byte order; PCI's is little
- * endian.  An access through a revoked slice gets SIGBUS.
+ * endian.  An access through a revoked slice gets SIGBUS.  Do not access a mapping in
+ * any other way: libvfio-dmabuf(3) says what memcpy() and compilers do to it.
  */
 #include <vfio-dmabuf-mmio.h>
 
@@ -866,7 +868,7 @@ int vdb_guard_enable(void);
  * Call it first in that handler.  Async-signal-safe.
  *
  * Return: true if vdb_try_*() caused the fault: the handler must return at
- * once, and the call fails with EFAULT. False: the program must handle it.
+ * once, and the call fails. False: the program must handle it.
  */
 bool vdb_guard_handle(const siginfo_t *info, void *context);
 
@@ -881,8 +883,13 @@ bool vdb_guard_handle(const siginfo_t *info, void *context);
  * fails, the write can have reached the device or not.  While the device is
  * being reset they wait.
  *
- * Return: 0; -1 with EFAULT if the device cannot be reached, ENOTSUP if
- * vdb_guard_supported() returns false.
+ * Return: 0; -1 with errno:
+ *	EFAULT	the device cannot be reached: the slice is revoked or suspended
+ *	EINVAL	@address is not aligned to the width; nothing is accessed
+ *	EIO	the access was made, and failed: the CPU reports an error of the bus, the
+ *		device or its memory.  The slice may still be usable.  Most PCs report
+ *		nothing, and the read returns all bits set.
+ *	ENOTSUP	vdb_guard_supported() returns false
  */
 int vdb_try_read8(const volatile void *address, uint8_t *value);
 int vdb_try_read16(const volatile void *address, uint16_t *value);
@@ -892,6 +899,31 @@ int vdb_try_write8(volatile void *address, uint8_t value);
 int vdb_try_write16(volatile void *address, uint16_t value);
 int vdb_try_write32(volatile void *address, uint32_t value);
 int vdb_try_write64(volatile void *address, uint64_t value);
+
+/**
+ * vdb_try_copy_from() - copy from the device, or fail
+ * @to, @from, @length, @width: as those of vdb_copy_from()
+ * @copied: filled in with the number of bytes that were copied, also after a failure;
+ *	NULL: not wanted
+ *
+ * If the slice is revoked during the copy, the bytes before that are copied.
+ *
+ * Return: 0; -1 with EINVAL if an argument is not as described, and nothing is copied; or
+ * as vdb_try_read8().
+ */
+int vdb_try_copy_from(void *to, const volatile void *from, size_t length,
+		      unsigned int width, size_t *copied);
+
+/**
+ * vdb_try_copy_to() - copy to the device, or fail
+ * @to, @from, @length, @width: as those of vdb_copy_to()
+ * @copied: as that of vdb_try_copy_from().  The access after that can have reached the
+ *	device or not; of a block of 64 bytes, also a part.
+ *
+ * Return: as vdb_try_copy_from().
+ */
+int vdb_try_copy_to(volatile void *to, const void *from, size_t length,
+		    unsigned int width, size_t *copied);
 
 /* ------------------------------------------------------------------------
  * Clients of the broker.  docs/protocol.md describes the protocol.

@@ -12,9 +12,6 @@
 #include "memlock.h"
 #include "memfd.h"
 
-#define MIB2	(2ULL << 20)
-#define GIB	(1ULL << 30)
-
 /* Mappings of others that are in the way of one of ours, at most. */
 #define MAX_FOREIGN	64
 
@@ -155,7 +152,8 @@ static bool find_place(struct vdb_dma *dma, const struct vdb_dma_source *source,
 	};
 
 	/* Memory of a process has huge pages where the addresses say so, a file from its start. */
-	for (wish.align = GIB; wish.align >= MIB2; wish.align /= GIB / MIB2) {
+	for (unsigned int level = 2; level; level--) {
+		wish.align = vdb_huge_page(level);
 		wish.phase = source->fd >= 0 ? 0 : (uintptr_t)source->address & (wish.align - 1);
 		if (source->length >= wish.align &&
 		    vdb_iova_find(&dma->space, dma->usable, dma->nr_usable, &wish, iova))
@@ -369,7 +367,7 @@ struct vdb_slice *vdb_memory_alloc(struct vdb_dma *dma, uint64_t length, unsigne
 		vdb_dma_failed(dma, "0x%llx bytes are not whole pages", (unsigned long long)length);
 		return NULL;
 	}
-	if (flags & VDB_FLAG_HUGE && length % MIB2 == 0)
+	if (flags & VDB_FLAG_HUGE && length % vdb_huge_page(1) == 0)
 		fd = make_memory(dma, length, flags, &iova);
 	/* There are no huge pages, or not enough. */
 	if (fd < 0)

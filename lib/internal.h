@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <unistd.h>
 #include <vfio-dmabuf.h>
 
 struct vdb_device {
@@ -50,6 +51,18 @@ struct vdb_slice {
 bool vdb_is_size(size_t size, size_t first);
 /* Fills in the caller's struct of @size bytes from ours of @known bytes. */
 void vdb_fill(void *to, size_t size, const void *from, size_t known);
+
+/*
+ * Bytes of a huge page, which takes the place of a table of pages (level 1), or of a table
+ * of these tables (level 2).  A table is one page of entries of 8 bytes: with pages of
+ * 4 KiB these are 2 MiB and 1 GiB.  A machine does not have to have them.
+ */
+static inline uint64_t vdb_huge_page(unsigned int level)
+{
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+
+	return level > 1 ? page * (page / 8) * (page / 8) : page * (page / 8);
+}
 
 /* An event fd of a buffer, by its DMABUF fd; or -1. */
 int vdb_watch_fd(const struct vdb_device *device, int dmabuf_fd);

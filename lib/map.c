@@ -5,9 +5,6 @@
 
 #include "internal.h"
 
-#define MIB2	(2ULL << 20)
-#define GIB	(1ULL << 30)
-
 /*
  * A huge page needs address and physical address to be equal modulo its size.
  * The physical address is not known here. But a BAR is aligned to its own size,
@@ -16,10 +13,10 @@
  */
 static uint64_t alignment(size_t length)
 {
-	if (length >= GIB)
-		return GIB;
-	if (length >= MIB2)
-		return MIB2;
+	if (length >= vdb_huge_page(2))
+		return vdb_huge_page(2);
+	if (length >= vdb_huge_page(1))
+		return vdb_huge_page(1);
 	return 0;
 }
 

@@ -23,9 +23,12 @@
 
 int vdb_memfd_create(uint64_t length, unsigned int flags)
 {
-	unsigned int how = MFD_CLOEXEC | MFD_ALLOW_SEALING |
-			   (flags & VDB_FLAG_HUGE ? MFD_HUGETLB | MFD_HUGE_2MB : 0);
-	int fd = memfd_create("vfio-dmabuf", how | MFD_NOEXEC_SEAL);
+	unsigned int how = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+	int fd;
+
+	if (flags & VDB_FLAG_HUGE)
+		how |= MFD_HUGETLB | (unsigned int)__builtin_ctzll(vdb_huge_page(1)) << MFD_HUGE_SHIFT;
+	fd = memfd_create("vfio-dmabuf", how | MFD_NOEXEC_SEAL);
 
 	if (fd < 0 && errno == EINVAL)
 		fd = memfd_create("vfio-dmabuf", how);

@@ -38,12 +38,27 @@ static void check_pages(struct reader *reader, const struct node *node, const ch
 			uint64_t value, const char *note)
 {
 	uint64_t page = sysconf(_SC_PAGESIZE);
-	char text[VALUE_TEXT];
+	char text[VALUE_TEXT], whole[VALUE_TEXT];
 
 	if (value % page)
 		mistake(reader->mistakes, place_of(node, name),
-			"%s: 0x%" PRIx64 " is not a multiple of the page size; write a multiple of %s%s",
-			name, value, value_size_text(page, text), note);
+			"%s: 0x%" PRIx64 " is not a multiple of the page size, %s; write %s%s", name, value,
+			value_size_text(page, text), value_size_text(value + page - value % page, whole), note);
+}
+
+/*
+ * No number is proposed: the begin of the page is that of a slice with other registers, which
+ * the administrator has perhaps left out on purpose.
+ */
+static void check_offset(struct reader *reader, const struct node *node, uint64_t offset)
+{
+	uint64_t page = sysconf(_SC_PAGESIZE);
+	char text[VALUE_TEXT];
+
+	if (offset % page)
+		mistake(reader->mistakes, place_of(node, "offset"),
+			"offset: 0x%" PRIx64 " is not a multiple of the page size; write a multiple of %s (a slice has all registers of its pages)",
+			offset, value_size_text(page, text));
 }
 
 static void take_writes(struct reader *reader, const struct node *node,
@@ -74,7 +89,7 @@ void check_slice(struct reader *reader, const struct node *node, void *object)
 	struct written_slice *written = object;
 	struct slice *slice = &written->slice;
 
-	check_pages(reader, node, "offset", slice->offset, of_bar);
+	check_offset(reader, node, slice->offset);
 	check_pages(reader, node, "length", slice->length, of_bar);
 	check_pages(reader, node, "memory", slice->memory, "");
 	if (slice->length > (VFIO_DMABUF_MAX_END - slice->offset) / slice->count)

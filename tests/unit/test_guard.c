@@ -80,6 +80,65 @@ START_TEST(each_access_fails)
 }
 END_TEST
 
+/* Also where the CPU would make the access, and where the slice is revoked. */
+START_TEST(misuse_is_not_revocation)
+{
+	uint16_t word = 2;
+	uint32_t dword = 3;
+	uint64_t qword = 4;
+
+	ck_assert_works(vdb_guard_enable());
+	for (int i = 0; i < 2; i++) {
+		ck_assert_fails(vdb_try_read16(memory + 1, &word), EINVAL);
+		ck_assert_fails(vdb_try_read32(memory + 2, &dword), EINVAL);
+		ck_assert_fails(vdb_try_read64(memory + 4, &qword), EINVAL);
+		ck_assert_fails(vdb_try_write16(memory + 1, 1), EINVAL);
+		ck_assert_fails(vdb_try_write32(memory + 2, 1), EINVAL);
+		ck_assert_fails(vdb_try_write64(memory + 4, 1), EINVAL);
+		ck_assert(word == 2 && dword == 3 && qword == 4);
+		if (!i)
+			ck_assert(!memory[1] && !memory[2] && !memory[4]);
+		take_away();
+	}
+}
+END_TEST
+
+/* What the CPU reports, by the si_code that the kernel makes of it. */
+static const struct {
+	int code, error;
+} codes[] = {
+	{ BUS_ADRALN, EINVAL },
+	{ BUS_ADRERR, EFAULT },
+	{ BUS_OBJERR, EIO },
+	{ BUS_MCEERR_AR, EIO },
+};
+static int code;
+
+static void with_code(int number, siginfo_t *info, void *context)
+{
+	(void)number;
+	info->si_code = code;
+	if (!vdb_guard_handle(info, context))
+		_exit(1);
+}
+
+START_TEST(error_is_that_of_the_signal)
+{
+	struct sigaction action = { .sa_sigaction = with_code, .sa_flags = SA_SIGINFO };
+	uint32_t value;
+	char buffer[64];
+	size_t copied;
+
+	ck_assert_works(sigaction(SIGBUS, &action, NULL));
+	take_away();
+	code = codes[_i].code;
+	ck_assert_fails(vdb_try_read32(memory, &value), codes[_i].error);
+	ck_assert_fails(vdb_try_write8(memory, 0), codes[_i].error);
+	ck_assert_fails(vdb_try_copy_from(buffer, memory, 64, 8, &copied), codes[_i].error);
+	ck_assert_fails(vdb_try_copy_to(memory, buffer, 64, 64, &copied), codes[_i].error);
+}
+END_TEST
+
 /* ---- SIGBUS that is not a fault of an access ---- */
 
 static int status_of_child(void (*fn)(void))
@@ -134,12 +193,13 @@ END_TEST
 
 static bool sent_was_handled;
 
-/* As if the signal had been sent when the access was just about to be made. */
+/* As if the signal had come from elsewhere when the access was just about to be made. */
 static void on_sigbus(int number, siginfo_t *info, void *context)
 {
 	siginfo_t sent = { .si_signo = number, .si_code = SI_USER };
+	siginfo_t early = { .si_signo = number, .si_code = BUS_MCEERR_AO };
 
-	sent_was_handled = vdb_guard_handle(&sent, context);
+	sent_was_handled = vdb_guard_handle(&sent, context) || vdb_guard_handle(&early, context);
 	if (!vdb_guard_handle(info, context))
 		_exit(1);
 }
@@ -165,6 +225,8 @@ Suite *suite(void)
 	tcase_add_test(tc, is_supported);
 	tcase_add_test(tc, values_come_through);
 	tcase_add_test(tc, each_access_fails);
+	tcase_add_test(tc, misuse_is_not_revocation);
+	tcase_add_loop_test(tc, error_is_that_of_the_signal, 0, sizeof(codes) / sizeof(codes[0]));
 
 	tc = add_group(s, "signals");
 	tcase_add_checked_fixture(tc, setup, NULL);

@@ -42,6 +42,8 @@ START_TEST(accesses_fail_and_change_nothing)
 	ck_assert_fails(vdb_try_write16(&memory, 0), ENOTSUP);
 	ck_assert_fails(vdb_try_write32(&memory, 0), ENOTSUP);
 	ck_assert_fails(vdb_try_write64(&memory, 0), ENOTSUP);
+	ck_assert_fails(vdb_try_copy_from(&qword, &memory, 8, 8, NULL), ENOTSUP);
+	ck_assert_fails(vdb_try_copy_to(&memory, &qword, 8, 8, NULL), ENOTSUP);
 	ck_assert(memory == 5 && byte == 1 && word == 2 && dword == 3 && qword == 4);
 }
 END_TEST

@@ -24,7 +24,8 @@ import vfio_dmabuf
 from vfio_dmabuf import (BusyError, Capability, Client, Device, DeviceNews, Dma, End, Flag, Kind, LeaseNews, LostError,
                          Mapping, NewsType, NotAllowedError, NotFoundError, Slice, State, UnreachableError, aio)
 
-PAGE = 4096
+PAGE = mmap.PAGESIZE
+EDU_SIZE = 4096  # of the device's own memory
 LIMIT = 60.0  # seconds, for answers and events
 ID = 0x010000ED
 LIVENESS = 4  # reads the complement of what was written
@@ -118,6 +119,9 @@ def check_memory(ivshmem: str) -> None:
             memory.write(3, data)
             memory.flush()
             ok(memory.read(3, len(data)) == data, "blocks are copied")
+            memory.write(64, data[:128], 64)
+            memory.flush()
+            ok(registers.read(64, 128, 4) == data[:128], "blocks of write-combining memory are copied")
 
 
 def check_suspension(edu: str) -> None:
@@ -305,8 +309,8 @@ def check_threads(edu: str, nvme: str) -> None:
 
 
 def copy(registers: Mapping, source: int, destination: int, how: int) -> None:
-    """The DMA engine copies a page.  It takes 100 ms, and does not report in another way that it is done."""
-    for register, value in (0x80, source), (0x88, destination), (0x90, PAGE), (0x98, how | 1):
+    """The DMA engine copies EDU_SIZE bytes.  It takes 100 ms, and does not report in another way that it is done."""
+    for register, value in (0x80, source), (0x88, destination), (0x90, EDU_SIZE), (0x98, how | 1):
         registers.write64(register, value)
     while registers.read64(0x98) & 1:
         time.sleep(0.005)
@@ -320,8 +324,8 @@ def from_device(registers: Mapping, iova: int) -> None:
     copy(registers, 0x40000, iova, 2)
 
 
-DATA = bytes(range(256)) * (PAGE // 256)
-ZEROS = bytes(PAGE)
+DATA = bytes(range(256)) * (EDU_SIZE // 256)
+ZEROS = bytes(EDU_SIZE)
 
 
 def check_memory_slices(edu: str) -> None:
@@ -332,14 +336,14 @@ def check_memory_slices(edu: str) -> None:
            and slice.iova, f"a slice of memory: {slice}")
         memory = slice.memory()
         ok(memory[:] == 2 * ZEROS, "all zeros")
-        memory[:PAGE] = DATA
+        memory[:EDU_SIZE] = DATA
         to_device(registers, slice.iova)
         from_device(registers, slice.iova + PAGE)
-        ok(memory[PAGE:] == DATA, "which the device reads and writes")
+        ok(memory[PAGE:PAGE + EDU_SIZE] == DATA, "which the device reads and writes")
         ok(dma.revoke(slice) is True and dma.revoke(slice) is False, "it is revoked once")
-        memory[PAGE:] = ZEROS
+        memory[PAGE:PAGE + EDU_SIZE] = ZEROS
         from_device(registers, slice.iova + PAGE)
-        ok(memory[PAGE:] == ZEROS and memory[:PAGE] == DATA, "the device does not reach it any more, and we do")
+        ok(memory[PAGE:PAGE + EDU_SIZE] == ZEROS and memory[:EDU_SIZE] == DATA, "the device does not reach it any more, and we do")
 
         quiet = dma.alloc(PAGE, device_read_only=True)
         from_device(registers, quiet.iova)
@@ -368,19 +372,19 @@ def check_process_memory(edu: str) -> None:
     with Device(edu) as device, Dma(device) as dma, device.export(0, (0, PAGE)).map() as registers:
         device.set_bus_master(True)
         area = mmap.mmap(-1, 2 * PAGE)
-        area[:PAGE] = DATA
+        area[:EDU_SIZE] = DATA
         with dma.map(area) as mapping:
             to_device(registers, mapping.iova)
             from_device(registers, mapping.iova + PAGE)
-            ok(area[PAGE:] == DATA, "the device reads and writes memory of the process")
+            ok(area[PAGE:PAGE + EDU_SIZE] == DATA, "the device reads and writes memory of the process")
             ok(raises(BufferError, area.close), "which cannot be closed")
-        area[PAGE:] = ZEROS
+        area[PAGE:PAGE + EDU_SIZE] = ZEROS
         from_device(registers, mapping.iova + PAGE)
-        ok(mapping.closed and area[PAGE:] == ZEROS, "until it is unmapped")
+        ok(mapping.closed and area[PAGE:PAGE + EDU_SIZE] == ZEROS, "until it is unmapped")
         mapping.close()
         mapping = dma.map(area, device_read_only=True)
         from_device(registers, mapping.iova + PAGE)
-        ok(area[PAGE:] == ZEROS, "memory that the device only reads")
+        ok(area[PAGE:PAGE + EDU_SIZE] == ZEROS, "memory that the device only reads")
         iova = mapping.iova
         del mapping
         ok(raises(vfio_dmabuf.Error, dma.unmap, iova, 2 * PAGE).errno == errno.EINVAL, "what is dropped is unmapped")
@@ -389,18 +393,18 @@ def check_process_memory(edu: str) -> None:
             mapping = other.map(area)
         ok(other.closed and raises(ValueError, other.map, area), "an address space is closed")
         from_device(registers, mapping.iova)
-        ok(area[:PAGE] == DATA and not mapping.closed, "and what it has mapped is not")
+        ok(area[:EDU_SIZE] == DATA and not mapping.closed, "and what it has mapped is not")
         child = os.fork()
         if not child:
             del mapping
             os._exit(0)
         os.waitpid(child, 0)
         from_device(registers, mapping.iova + PAGE)
-        ok(area[PAGE:] == DATA, "nor does a child unmap it")
+        ok(area[PAGE:PAGE + EDU_SIZE] == DATA, "nor does a child unmap it")
         mapping.close()
-        area[:PAGE] = ZEROS
+        area[:EDU_SIZE] = ZEROS
         from_device(registers, mapping.iova)
-        ok(area[:PAGE] == ZEROS, "until that is closed")
+        ok(area[:EDU_SIZE] == ZEROS, "until that is closed")
         area.close()
         ok(raises((BufferError, TypeError), dma.map, bytes(PAGE)), "the device does not write to bytes")
         ok(raises(vfio_dmabuf.Error, dma.map, bytearray(PAGE - 1)).errno == errno.EINVAL, "nor to a part of a page")

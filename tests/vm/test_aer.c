@@ -14,11 +14,11 @@
 #include "device.h"
 #include "kernel.h"
 #include "memory.h"
+#include "page.h"
 #include "slice.h"
 #include "suite.h"
 #include "sysfs.h"
 
-#define PAGE	0x1000UL
 #define STATUS	0x8	/* of igb; neither 0 nor all ones */
 
 /* What the kernel's aer_inject module takes at /dev/aer_inject. */

@@ -22,7 +22,7 @@
 static const char config[] =
 	"limits: {request_rate: 10000, request_burst: 10000}\n"
 	"devices: {edu: {function: @EDU@, reset: never,\n"
-	"  slices: {page: {length: 4K, allow: everybody}}}}\n";
+	"  slices: {page: {length: @PAGE@, allow: everybody}}}}\n";
 
 static pid_t broker;
 

@@ -26,6 +26,7 @@
 #include "command.h"
 #include "device.h"
 #include "kernel.h"
+#include "page.h"
 #include "slice.h"
 #include "suite.h"
 #include "sysfs.h"
@@ -746,7 +747,7 @@ START_TEST(function_of_which_only_a_mapping_is_left)
 	struct device edu;
 
 	device_open(&edu, "EDU");
-	device_map(&edu, 0, 0, 0x1000);
+	device_map(&edu, 0, 0, PAGE);
 	device_close(&edu);
 	check_edu_is_not_given_back(this_process());
 }
@@ -759,8 +760,8 @@ START_TEST(function_of_which_only_a_slice_is_left)
 	int fd;
 
 	device_open(&edu, "EDU");
-	fd = slice_new(&edu, 0, 0, 0x1000);
-	slice_map(fd, 0, 0x1000);
+	fd = slice_new(&edu, 0, 0, PAGE);
+	slice_map(fd, 0, PAGE);
 	device_close(&edu);
 	ck_assert_runs("unbind %s", lab_bdf("EDU"));
 }

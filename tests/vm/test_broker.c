@@ -16,10 +16,10 @@
 #include "edu.h"
 #include "lender.h"
 #include "manager.h"
+#include "page.h"
 #include "suite.h"
 #include "sysfs.h"
 
-#define PAGE	0x1000UL
 #define RW	(PROT_READ | PROT_WRITE)
 
 /* ---- what a client gets ---- */
@@ -125,7 +125,7 @@ START_TEST(array_has_one_for_each)
 	ck_assert_uint_eq(leases[1].index, 0);
 	ck_assert_uint_eq(leases[2].index, 2);
 	ck_assert_uint_eq(leases[3].index, 3);
-	ck_assert_uint_eq(vdb_slice_offset(leases[3].slice), 0x8000 + 3 * PAGE);
+	ck_assert_uint_eq(vdb_slice_offset(leases[3].slice), 11 * PAGE);
 	ck_assert_works(vdb_client_release(client, leases[2].id));
 	ck_assert_int_eq(broker_acquire_error(client, "edu/array", 1, 0, 0), EBUSY);
 	ck_assert_int_eq(broker_acquire_error(client, "edu/array", 8, 0, 0), EINVAL);
@@ -376,8 +376,8 @@ static const char smaller[] =
 	"    function: @EDU@\n"
 	"    reset: never\n"
 	"    slices:\n"
-	"      page: {length: 4K, allow: {users: [1000]}}\n"
-	"      array: {length: 4K, offset: 32K, count: 4, allow: everybody}\n";
+	"      page: {length: @PAGE@, allow: {users: [1000]}}\n"
+	"      array: {length: @PAGE@, offset: @8PAGE@, count: 4, allow: everybody}\n";
 
 START_TEST(reload_ends_what_is_no_longer_allowed)
 {
@@ -430,8 +430,8 @@ START_TEST(slices_that_a_device_does_not_have)
 		const char *device, *message;
 	} cases[] = {
 		{ "slices: {x: {length: 2M}}", "ends at 0x200000, BAR 0" },
-		{ "slices: {x: {length: 4K, bar: 3}}", "cannot be mapped" },
-		{ "reset: idle, slices: {x: {length: 4K}}", "cannot be reset" },
+		{ "slices: {x: {length: @PAGE@, bar: 3}}", "cannot be mapped" },
+		{ "reset: idle, slices: {x: {length: @PAGE@}}", "cannot be reset" },
 	};
 	struct vdb_client *client = broker_connect();
 	struct vdb_lease lease = broker_acquire(client, "edu/page", 0);

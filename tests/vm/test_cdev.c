@@ -13,10 +13,10 @@
 #include "device.h"
 #include "edu.h"
 #include "memory.h"
+#include "page.h"
 #include "slice.h"
 #include "suite.h"
 
-#define PAGE	0x1000UL
 #define RW	(PROT_READ | PROT_WRITE)
 
 static struct device edu;

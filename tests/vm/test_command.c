@@ -20,6 +20,7 @@
 #include "device.h"
 #include "kernel.h"
 #include "manager.h"
+#include "page.h"
 #include "suite.h"
 #include "sysfs.h"
 
@@ -280,7 +281,7 @@ START_TEST(functions_are_not_reset_unasked)
 	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/resource0", nvme);
 	fd = open(path, O_RDWR | O_CLOEXEC);
 	ck_assert_works(fd);
-	registers = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	registers = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	ck_assert_ptr_ne((void *)registers, MAP_FAILED);
 	/* The firmware has enabled it, perhaps. */
 	registers[CC / 4] = 0;
@@ -327,8 +328,8 @@ END_TEST
 
 static const char config[] =
 	"devices: {edu: {function: @EDU@, reset: never, slices: {\n"
-	"  page: {length: 4K, allow: everybody},\n"
-	"  array: {length: 4K, offset: 32K, count: 8, allow: everybody}}}}\n";
+	"  page: {length: @PAGE@, allow: everybody},\n"
+	"  array: {length: @PAGE@, offset: @8PAGE@, count: 8, allow: everybody}}}}\n";
 static pid_t broker;
 
 #define S	"-S " MANAGER_SOCKET

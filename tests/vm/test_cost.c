@@ -13,10 +13,10 @@
 
 #include "buffers.h"
 #include "device.h"
+#include "page.h"
 #include "slice.h"
 #include "suite.h"
 
-#define PAGE		0x1000UL
 #define MEM		2	/* ivshmem's BAR that is plain memory */
 #define SUSPENSIONS	100
 #define REVOCATION	20	/* suspensions that it may cost */

@@ -14,12 +14,12 @@
 #include "device.h"
 #include "listing.h"
 #include "memory.h"
+#include "page.h"
 #include "slice.h"
 #include "suite.h"
 #include "sysfs.h"
 #include "trace.h"
 
-#define PAGE	0x1000UL
 #define MEM	2	/* ivshmem's BAR that is plain memory */
 
 typedef struct vfio_region_dma_range range_t;
@@ -121,12 +121,14 @@ START_TEST(closing_tells_of_each_slice)
 {
 	int first = slice_new(&mem, MEM, 0, PAGE);
 	int second = slice_new(&mem, MEM, 2 * PAGE, PAGE);
+	char offset[32];
 
+	snprintf(offset, sizeof(offset), "offset=0x%lx ", 2 * PAGE);
 	ck_assert_works(slice_revoke(&mem, first));
 	trace_start();
 	device_close(&mem);
 	ck_assert_uint_eq(trace_count("buffer_revoke", ""), 1);
-	ck_assert_uint_eq(trace_count("buffer_revoke", "offset=0x2000 "), 1);
+	ck_assert_uint_eq(trace_count("buffer_revoke", offset), 1);
 	close(first);
 	close(second);
 	ck_assert_uint_eq(trace_count("buffer_release", ""), 2);
@@ -152,7 +154,7 @@ START_TEST(listing_shows_both_kinds)
 	slice_new(&mem, MEM, 8 * PAGE, 4 * PAGE);
 
 	ck_assert_uint_eq(listing_read(mem.bdf, NULL, 0), 2);
-	ck_assert(listing_find(mem.bdf, "bar", "0x0+0x2000", &buffer));
+	ck_assert(listing_find(mem.bdf, "bar", page_ranges("0+2"), &buffer));
 	ck_assert_uint_eq(buffer.bar, MEM);
 	ck_assert_str_eq(buffer.state, "live");
 	ck_assert_str_eq(buffer.mode, "rw");
@@ -160,7 +162,7 @@ START_TEST(listing_shows_both_kinds)
 	ck_assert_uint_eq(buffer.size, 2 * PAGE);
 	ck_assert_str_eq(buffer.name, name);
 
-	ck_assert(listing_find(mem.bdf, "slice", "0x8000+0x4000", &buffer));
+	ck_assert(listing_find(mem.bdf, "slice", page_ranges("8+4"), &buffer));
 	ck_assert_uint_eq(buffer.bar, MEM);
 	ck_assert_str_eq(buffer.state, "live");
 	ck_assert_str_eq(buffer.mode, "rw");
@@ -172,7 +174,7 @@ END_TEST
 
 START_TEST(listing_shows_mode_state_and_release)
 {
-	const char *const ranges = "0x0+0x1000";
+	const char *const ranges = page_ranges("0+1");
 	range_t range = { 0, PAGE };
 	struct listed buffer;
 	int fd = slice_export(&mem, MEM, O_RDONLY, &range, 1);
@@ -196,7 +198,7 @@ static unsigned int mappings(void)
 {
 	struct listed buffer;
 
-	ck_assert(listing_find(mem.bdf, "slice", "0x0+0x8000", &buffer));
+	ck_assert(listing_find(mem.bdf, "slice", page_ranges("0+8"), &buffer));
 	return buffer.mappings;
 }
 
@@ -228,6 +230,7 @@ END_TEST
 START_TEST(listing_joins_and_shortens_ranges)
 {
 	const range_t joined[] = { { 0, PAGE }, { PAGE, PAGE }, { 8 * PAGE, PAGE } };
+	char first[512];
 	range_t many[20];
 	struct listed buffer;
 	int i;
@@ -235,16 +238,12 @@ START_TEST(listing_joins_and_shortens_ranges)
 	for (i = 0; i < 20; i++)
 		many[i] = (range_t){ 2 * i * PAGE, PAGE };
 	ck_assert_works(slice_export(&mem, MEM, O_RDWR, joined, 3));
-	ck_assert(listing_find(mem.bdf, "slice", "0x0+0x2000,0x8000+0x1000",
+	ck_assert(listing_find(mem.bdf, "slice", page_ranges("0+2,8+1"),
 			       &buffer));
 	ck_assert_works(slice_export(&mem, MEM, O_RDWR, many, 20));
-	ck_assert(listing_find(mem.bdf, "slice",
-			       "0x0+0x1000,0x2000+0x1000,0x4000+0x1000,"
-			       "0x6000+0x1000,0x8000+0x1000,0xa000+0x1000,"
-			       "0xc000+0x1000,0xe000+0x1000,0x10000+0x1000,"
-			       "0x12000+0x1000,0x14000+0x1000,0x16000+0x1000,"
-			       "0x18000+0x1000,0x1a000+0x1000,0x1c000+0x1000,"
-			       "0x1e000+0x1000,+4", &buffer));
+	snprintf(first, sizeof(first), "%s,+4",
+		 page_ranges("0+1,2+1,4+1,6+1,8+1,10+1,12+1,14+1,16+1,18+1,20+1,22+1,24+1,26+1,28+1,30+1"));
+	ck_assert(listing_find(mem.bdf, "slice", first, &buffer));
 }
 END_TEST
 
@@ -257,7 +256,7 @@ START_TEST(listing_escapes_names)
 	ck_assert_works(ioctl(fd, DMA_BUF_SET_NAME, "a b\nc"));
 	ck_assert_uint_eq(listing_read(mem.bdf, &buffer, 1), 1);
 	ck_assert_str_eq(buffer.name, "a\\040b\\012c");
-	ck_assert_str_eq(buffer.ranges, "0x0+0x1000");
+	ck_assert_str_eq(buffer.ranges, page_ranges("0+1"));
 }
 END_TEST
 

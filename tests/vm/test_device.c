@@ -12,9 +12,9 @@
 #include "device.h"
 #include "edu.h"
 #include "memory.h"
+#include "page.h"
 #include "suite.h"
 
-#define PAGE	0x1000UL
 #define RW	(PROT_READ | PROT_WRITE)
 
 static struct device dev;
@@ -251,7 +251,7 @@ static void edu_dma(int irq, uint32_t from, uint32_t to, uint32_t command)
 {
 	write32(edu + EDU_DMA_SOURCE, from);
 	write32(edu + EDU_DMA_DESTINATION, to);
-	write32(edu + EDU_DMA_COUNT, PAGE);
+	write32(edu + EDU_DMA_COUNT, EDU_BUFFER_SIZE);
 	write32(edu + EDU_DMA_COMMAND, command | EDU_DMA_START | EDU_DMA_IRQ);
 	expect_irq(irq);
 	ck_assert_uint_eq(read32(edu + EDU_IRQ_STATUS), EDU_DMA_IRQ_STATUS);
@@ -271,12 +271,12 @@ START_TEST(dma_to_mapped_memory)
 	};
 	size_t i;
 
-	for (i = 0; i < PAGE; i++)
+	for (i = 0; i < EDU_BUFFER_SIZE; i++)
 		memory[i] = (char)(i * 7);
 	ck_assert_works(ioctl(dev.container, VFIO_IOMMU_MAP_DMA, &map));
 	edu_dma(irq, map.iova, EDU_BUFFER, 0);
 	edu_dma(irq, EDU_BUFFER, map.iova + PAGE, EDU_DMA_FROM_DEVICE);
-	ck_assert_int_eq(memcmp(memory, memory + PAGE, PAGE), 0);
+	ck_assert_int_eq(memcmp(memory, memory + PAGE, EDU_BUFFER_SIZE), 0);
 }
 END_TEST
 

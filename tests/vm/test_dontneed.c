@@ -19,12 +19,11 @@
 
 #include "device.h"
 #include "memory.h"
+#include "page.h"
 #include "pagetable.h"
 #include "slice.h"
 #include "suite.h"
 
-#define PAGE	0x1000UL
-#define MIB2	(2UL << 20)
 #define MEM	2	/* ivshmem's BAR that is plain memory */
 #define RW	(PROT_READ | PROT_WRITE)
 /* It ends after either of them. */
@@ -55,7 +54,7 @@ static void *drop_pages(void *unused)
 {
 	pin_to(1);
 	while (!stop) {
-		ck_assert_works(madvise(map, MIB2, MADV_DONTNEED));
+		ck_assert_works(madvise(map, PMD, MADV_DONTNEED));
 		drops++;
 	}
 	return unused;
@@ -79,16 +78,16 @@ static void *count_failed_reads(void *failed)
 
 static void drop_while_reading(off_t offset, bool huge)
 {
-	int fd = slice_new(&mem, MEM, 0, 2 * MIB2);
-	char *room = mmap(NULL, 2 * MIB2, PROT_NONE,
+	int fd = slice_new(&mem, MEM, 0, 2 * PMD);
+	char *room = mmap(NULL, 2 * PMD, PROT_NONE,
 			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	_Atomic unsigned int failed = 0;
 	pthread_t dropper, reader;
 
-	map = (char *)(((uintptr_t)room + MIB2 - 1) & -MIB2);
-	ck_assert_ptr_eq(mmap(map, MIB2, RW, MAP_SHARED | MAP_FIXED, fd, offset), map);
+	map = (char *)(((uintptr_t)room + PMD - 1) & -PMD);
+	ck_assert_ptr_eq(mmap(map, PMD, RW, MAP_SHARED | MAP_FIXED, fd, offset), map);
 	read32(map);
-	ck_assert_uint_eq(page_entry(map).size, huge ? MIB2 : PAGE);
+	ck_assert_uint_eq(page_entry(map).size, huge ? PMD : PAGE);
 	ck_assert_int_eq(pthread_create(&reader, NULL, count_failed_reads, &failed), 0);
 	ck_assert_int_eq(pthread_create(&dropper, NULL, drop_pages, NULL), 0);
 	pin_to(0);

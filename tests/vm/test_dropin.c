@@ -22,11 +22,11 @@
 #include "edu.h"
 #include "kernel.h"
 #include "memory.h"
+#include "page.h"
 #include "slice.h"
 #include "suite.h"
 #include "sysfs.h"
 
-#define PAGE	0x1000UL
 #define RW	(PROT_READ | PROT_WRITE)
 #define STOCK	"vfio-pci"
 #define MODULE	"/sys/module/vfio_pci"

@@ -29,14 +29,12 @@
 
 #include "device.h"
 #include "memory.h"
+#include "page.h"
 #include "pagetable.h"
 #include "preempt.h"
 #include "slice.h"
 #include "suite.h"
 
-#define PAGE	0x1000UL
-#define MIB2	(2UL << 20)
-#define GIB	(1UL << 30)
 #define MEM	2	/* ivshmem's BAR that is plain memory */
 #define RW	(PROT_READ | PROT_WRITE)
 
@@ -80,7 +78,7 @@ static void set(_Atomic uint32_t *word, uint32_t value)
 struct storm {
 	const char *name;
 	void (*once[WORKERS])(void);	/* fewer than workers: from the first again */
-	size_t step;			/* PAGE or MIB2: size of the entries */
+	bool huge;			/* the entries */
 	unsigned int vmas, entries;	/* of a worker, and of a VMA */
 	unsigned int rounds;		/* at most */
 };
@@ -97,6 +95,22 @@ static int worker;
 static void (*once)(void);
 static char *maps[MAX_VMAS];
 
+/* From one entry to the next. */
+static size_t step(void)
+{
+	return storm->huge ? PMD : PAGE;
+}
+
+/* As many entries as the BAR has room for. */
+static void set_length(void)
+{
+	size_t size = device_region(&big, MEM).size;
+
+	length = storm->entries * step();
+	if (length > size)
+		length = size;
+}
+
 static bool map_at(int i, char *at)
 {
 	maps[i] = mmap(at, length, RW, MAP_SHARED | MAP_FIXED, mapped_fd,
@@ -107,18 +121,18 @@ static bool map_at(int i, char *at)
 /* Where a mapping has entries of 2 MiB, and none of 1 GiB; or small ones. */
 static char *room_for_two(void)
 {
-	char *room = mmap(NULL, 3 * GIB, PROT_NONE,
+	char *room = mmap(NULL, 3 * PUD, PROT_NONE,
 			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
-	return (char *)(((uintptr_t)room + GIB - 1) & -GIB) + MIB2 +
-	       storm->step % MIB2;
+	return (char *)(((uintptr_t)room + PUD - 1) & -PUD) + PMD +
+	       step() % PMD;
 }
 
 static void touch(const char *map)
 {
 	uint32_t value;
 
-	for (size_t at = 0; at < length; at += storm->step)
+	for (size_t at = 0; at < length; at += step())
 		try_read32(map + at, &value);
 }
 
@@ -131,7 +145,7 @@ static void look(void)
 	int memfd = memfd_create("look", 0);
 
 	for (int i = 0; i < (int)storm->vmas; i++)
-		for (size_t at = 0; at < length; at += storm->step) {
+		for (size_t at = 0; at < length; at += step()) {
 			if (pwrite(memfd, maps[i] + at, sizeof(uint32_t), 0) < 0)
 				continue;
 			shared->reached++;
@@ -171,7 +185,7 @@ static void move_once(void)
 
 	away = !away;
 	for (int i = 0; i < (int)storm->vmas; i++) {
-		char *to = away ? maps[i] + GIB : maps[i] - GIB;
+		char *to = away ? maps[i] + PUD : maps[i] - PUD;
 
 		to = mremap(maps[i], length, length, MREMAP_MAYMOVE | MREMAP_FIXED, to);
 		if (to != MAP_FAILED)
@@ -210,13 +224,13 @@ static void protect_once(void)
 }
 
 static const struct storm storms[] = {
-	{ "fork, 2 MiB", { fork_once }, MIB2, 6, 256, 4 },
-	{ "mapping, 2 MiB", { move_once, map_once, protect_once }, MIB2, 2, 32, 2 },
-	{ "faulting, 2 MiB", { drop_once }, MIB2, 2, 32, 2 },
+	{ "fork, huge", { fork_once }, true, 6, 256, 4 },
+	{ "mapping, huge", { move_once, map_once, protect_once }, true, 2, 32, 2 },
+	{ "faulting, huge", { drop_once }, true, 2, 32, 2 },
 #define FIRST_SMALL 3
-	{ "fork, 4 KiB", { fork_once }, PAGE, 2, 64, 1 },
-	{ "mapping, 4 KiB", { move_once, map_once, protect_once }, PAGE, 2, 32, 2 },
-	{ "faulting, 4 KiB", { drop_once }, PAGE, 2, 32, 2 },
+	{ "fork, small", { fork_once }, false, 2, 64, 1 },
+	{ "mapping, small", { move_once, map_once, protect_once }, false, 2, 32, 2 },
+	{ "faulting, small", { drop_once }, false, 2, 32, 2 },
 };
 #define NR_STORMS	(sizeof(storms) / sizeof(*storms))
 
@@ -332,7 +346,7 @@ static void wait_for_workers(const pid_t pids[WORKERS])
 
 static void stamp_pages(char *bar, uint32_t stamp)
 {
-	for (size_t at = 0; at < length; at += storm->step)
+	for (size_t at = 0; at < length; at += step())
 		write32(bar + at, stamp);
 }
 
@@ -340,7 +354,7 @@ static int pages_without(const char *bar, uint32_t stamp)
 {
 	int wrong = 0;
 
-	for (size_t at = 0; at < length; at += storm->step)
+	for (size_t at = 0; at < length; at += step())
 		wrong += read32(bar + at) != stamp;
 	return wrong;
 }
@@ -365,7 +379,7 @@ static void storm_rounds(const struct storm *kind, bool bar_mapping)
 	char *bar;
 
 	storm = kind;
-	length = storm->entries * storm->step;
+	set_length();
 	bar = device_map(&big, MEM, 0, length);
 	ck_assert_works(madvise(bar, length, MADV_DONTFORK));
 	for (int round = 0; round < (int)storm->rounds && now() - begin < ENOUGH; round++) {
@@ -424,17 +438,17 @@ START_TEST(fork_copies_no_huge_entry)
 	pid_t pid;
 
 	storm = &storms[0];
-	length = storm->entries * MIB2;
+	set_length();
 	mapped_fd = bar_mapping ? big.fd : slice_new(&big, MEM, 0, length);
 	mapped_offset = bar_mapping ? device_region(&big, MEM).offset : 0;
 	ck_assert(map_at(0, room_for_two()));
 	touch(maps[0]);
 	if (mapping_can_be_huge(!bar_mapping))
-		ck_assert_uint_eq(page_entry(maps[0]).size, MIB2);
+		ck_assert_uint_eq(page_entry(maps[0]).size, PMD);
 	pid = fork();
 	ck_assert_works(pid);
 	if (!pid) {
-		for (size_t at = 0; at < length; at += MIB2) {
+		for (size_t at = 0; at < length; at += PMD) {
 			struct page_entry entry = page_entry(maps[0] + at);
 
 			found |= entry.type != TYPE_NONE && entry.size > PAGE;

@@ -13,11 +13,11 @@
 #include "client.h"
 #include "device.h"
 #include "memory.h"
+#include "page.h"
 #include "slice.h"
 #include "suite.h"
 #include "sysfs.h"
 
-#define PAGE	0x1000UL
 #define RW	(PROT_READ | PROT_WRITE)
 
 static struct device dev;

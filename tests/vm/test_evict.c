@@ -20,11 +20,11 @@
 #include "importer.h"
 #include "listing.h"
 #include "memory.h"
+#include "page.h"
 #include "slice.h"
 #include "suite.h"
 #include "sysfs.h"
 
-#define PAGE		0x1000UL
 #define MEM		2	/* ivshmem's BAR that is plain memory */
 #define NVME_VERSION	0x8	/* constant, neither 0 nor all ones */
 #define NVME_CC		0x14
@@ -77,7 +77,7 @@ static unsigned int listed_importers(void)
 {
 	struct listed buffer;
 
-	ck_assert(listing_find(dev.bdf, "slice", "0x0+0x1000", &buffer));
+	ck_assert(listing_find(dev.bdf, "slice", page_ranges("0+1"), &buffer));
 	return buffer.importers;
 }
 

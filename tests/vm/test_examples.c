@@ -144,7 +144,7 @@ static void start_broker(void)
 			 "    function: @EDU@\n"
 			 "    reset: never\n"
 			 "    slices:\n"
-			 "      doorbell: {length: 4K, count: 4, allow: {users: [1000]}}\n"
+			 "      doorbell: {length: @PAGE@, count: 4, allow: {users: [1000]}}\n"
 			 "  nvme:\n"
 			 "    function: @NVME@\n"
 			 "    driver: nvme\n"

@@ -15,16 +15,15 @@
 
 #include "device.h"
 #include "memory.h"
+#include "page.h"
 #include "policy.h"
 #include "slice.h"
 #include "suite.h"
 #include "sysfs.h"
 #include "trace.h"
 
-#define PAGE	0x1000UL
-#define MIB2	(2UL << 20)
-#define GIB	(1UL << 30)
 #define MEM	2	/* ivshmem's BAR that is plain memory */
+#define GIB	(1UL << 30)
 #define RW	(PROT_READ | PROT_WRITE)
 
 typedef struct vfio_region_dma_range range_t;
@@ -110,7 +109,7 @@ static void check_faults(int slice, unsigned int small, unsigned int huge)
 		huge = 0;
 	}
 	ck_assert_uint_eq(faults_of_order(0), small);
-	ck_assert_uint_eq(faults_of_order(9), huge);
+	ck_assert_uint_eq(faults_of_order(__builtin_ctzl(PMD_PAGES)), huge);
 }
 
 /*
@@ -119,17 +118,17 @@ static void check_faults(int slice, unsigned int small, unsigned int huge)
  */
 START_TEST(unaligned_part_costs_a_fault_for_each_block)
 {
-	static const struct {
-		size_t offset;	/* after a multiple of 2 MiB */
+	const struct {
+		size_t offset;	/* after a multiple of PMD */
 		unsigned int faults;
-	} places[] = { { 0, 1 }, { PAGE, 1 }, { 2 * PAGE, 2 }, { MIB2 / 2, 2 },
-		       { MIB2 - PAGE, 2 } };
-	const size_t length = MIB2 - PAGE;
+	} places[] = { { 0, 1 }, { PAGE, 1 }, { 2 * PAGE, 2 }, { PMD / 2, 2 },
+		       { PMD - PAGE, 2 } };
+	const size_t length = PMD - PAGE;
 	size_t i;
 	char *map;
 
 	for (i = 0; i < sizeof(places) / sizeof(*places); i++) {
-		map = map_kind(_i, room_at(MIB2, places[i].offset, length),
+		map = map_kind(_i, room_at(PMD, places[i].offset, length),
 			       7 * PAGE, length);
 		trace_start();
 		check_pages(map, length, 7);
@@ -141,12 +140,12 @@ END_TEST
 START_TEST(first_access_may_be_to_any_page)
 {
 	static const unsigned int first[] = { 0, 1, 100, 254, 255, 256, 510 };
-	const size_t length = MIB2 - PAGE;
+	const size_t length = PMD - PAGE;
 	size_t i;
 	char *map;
 
 	for (i = 0; i < sizeof(first) / sizeof(*first); i++) {
-		map = map_kind(_i, room_at(MIB2, MIB2 / 2, length), 7 * PAGE,
+		map = map_kind(_i, room_at(PMD, PMD / 2, length), 7 * PAGE,
 			       length);
 		trace_start();
 		read32(map + first[i] * PAGE);
@@ -159,29 +158,29 @@ END_TEST
 
 START_TEST(aligned_part_is_huge)
 {
-	char *map = map_kind(_i, room_at(MIB2, 0, 3 * MIB2), MIB2, 3 * MIB2);
+	char *map = map_kind(_i, room_at(PMD, 0, 3 * PMD), PMD, 3 * PMD);
 	struct trace_event *events;
 	size_t nr;
 
 	trace_start();
-	check_pages(map, 3 * MIB2, MIB2 / PAGE);
+	check_pages(map, 3 * PMD, PMD_PAGES);
 	check_faults(_i, 0, 3);
 
 	nr = trace_read(&events);
 	ck_assert_uint_eq(nr, 3);
-	ck_assert_uint_eq(trace_number(&events[0], "offset"), MIB2);
-	ck_assert_uint_eq(trace_number(&events[0], "pages"), MIB2 / PAGE);
-	ck_assert_uint_eq(trace_number(&events[2], "offset"), 3 * MIB2);
+	ck_assert_uint_eq(trace_number(&events[0], "offset"), PMD);
+	ck_assert_uint_eq(trace_number(&events[0], "pages"), PMD_PAGES);
+	ck_assert_uint_eq(trace_number(&events[2], "offset"), 3 * PMD);
 	free(events);
 }
 END_TEST
 
 START_TEST(incongruent_part_is_not_huge)
 {
-	char *map = map_kind(_i, room_at(MIB2, PAGE, 2 * MIB2), 0, 2 * MIB2);
+	char *map = map_kind(_i, room_at(PMD, PAGE, 2 * PMD), 0, 2 * PMD);
 
 	trace_start();
-	check_pages(map, 2 * MIB2, 0);
+	check_pages(map, 2 * PMD, 0);
 	check_faults(_i, 3, 0);
 }
 END_TEST
@@ -196,19 +195,19 @@ START_TEST(small_and_huge_neighbours_do_not_meet)
 		{ 0, 1, 2 }, { 0, 2, 1 }, { 1, 0, 2 },
 		{ 1, 2, 0 }, { 2, 0, 1 }, { 2, 1, 0 },
 	};
-	const size_t edge = 16 * PAGE, length = edge + MIB2 + edge;
-	const size_t spots[] = { edge - PAGE, edge + MIB2 / 2, edge + MIB2 };
+	const size_t edge = 16 * PAGE, length = edge + PMD + edge;
+	const size_t spots[] = { edge - PAGE, edge + PMD / 2, edge + PMD };
 	size_t i, j;
 	char *map;
 
 	for (i = 0; i < 6; i++) {
-		map = map_kind(_i, room_at(MIB2, MIB2 - edge, length),
-			       MIB2 - edge, length);
+		map = map_kind(_i, room_at(PMD, PMD - edge, length),
+			       PMD - edge, length);
 		trace_start();
 		for (j = 0; j < 3; j++)
 			read32(map + spots[orders[i][j]]);
 		check_faults(_i, 2, 1);
-		check_pages(map, length, (MIB2 - edge) / PAGE);
+		check_pages(map, length, (PMD - edge) / PAGE);
 		check_faults(_i, 2, 1);
 		munmap(map, length);
 	}
@@ -218,13 +217,13 @@ END_TEST
 /* Splitting a huge mapping drops the huge page; small ones take its place. */
 START_TEST(hole_in_a_huge_page)
 {
-	char *map = map_kind(_i, room_at(MIB2, 0, MIB2), MIB2, MIB2);
+	char *map = map_kind(_i, room_at(PMD, 0, PMD), PMD, PMD);
 	uint32_t value;
 
 	read32(map);
 	ck_assert_int_eq(munmap(map + 64 * PAGE, PAGE), 0);
-	check_pages(map, 64 * PAGE, 512);
-	check_pages(map + 65 * PAGE, MIB2 - 65 * PAGE, 512 + 65);
+	check_pages(map, 64 * PAGE, PMD_PAGES);
+	check_pages(map + 65 * PAGE, PMD - 65 * PAGE, PMD_PAGES + 65);
 	ck_assert_int_eq(try_read32(map + 64 * PAGE, &value), SIGSEGV);
 }
 END_TEST
@@ -232,11 +231,11 @@ END_TEST
 START_TEST(part_of_the_mapping_does_not_reach_beyond_it)
 {
 	struct trace_event *events;
-	char *map = map_kind(_i, room_at(MIB2, 0, MIB2), 0, MIB2);
+	char *map = map_kind(_i, room_at(PMD, 0, PMD), 0, PMD);
 
 	/* The VMA's ends, not the range's, limit the fault here. */
 	ck_assert_int_eq(munmap(map, 100 * PAGE), 0);
-	ck_assert_int_eq(munmap(map + 200 * PAGE, MIB2 - 200 * PAGE), 0);
+	ck_assert_int_eq(munmap(map + 200 * PAGE, PMD - 200 * PAGE), 0);
 	trace_start();
 	read32(map + 150 * PAGE);
 	ck_assert_uint_eq(trace_read(&events), 1);
@@ -250,7 +249,7 @@ END_TEST
 START_TEST(write_faults_like_a_read)
 {
 	const size_t length = 8 * PAGE;
-	char *map = map_kind(_i, room_at(MIB2, 0, length), 3 * PAGE, length);
+	char *map = map_kind(_i, room_at(PMD, 0, length), 3 * PAGE, length);
 	uint32_t value;
 
 	trace_start();
@@ -282,7 +281,7 @@ START_TEST(each_run_of_a_slice_costs_a_fault)
 	size_t i;
 
 	ck_assert_works(fd);
-	map = map_at(room_at(MIB2, 0, 25 * PAGE), fd, 0, 25 * PAGE);
+	map = map_at(room_at(PMD, 0, 25 * PAGE), fd, 0, 25 * PAGE);
 	trace_start();
 	for (i = 0; i < 4; i++) {
 		check_pages(map, runs[i].pages * PAGE, runs[i].bar_page);
@@ -296,30 +295,31 @@ END_TEST
 START_TEST(runs_are_huge_where_they_can_be)
 {
 	const range_t ranges[] = {
-		{ 2 * MIB2, MIB2 },		/* huge */
-		{ 3 * MIB2, MIB2 / 2 },		/* two halves of one block */
-		{ 0, MIB2 / 2 },
-		{ MIB2, MIB2 },			/* huge */
-		{ PAGE, MIB2 },			/* aligned in the buffer only */
+		{ 2 * PMD, PMD },		/* huge */
+		{ 3 * PMD, PMD / 2 },		/* two halves of one block */
+		{ 0, PMD / 2 },
+		{ PMD, PMD },			/* huge */
+		{ PAGE, PMD },			/* aligned in the buffer only */
 	};
 	int fd = slice_export(&mem, MEM, O_RDWR, ranges, 5);
 	char *map;
 
 	ck_assert_works(fd);
-	map = map_at(room_at(MIB2, 0, 4 * MIB2), fd, 0, 4 * MIB2);
+	map = map_at(room_at(PMD, 0, 4 * PMD), fd, 0, 4 * PMD);
 	trace_start();
-	check_pages(map + MIB2, MIB2 / 2, 3 * 512);
-	check_pages(map, MIB2, 2 * 512);
-	check_pages(map + 2 * MIB2, MIB2, 512);
-	check_pages(map + MIB2 + MIB2 / 2, MIB2 / 2, 0);
-	check_pages(map + 3 * MIB2, MIB2, 1);
+	check_pages(map + PMD, PMD / 2, 3 * PMD_PAGES);
+	check_pages(map, PMD, 2 * PMD_PAGES);
+	check_pages(map + 2 * PMD, PMD, PMD_PAGES);
+	check_pages(map + PMD + PMD / 2, PMD / 2, 0);
+	check_pages(map + 3 * PMD, PMD, 1);
 	check_faults(1, 3, 2);
 }
 END_TEST
 
 START_TEST(random_slices_show_the_right_pages)
 {
-	enum { RANGES = 24, PAGES = 4096 };
+	enum { RANGES = 24 };
+	const size_t all = device_bar_size(&mem, MEM) / PAGE;
 	range_t ranges[RANGES];
 	unsigned int seed = _i;
 	size_t at[RANGES + 1] = { 0 };
@@ -327,17 +327,17 @@ START_TEST(random_slices_show_the_right_pages)
 	char *map;
 
 	for (i = 0; i < RANGES; i++) {
-		size_t first = rand_r(&seed) % PAGES;
+		size_t first = rand_r(&seed) % all;
 		size_t pages = 1 + rand_r(&seed) % (i % 4 ? 40 : 1200);
 
-		if (pages > PAGES - first)
-			pages = PAGES - first;
+		if (pages > all - first)
+			pages = all - first;
 		ranges[i] = (range_t){ first * PAGE, pages * PAGE };
 		at[i + 1] = at[i] + pages;
 	}
 	fd = slice_export(&mem, MEM, O_RDWR, ranges, RANGES);
 	ck_assert_works(fd);
-	map = map_at(room_at(MIB2, rand_r(&seed) % 512 * PAGE, at[RANGES] * PAGE),
+	map = map_at(room_at(PMD, rand_r(&seed) % PMD_PAGES * PAGE, at[RANGES] * PAGE),
 		     fd, 0, at[RANGES] * PAGE);
 
 	/* Here and there first, so that fills meet pages that are present. */
@@ -358,19 +358,19 @@ START_TEST(gigabyte_is_one_fault)
 	int fd;
 
 	device_open(&big, "IVSHMEM_BIG");
-	ck_assert_works(device_poke(&big, MEM, GIB + 5 * MIB2, &value, 4));
+	ck_assert_works(device_poke(&big, MEM, GIB + 5 * PMD, &value, 4));
 	fd = _i ? slice_new(&big, MEM, GIB, GIB) : big.fd;
 	map = map_at(room_at(GIB, 0, GIB), fd,
 		     _i ? 0 : device_region(&big, MEM).offset + GIB, GIB);
 
 	trace_start();
-	ck_assert_uint_eq(read32(map + 5 * MIB2), 0x61c);
+	ck_assert_uint_eq(read32(map + 5 * PMD), 0x61c);
 	write32(map + GIB - 4, 0x61d);
 	if (!mapping_can_be_huge(_i)) {
 		check_faults(_i, 2, 0);
 	} else {
 		ck_assert_uint_eq(trace_count("buffer_fault", ""), 1);
-		ck_assert_uint_eq(faults_of_order(18), 1);
+		ck_assert_uint_eq(faults_of_order(__builtin_ctzl(GIB / PAGE)), 1);
 	}
 	ck_assert_works(device_peek(&big, MEM, 2 * GIB - 4, &value, 4));
 	ck_assert_uint_eq(value, 0x61d);
@@ -379,7 +379,7 @@ START_TEST(gigabyte_is_one_fault)
 	device_set_memory(&big, false);
 	ck_assert_int_eq(try_read32(map, &value), SIGBUS);
 	device_set_memory(&big, true);
-	ck_assert_uint_eq(read32(map + 5 * MIB2), 0x61c);
+	ck_assert_uint_eq(read32(map + 5 * PMD), 0x61c);
 }
 END_TEST
 
@@ -398,14 +398,14 @@ START_TEST(gigabyte_can_be_split)
 	int fd;
 
 	device_open(&big, "IVSHMEM_BIG");
-	ck_assert_works(device_poke(&big, MEM, 3 * MIB2, &value, 4));
+	ck_assert_works(device_poke(&big, MEM, 3 * PMD, &value, 4));
 	fd = _i ? slice_new(&big, MEM, 0, GIB) : big.fd;
 	map = map_at(room_at(GIB, 0, GIB), fd,
 		     _i ? 0 : device_region(&big, MEM).offset, GIB);
 	read32(map);
-	ck_assert_int_eq(munmap(map + MIB2, MIB2), 0);
-	ck_assert_uint_eq(read32(map + 3 * MIB2), 0x61e);
-	ck_assert_int_eq(try_read32(map + MIB2, &value), SIGSEGV);
+	ck_assert_int_eq(munmap(map + PMD, PMD), 0);
+	ck_assert_uint_eq(read32(map + 3 * PMD), 0x61e);
+	ck_assert_int_eq(try_read32(map + PMD, &value), SIGSEGV);
 }
 END_TEST
 

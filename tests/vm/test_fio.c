@@ -21,6 +21,7 @@
 #include "fio/fio.h"
 #include "owner.h"
 #include "queues/lent.h"
+#include "page.h"
 #include "suite.h"
 #include "sysfs.h"
 
@@ -310,7 +311,7 @@ END_TEST
 
 Suite *suite(void)
 {
-	const char *reason = fio_missing();
+	const char *reason = fio_missing() ?: page_too_large();
 	Suite *s = suite_create("fio");
 	TCase *lent = add_group(s, "lent"), *own = add_group(s, "own");
 

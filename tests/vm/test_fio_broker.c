@@ -27,6 +27,7 @@
 #include "kmsg.h"
 #include "layout.h"
 #include "manager.h"
+#include "page.h"
 #include "suite.h"
 #include "sysfs.h"
 
@@ -364,9 +365,10 @@ Suite *suite(void)
 {
 	Suite *s = suite_create("fio_broker");
 	TCase *tc = add_group(s, "broker");
+	const char *reason = fio_missing() ?: page_too_large();
 
-	if (fio_missing()) {
-		add_test_or_skip(tc, fio_finds_what_it_has_written, fio_missing());
+	if (reason) {
+		add_test_or_skip(tc, fio_finds_what_it_has_written, reason);
 		return s;
 	}
 	tcase_add_checked_fixture(tc, setup, teardown);

@@ -24,14 +24,13 @@
 #include "importer.h"
 #include "kernel.h"
 #include "memory.h"
+#include "page.h"
 #include "preempt.h"
 #include "prompt.h"
 #include "slice.h"
 #include "suite.h"
 #include "sysfs.h"
 
-#define PAGE	0x1000UL
-#define MIB2	(2UL << 20)
 #define MEM	2	/* ivshmem's BAR that is plain memory */
 #define RW	(PROT_READ | PROT_WRITE)
 #define CLIENTS	8
@@ -47,18 +46,18 @@ static void setup(void)
 	device_open(&dev, "IVSHMEM");
 	/* One page less than one fault can insert. */
 	for (int i = 0; i < CLIENTS; i++)
-		slices[i] = slice_new(&dev, MEM, PAGE, MIB2 - PAGE);
+		slices[i] = slice_new(&dev, MEM, PAGE, PMD - PAGE);
 }
 
 /* A whole slice, below one page table. */
 static char *map_whole(int fd, size_t size)
 {
-	char *room = mmap(NULL, 2 * MIB2, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *room = mmap(NULL, 2 * PMD, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	char *map;
 
 	if (room == MAP_FAILED)
 		_exit(1);
-	room = (char *)(((uintptr_t)room + MIB2 - 1) & -MIB2);
+	room = (char *)(((uintptr_t)room + PMD - 1) & -PMD);
 	map = mmap(room, size, RW, MAP_SHARED | MAP_FIXED, fd, 0);
 	if (map == MAP_FAILED)
 		_exit(1);
@@ -72,8 +71,8 @@ static void touch_and_drop(int fd)
 	uint32_t value;
 
 	if (!map)
-		map = map_whole(fd, MIB2 - PAGE);
-	if (try_read32(map, &value) == SIGSEGV || madvise(map, MIB2 - PAGE, MADV_DONTNEED))
+		map = map_whole(fd, PMD - PAGE);
+	if (try_read32(map, &value) == SIGSEGV || madvise(map, PMD - PAGE, MADV_DONTNEED))
 		_exit(1);
 }
 
@@ -90,21 +89,21 @@ static void have_many_faults_in_a_call(int fd)
 	char bytes[MANY];
 
 	if (!room) {
-		room = mmap(NULL, (MANY + 1) * MIB2, PROT_NONE,
+		room = mmap(NULL, (MANY + 1) * PMD, PROT_NONE,
 			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 		if (room == MAP_FAILED || pipe(ends))
 			_exit(1);
-		room = (char *)(((uintptr_t)room + MIB2 - 1) & -MIB2);
+		room = (char *)(((uintptr_t)room + PMD - 1) & -PMD);
 	}
 	for (int i = 0; i < MANY; i++) {
-		pages[i] = (struct iovec){ room + i * MIB2, 1 };
+		pages[i] = (struct iovec){ room + i * PMD, 1 };
 		if (mmap(pages[i].iov_base, PAGE, PROT_READ, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED)
 			_exit(1);
 	}
 	if (writev(ends[1], pages, MANY) != MANY || read(ends[0], bytes, MANY) != MANY)
 		_exit(1);
 	/* With the page tables. */
-	if (mmap(room, MANY * MIB2, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED,
+	if (mmap(room, MANY * PMD, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED,
 		 -1, 0) == MAP_FAILED)
 		_exit(1);
 }
@@ -278,7 +277,7 @@ static void hold(const struct hold *how)
 		be_preferred(true);
 		/* Slices 0 and 1 have other uses. */
 		add(&total, &revoke, time_revoke(how->imported ? slices[CLIENTS - 1 - trial] :
-						 slice_new(&dev, MEM, 2 * MIB2, PAGE)));
+						 slice_new(&dev, MEM, 2 * PMD, PAGE)));
 		add(&total, &suspend, time_suspension());
 		be_preferred(false);
 		add(&others, &touch, time_touch(other, map));

@@ -25,13 +25,12 @@
 #include "kernel.h"
 #include "listing.h"
 #include "memory.h"
+#include "page.h"
 #include "prompt.h"
 #include "slice.h"
 #include "suite.h"
 #include "sysfs.h"
 
-#define PAGE	0x1000UL
-#define MIB2	(2UL << 20)
 #define MEM	2	/* ivshmem's BAR that is plain memory */
 #define RW	(PROT_READ | PROT_WRITE)
 #define MANY	20000
@@ -162,7 +161,7 @@ START_TEST(names_stay_in_their_column)
 		ck_assert(!ret || errno == EINVAL || errno == ENAMETOOLONG);
 		ck_assert_uint_eq(listing_read(dev.bdf, &buffer, 1), 1);
 		ck_assert_str_eq(buffer.kind, "slice");
-		ck_assert_str_eq(buffer.ranges, "0x2000+0x1000");
+		ck_assert_str_eq(buffer.ranges, page_ranges("2+1"));
 		for (at = buffer.name; *at; at++)
 			ck_assert_msg(*at > ' ' && *at <= '~', "name %ld has byte %#x",
 				      step.arg[1], *at);
@@ -321,25 +320,25 @@ static int unmap_dma(const struct device *own, size_t size)
 /* Its device would still reach the slice after the revocation. */
 START_TEST(container_of_a_client_does_not_take_a_slice)
 {
-	int fd = slice_new(&dev, MEM, 0, 2 * MIB2);
+	int fd = slice_new(&dev, MEM, 0, 2 * PMD);
 	char *small = slice_map(fd, PAGE, 8 * PAGE);
-	char *room = mmap(NULL, 3 * MIB2, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	char *huge = (char *)(((uintptr_t)room + MIB2 - 1) & -MIB2);
+	char *room = mmap(NULL, 3 * PMD, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *huge = (char *)(((uintptr_t)room + PMD - 1) & -PMD);
 	struct device own;
 
 	device_open(&own, "IVSHMEM2");
-	ck_assert_ptr_eq(mmap(huge, MIB2, RW, MAP_SHARED | MAP_FIXED, fd, 0), huge);
+	ck_assert_ptr_eq(mmap(huge, PMD, RW, MAP_SHARED | MAP_FIXED, fd, 0), huge);
 	ck_assert_fails(map_dma(&own, small, 8 * PAGE), EFAULT);
-	ck_assert_fails(map_dma(&own, huge, MIB2), EFAULT);
+	ck_assert_fails(map_dma(&own, huge, PMD), EFAULT);
 	read32(small);
 	read32(huge);
 	ck_assert_fails(map_dma(&own, small, 8 * PAGE), EFAULT);
-	ck_assert_fails(map_dma(&own, huge, MIB2), EFAULT);
-	ck_assert_fails(map_dma(&own, huge + MIB2 - PAGE, PAGE), EFAULT);
+	ck_assert_fails(map_dma(&own, huge, PMD), EFAULT);
+	ck_assert_fails(map_dma(&own, huge + PMD - PAGE, PAGE), EFAULT);
 	/* Not together with the client's own memory either. */
-	huge[MIB2] = 1;
-	ck_assert_fails(map_dma(&own, huge + MIB2 - PAGE, 2 * PAGE), EFAULT);
-	ck_assert_works(map_dma(&own, huge + MIB2, PAGE));
+	huge[PMD] = 1;
+	ck_assert_fails(map_dma(&own, huge + PMD - PAGE, 2 * PAGE), EFAULT);
+	ck_assert_works(map_dma(&own, huge + PMD, PAGE));
 	read32(small);
 }
 END_TEST

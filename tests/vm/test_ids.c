@@ -14,11 +14,11 @@
 #include "client.h"
 #include "device.h"
 #include "memory.h"
+#include "page.h"
 #include "slice.h"
 #include "suite.h"
 #include "sysfs.h"
 
-#define PAGE	0x1000UL
 #define MEM	2	/* ivshmem's BAR that is plain memory */
 #define RW	(PROT_READ | PROT_WRITE)
 #define UNUSED	(1ULL << 62)	/* an id that nothing will ever have */

@@ -21,10 +21,10 @@
 #include "drivers/igbvf/registers.h"
 #include "igbvf/flows.h"
 #include "kmsg.h"
+#include "page.h"
 #include "suite.h"
 #include "sysfs.h"
 
-#define PAGE		0x1000UL
 #define RW		(PROT_READ | PROT_WRITE)
 
 /* ---- frames ---- */
@@ -410,6 +410,11 @@ Suite *suite(void)
 {
 	Suite *s = suite_create("igbvf");
 	TCase *tc = add_group_of_two(s, "frames");
+
+	if (page_too_large()) {
+		add_test_or_skip(tc, frames_arrive_byte_for_byte, page_too_large());
+		return s;
+	}
 
 	add(tc, frames_arrive_byte_for_byte);
 	add(tc, no_system_call_on_the_path);

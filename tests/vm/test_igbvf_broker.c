@@ -19,6 +19,7 @@
 #include "igbvf/flows.h"
 #include "kmsg.h"
 #include "manager.h"
+#include "page.h"
 #include "suite.h"
 #include "sysfs.h"
 
@@ -185,13 +186,14 @@ Suite *suite(void)
 {
 	Suite *s = suite_create("igbvf_broker");
 	TCase *tc = add_group(s, "broker");
+	const char *reason = peer_missing() ?: page_too_large();
 
-	if (!peer_missing()) {
+	if (!reason) {
 		tcase_add_unchecked_fixture(tc, flows_begin, flows_end);
 		tcase_add_checked_fixture(tc, setup, teardown);
 	}
-	add_test_or_skip(tc, broker_lends_virtual_functions, peer_missing());
-	add_test_or_skip(tc, client_of_the_broker_is_killed, peer_missing());
-	add_test_or_skip(tc, broker_is_restarted, peer_missing());
+	add_test_or_skip(tc, broker_lends_virtual_functions, reason);
+	add_test_or_skip(tc, client_of_the_broker_is_killed, reason);
+	add_test_or_skip(tc, broker_is_restarted, reason);
 	return s;
 }

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -15,10 +16,10 @@
 #include "importer.h"
 #include "kernel.h"
 #include "listing.h"
+#include "page.h"
 #include "slice.h"
 #include "suite.h"
 
-#define PAGE	0x1000UL
 #define MEM	2	/* ivshmem's BAR that is plain memory */
 #define MANY	1024
 
@@ -68,7 +69,7 @@ static void check(const volatile uint8_t *data, size_t first, size_t size)
 START_TEST(bytes_move_both_ways)
 {
 	int importer = importer_attach(slice_new(&mem, MEM, 3 * PAGE, PAGE), &mem);
-	uint8_t out[PAGE], in[PAGE] = { 0 };
+	uint8_t *out = malloc(PAGE), in[8] = { 0 };
 
 	memset(bar, 0, 8 * PAGE);
 	fill(out, PAGE);
@@ -84,6 +85,7 @@ START_TEST(bytes_move_both_ways)
 	ck_assert_uint_eq(in[1], 0xee);
 	ck_assert_uint_eq(in[2], mark(18));
 	ck_assert_uint_eq(in[4], 0);
+	free(out);
 }
 END_TEST
 
@@ -206,12 +208,12 @@ START_TEST(several_importers_and_their_list)
 	int first = importer_attach(fd, &mem), second = importer_attach(fd, &mem);
 	uint8_t byte = 0x42;
 
-	ck_assert_uint_eq(listed_importers("0x0+0x1000"), 0);
+	ck_assert_uint_eq(listed_importers(page_ranges("0+1")), 0);
 	ck_assert_works(importer_map(first, IMPORTER_BOTH));
 	ck_assert_works(importer_map(second, IMPORTER_READS));
-	ck_assert_uint_eq(listed_importers("0x0+0x1000"), 2);
+	ck_assert_uint_eq(listed_importers(page_ranges("0+1")), 2);
 	ck_assert_works(importer_unmap(first));
-	ck_assert_uint_eq(listed_importers("0x0+0x1000"), 1);
+	ck_assert_uint_eq(listed_importers(page_ranges("0+1")), 1);
 
 	ck_assert_works(importer_map(first, IMPORTER_WRITES));
 	importer_write(first, 1, &byte, 1);
@@ -221,7 +223,7 @@ START_TEST(several_importers_and_their_list)
 	ck_assert_works(importer_detach(first));
 	/* Closing its file is an importer's end, too. */
 	close(second);
-	ck_assert_uint_eq(listed_importers("0x0+0x1000"), 0);
+	ck_assert_uint_eq(listed_importers(page_ranges("0+1")), 0);
 }
 END_TEST
 
@@ -236,7 +238,7 @@ START_TEST(importer_keeps_the_slice)
 	ck_assert_works(importer_map(importer, IMPORTER_BOTH));
 	importer_write(importer, 7, &byte, 1);
 	ck_assert_uint_eq(bar[7], 0x66);
-	ck_assert_uint_eq(listed_importers("0x0+0x1000"), 1);
+	ck_assert_uint_eq(listed_importers(page_ranges("0+1")), 1);
 	close(importer);
 	ck_assert_uint_eq(listing_read(mem.bdf, NULL, 0), 1);
 }
@@ -257,7 +259,7 @@ START_TEST(importers_that_cannot_be_revoked_are_refused)
 		ck_assert_fails(importer_try_attach(importer, fd, &mem,
 						    refused[i]), EOPNOTSUPP);
 	}
-	ck_assert_uint_eq(listed_importers("0x0+0x1000"), 0);
+	ck_assert_uint_eq(listed_importers(page_ranges("0+1")), 0);
 }
 END_TEST
 
@@ -300,7 +302,7 @@ START_TEST(mapping_races_with_suspension)
 	ck_assert_works(importer_map(importer, IMPORTER_BOTH));
 	importer_write(importer, 2 * PAGE, &byte, 1);
 	ck_assert_uint_eq(bar[2 * PAGE], 0x21);
-	ck_assert_uint_eq(listed_importers("0x0+0x4000"), 1);
+	ck_assert_uint_eq(listed_importers(page_ranges("0+4")), 1);
 }
 END_TEST
 

@@ -13,10 +13,10 @@
 #include "device.h"
 #include "importer.h"
 #include "memory.h"
+#include "page.h"
 #include "prompt.h"
 #include "suite.h"
 
-#define PAGE	0x1000UL
 #define MEM	2	/* ivshmem's BAR that is plain memory */
 
 static struct device mem;
@@ -27,7 +27,7 @@ static int importer;
 
 static void setup_slice(void)
 {
-	static const struct vdb_range range = { 0, PAGE };
+	const struct vdb_range range = { 0, PAGE };
 
 	device_open(&mem, "IVSHMEM");
 	device = vdb_device_from_fd(mem.fd);
@@ -208,7 +208,7 @@ END_TEST
 /* Without importers there is nothing to wait for, and so nothing to end. */
 START_TEST(signals_do_not_end_what_does_not_wait)
 {
-	static const struct vdb_range range = { PAGE, PAGE };
+	const struct vdb_range range = { PAGE, PAGE };
 
 	signals(true);
 	for (int i = 0; i < 200; i++) {

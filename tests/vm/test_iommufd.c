@@ -14,11 +14,11 @@
 
 #include "device.h"
 #include "kernel.h"
+#include "page.h"
 #include "slice.h"
 #include "suite.h"
 #include "sysfs.h"
 
-#define PAGE	0x1000UL
 #define MEM	2	/* ivshmem's BAR that is plain memory */
 #define IOVA	0x10000000UL
 #define SETTING	"vfio_dmabuf/core_export"

@@ -24,11 +24,11 @@
 #include "edu_dma.h"
 #include "memory.h"
 #include "owner.h"
+#include "page.h"
 #include "space.h"
 #include "suite.h"
 #include "sysfs.h"
 
-#define PAGE	0x1000UL
 #define RW	(PROT_READ | PROT_WRITE)
 #define BAR2	2	/* ivshmem's, which is plain memory */
 
@@ -331,7 +331,7 @@ START_TEST(transfer_that_runs_during_the_revocation)
 
 	edu_from_memory(registers, vdb_slice_iova(other.memory), PAGE);
 	ck_assert_works(client_call(c.client, step_start, &(struct client_step){
-			{ c.registers, (long)vdb_slice_iova(c.memory), PAGE }, -1 }));
+			{ c.registers, (long)vdb_slice_iova(c.memory), EDU_BUFFER_SIZE }, -1 }));
 	ck_assert_works(vdb_dma_revoke(dma, c.memory));
 	memset(c.owner_map, 'n', PAGE);
 	edu_wait(registers);
@@ -358,9 +358,6 @@ END_TEST
 
 /* ---- memory that a client has in its hands ---- */
 
-#define HUGE_PAGES	"/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"
-#define MIB2		(2UL << 20)
-
 static long step_punch(const struct client_step *step)
 {
 	int ret = fallocate(step->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, step->arg[0]);
@@ -371,7 +368,7 @@ static long step_punch(const struct client_step *step)
 
 static void give_back_huge_pages(void)
 {
-	file_write(HUGE_PAGES, "0");
+	file_write(page_reserve(), "0");
 }
 
 /* The device has the only huge page, so the owner's access finds none. */
@@ -382,12 +379,12 @@ START_TEST(hole_in_huge_memory)
 	uint32_t value;
 	char *map;
 
-	ck_assert_works(file_write(HUGE_PAGES, "1"));
-	slice = space_alloc(dma, MIB2, VDB_FLAG_HUGE);
+	ck_assert_works(file_write(page_reserve(), "1"));
+	slice = space_alloc(dma, PMD, VDB_FLAG_HUGE);
 	ck_assert_uint_eq(vdb_slice_flags(slice), VDB_FLAG_HUGE);
 	map = owner_map(slice, RW);
 	ck_assert_int_eq(try_read32(map, &value), 0);
-	ck_assert_works(client_call(c, step_punch, &(struct client_step){ { MIB2 }, vdb_slice_fd(slice) }));
+	ck_assert_works(client_call(c, step_punch, &(struct client_step){ { PMD }, vdb_slice_fd(slice) }));
 	ck_assert_int_eq(try_read32(map, &value), SIGBUS);
 	ck_assert_works(vdb_guard_enable());
 	ck_assert_int_ne(vdb_try_read32(map, &value), 0);
@@ -555,7 +552,7 @@ Suite *suite(void)
 	tcase_add_unchecked_fixture(tc, NULL, give_back_huge_pages);
 	tcase_add_checked_fixture(tc, setup, NULL);
 	add_test_or_skip(tc, hole_in_huge_memory,
-			 access(HUGE_PAGES, F_OK) ? "this kernel has no huge pages of 2 MiB" : NULL);
+			 access(page_reserve(), F_OK) ? "this kernel has no huge pages for memory" : NULL);
 	tcase_add_test(tc, memory_that_a_client_keeps);
 
 	tc = add_group(s, "registers");

@@ -22,11 +22,11 @@
 #include "edu_dma.h"
 #include "kmsg.h"
 #include "owner.h"
+#include "page.h"
 #include "space.h"
 #include "suite.h"
 #include "sysfs.h"
 
-#define PAGE	0x1000UL
 #define RW	(PROT_READ | PROT_WRITE)
 
 /* A message of an IOMMU that remaps interrupts names an entry of its table. */

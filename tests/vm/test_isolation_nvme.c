@@ -16,11 +16,11 @@
 #include "controller.h"
 #include "dmar.h"
 #include "owner.h"
+#include "page.h"
 #include "space.h"
 #include "suite.h"
 #include "sysfs.h"
 
-#define PAGE	0x1000UL
 #define RW	(PROT_READ | PROT_WRITE)
 #define VICTIM	1
 #define ATTACKER 2
@@ -507,6 +507,11 @@ Suite *suite(void)
 {
 	Suite *s = suite_create("isolation_nvme");
 	TCase *tc = add_group(s, "doorbells");
+
+	if (page_too_large()) {
+		add_test_or_skip(tc, doorbells_of_many_queues_are_in_one_page, page_too_large());
+		return s;
+	}
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, doorbells_of_many_queues_are_in_one_page);

@@ -14,11 +14,11 @@
 #include "device.h"
 #include "dmar.h"
 #include "owner.h"
+#include "page.h"
 #include "space.h"
 #include "suite.h"
 #include "sysfs.h"
 
-#define PAGE		0x1000UL
 #define RW		(PROT_READ | PROT_WRITE)
 #define PARAMETER	"/sys/module/dmabuf_vfio_pci/parameters/enable_sriov"
 #define TOKEN		"8b3a1e60-5a0c-4c6c-9d5e-0a6d1f2c7e11"
@@ -199,6 +199,11 @@ Suite *suite(void)
 {
 	Suite *s = suite_create("isolation_vf");
 	TCase *tc = add_group(s, "functions");
+
+	if (page_too_large()) {
+		add_test_or_skip(tc, memory_of_the_client, page_too_large());
+		return s;
+	}
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, memory_of_the_client);

@@ -25,11 +25,11 @@
 #include "device.h"
 #include "listing.h"
 #include "memory.h"
+#include "page.h"
 #include "slice.h"
 #include "suite.h"
 #include "sysfs.h"
 
-#define PAGE	0x1000UL
 #define RW	(PROT_READ | PROT_WRITE)
 #define FILES	400	/* more than a slab of struct file has */
 
@@ -212,7 +212,7 @@ static size_t find_kept(const char *state, struct listed *buffer)
 	size_t nr = listing_read(nvme.bdf, all, 8), found = 0;
 
 	for (size_t i = 0; i < nr && i < 8; i++)
-		if (!strcmp(all[i].ranges, "0x1000+0x1000") && !strcmp(all[i].state, state)) {
+		if (!strcmp(all[i].ranges, page_ranges("1+1")) && !strcmp(all[i].state, state)) {
 			*buffer = all[i];
 			found++;
 		}

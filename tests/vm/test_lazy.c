@@ -20,11 +20,11 @@
 #include "device.h"
 #include "importer.h"
 #include "memory.h"
+#include "page.h"
 #include "prompt.h"
 #include "slice.h"
 #include "suite.h"
 
-#define PAGE	0x1000UL
 #define RW	(PROT_READ | PROT_WRITE)
 #define NVME_CC	0x14		/* a register that a reset clears */
 #define DIRTY	0x00460000

@@ -20,11 +20,11 @@
 #include "device.h"
 #include "edu.h"
 #include "memory.h"
+#include "page.h"
 #include "slice.h"
 #include "suite.h"
 #include "sysfs.h"
 
-#define PAGE	0x1000UL
 #define RW	(PROT_READ | PROT_WRITE)
 #define MEM	2	/* ivshmem's BAR that is plain memory */
 #define MODULE	"dmabuf_vfio_pci"

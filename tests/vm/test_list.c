@@ -21,10 +21,10 @@
 #include "client.h"
 #include "device.h"
 #include "memory.h"
+#include "page.h"
 #include "slice.h"
 #include "suite.h"
 
-#define PAGE	0x1000UL
 #define MEM	2	/* ivshmem's BAR that is plain memory */
 #define RW	(PROT_READ | PROT_WRITE)
 #define MOST	64
@@ -135,7 +135,7 @@ END_TEST
 START_TEST(entry_says_what_the_buffer_is)
 {
 	/* The first two continue each other, so do the third and the fourth. */
-	static const range_t ranges[] = {
+	const range_t ranges[] = {
 		{ 4 * PAGE, PAGE }, { 5 * PAGE, 2 * PAGE }, { PAGE, PAGE },
 		{ 2 * PAGE, PAGE }, { 1 * PAGE, PAGE },
 	};
@@ -260,7 +260,7 @@ static atomic_bool stop;
 /* Two shapes. No element may mix fields of both. */
 static void *export_and_release(void *unused)
 {
-	static const range_t odd[] = { { 64 * PAGE, PAGE }, { 80 * PAGE, 2 * PAGE } };
+	const range_t odd[] = { { 64 * PAGE, PAGE }, { 80 * PAGE, 2 * PAGE } };
 	int fds[TRANSIENT];
 
 	(void)unused;

@@ -25,9 +25,9 @@
 static const char both[] =
 	"devices:\n"
 	"  nvme: {function: @NVME@, reset: never,\n"
-	"    slices: {a: {length: 4K, allow: everybody}}}\n"
+	"    slices: {a: {length: @PAGE@, allow: everybody}}}\n"
 	"  edu: {function: @EDU@, reset: never,\n"
-	"    slices: {page: {length: 4K, allow: everybody}}}\n";
+	"    slices: {page: {length: @PAGE@, allow: everybody}}}\n";
 
 static pid_t broker;
 
@@ -194,8 +194,8 @@ START_TEST(end_that_does_not_come)
 	char *map;
 
 	broker_configure("devices: {edu: {function: @EDU@, reset: never, patience: 3s, slices: {\n"
-			 "  page: {length: 4K, allow: everybody},\n"
-			 "  array: {length: 4K, offset: 32K, count: 8, allow: everybody}}}}\n");
+			 "  page: {length: @PAGE@, allow: everybody},\n"
+			 "  array: {length: @PAGE@, offset: @8PAGE@, count: 8, allow: everybody}}}}\n");
 	broker = broker_start();
 	client = broker_connect();
 	other = broker_connect();
@@ -240,8 +240,8 @@ START_TEST(restart_while_a_device_hangs)
 	pid_t worker;
 
 	broker_configure("devices: {edu: {function: @EDU@, reset: never, slices: {\n"
-			 "  page: {length: 4K, allow: everybody},\n"
-			 "  array: {length: 4K, offset: 32K, count: 8, allow: everybody}}}}\n");
+			 "  page: {length: @PAGE@, allow: everybody},\n"
+			 "  array: {length: @PAGE@, offset: @8PAGE@, count: 8, allow: everybody}}}}\n");
 	broker = broker_start();
 	client = broker_connect();
 	lease = broker_acquire(client, "edu/array", 0);

@@ -20,13 +20,12 @@
 #include "kernel.h"
 #include "listing.h"
 #include "memory.h"
+#include "page.h"
 #include "pagetable.h"
 #include "slice.h"
 #include "suite.h"
 #include "sysfs.h"
 
-#define PAGE	0x1000UL
-#define MIB2	(2UL << 20)
 #define MEM	2	/* ivshmem's BAR that is plain, prefetchable memory */
 #define RW	(PROT_READ | PROT_WRITE)
 #define NC	VFIO_DMABUF_MEMATTR_NC
@@ -50,9 +49,9 @@ static int new_slice(uint64_t offset, uint64_t length, uint32_t memattr)
 
 static char *map_aligned(int fd, uint64_t offset, size_t length)
 {
-	char *room = mmap(NULL, MIB2 + length, PROT_NONE,
+	char *room = mmap(NULL, PMD + length, PROT_NONE,
 			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	char *at = (char *)(((uintptr_t)room + MIB2 - 1) & -MIB2);
+	char *at = (char *)(((uintptr_t)room + PMD - 1) & -PMD);
 
 	ck_assert_ptr_eq(mmap(at, length, RW, MAP_SHARED | MAP_FIXED, fd,
 			      (off_t)offset), at);
@@ -142,14 +141,14 @@ END_TEST
 
 START_TEST(huge_page_has_the_type)
 {
-	char *wc = map_aligned(new_slice(MIB2, 2 * MIB2, WC), 0, 2 * MIB2);
-	char *nc = map_aligned(new_slice(MIB2, 2 * MIB2, NC), 0, 2 * MIB2);
-	uint64_t size = slice_can_be_huge() ? MIB2 : PAGE;
+	char *wc = map_aligned(new_slice(PMD, 2 * PMD, WC), 0, 2 * PMD);
+	char *nc = map_aligned(new_slice(PMD, 2 * PMD, NC), 0, 2 * PMD);
+	uint64_t size = slice_can_be_huge() ? PMD : PAGE;
 
-	write32(wc + MIB2 + 8, 0x77);
-	ck_assert_uint_eq(read32(nc + MIB2 + 8), 0x77);
-	check_entry(page_entry(wc + MIB2), TYPE_WC, size);
-	check_entry(page_entry(nc + MIB2), TYPE_UC_MINUS, size);
+	write32(wc + PMD + 8, 0x77);
+	ck_assert_uint_eq(read32(nc + PMD + 8), 0x77);
+	check_entry(page_entry(wc + PMD), TYPE_WC, size);
+	check_entry(page_entry(nc + PMD), TYPE_UC_MINUS, size);
 	/* The other one is not there yet. */
 	ck_assert_int_eq(page_entry(wc).type, TYPE_NONE);
 	read32(wc);
@@ -205,26 +204,26 @@ END_TEST
 
 START_TEST(protection_and_type_of_a_huge_page)
 {
-	char *map = map_aligned(new_slice(0, MIB2, WC), 0, MIB2);
-	uint64_t size = slice_can_be_huge() ? MIB2 : PAGE;
+	char *map = map_aligned(new_slice(0, PMD, WC), 0, PMD);
+	uint64_t size = slice_can_be_huge() ? PMD : PAGE;
 
 	write32(map, 1);
-	ck_assert_works(mprotect(map, MIB2, PROT_READ));
+	ck_assert_works(mprotect(map, PMD, PROT_READ));
 	read32(map);
 	check_entry(page_entry(map), TYPE_WC, size);
 	ck_assert(!page_entry(map).writable);
 	ck_assert_int_eq(try_write32(map, 2), SIGSEGV);
-	ck_assert_works(mprotect(map, MIB2, RW));
+	ck_assert_works(mprotect(map, PMD, RW));
 	write32(map, 2);
 	check_entry(page_entry(map), TYPE_WC, size);
 
 	/* In parts: small pages take the huge one's place. */
-	ck_assert_works(mprotect(map, MIB2 / 2, PROT_READ));
+	ck_assert_works(mprotect(map, PMD / 2, PROT_READ));
 	ck_assert_int_eq(try_write32(map, 3), SIGSEGV);
-	write32(map + MIB2 / 2, 3);
+	write32(map + PMD / 2, 3);
 	read32(map);
 	check_small(map, TYPE_WC);
-	check_small(map + MIB2 / 2, TYPE_WC);
+	check_small(map + PMD / 2, TYPE_WC);
 }
 END_TEST
 
@@ -282,7 +281,7 @@ START_TEST(mapped_buffer_keeps_its_type)
 	client_munmap(c, other, PAGE);
 
 	ck_assert_works(slice_set_memattr(&mem, fd, WC));
-	ck_assert(listing_find(mem.bdf, "slice", "0x0+0x2000", &buffer));
+	ck_assert(listing_find(mem.bdf, "slice", page_ranges("0+2"), &buffer));
 	ck_assert_str_eq(buffer.memattr, "wc");
 	map = slice_map(fd, 0, PAGE);
 	read32(map);
@@ -290,7 +289,7 @@ START_TEST(mapped_buffer_keeps_its_type)
 	ck_assert_works(munmap(map, PAGE));
 
 	ck_assert_works(slice_set_memattr(&mem, fd, NC));
-	ck_assert(listing_find(mem.bdf, "slice", "0x0+0x2000", &buffer));
+	ck_assert(listing_find(mem.bdf, "slice", page_ranges("0+2"), &buffer));
 	ck_assert_str_eq(buffer.memattr, "nc");
 	map = slice_map(fd, 0, PAGE);
 	read32(map);
@@ -437,16 +436,16 @@ static void restore_setting(void)
 START_TEST(setting_makes_bar_mappings_write_combining)
 {
 	char *small = device_map(&mem, MEM, PAGE, 4 * PAGE);
-	char *huge = map_aligned(mem.fd, device_region(&mem, MEM).offset, MIB2);
+	char *huge = map_aligned(mem.fd, device_region(&mem, MEM).offset, PMD);
 	struct listed buffer;
 	char *after;
 
 	write32(small + 4, 0x33);
 	ck_assert_uint_eq(read32(huge + PAGE + 4), 0x33);
 	check_small(small, TYPE_WC);
-	check_entry(page_entry(huge), TYPE_WC, mapping_can_be_huge(false) ? MIB2 : PAGE);
+	check_entry(page_entry(huge), TYPE_WC, mapping_can_be_huge(false) ? PMD : PAGE);
 	ck_assert_str_eq(shown_type(PAGE, "mapping"), "write-combining");
-	ck_assert(listing_find(mem.bdf, "bar", "0x0+0x5000", &buffer));
+	ck_assert(listing_find(mem.bdf, "bar", page_ranges("0+5"), &buffer));
 	ck_assert_str_eq(buffer.memattr, "wc");
 
 	/* It is about mappings to come. */

@@ -18,11 +18,11 @@
 #include "listing.h"
 #include "maps.h"
 #include "memory.h"
+#include "page.h"
 #include "slice.h"
 #include "suite.h"
 #include "sysfs.h"
 
-#define PAGE	0x1000UL
 #define MEM	2	/* ivshmem's BAR that is plain memory */
 
 static struct device edu, mem;
@@ -213,7 +213,7 @@ START_TEST(mapping_works_after_close_and_beside_a_new_fd)
 	ck_assert_works(edu.fd);
 	write32(map + EDU_LIVENESS, 5);
 	ck_assert_uint_eq(read32(map + EDU_LIVENESS), ~5u);
-	ck_assert(listing_find(edu.bdf, "bar", "0x0+0x1000", &buffer));
+	ck_assert(listing_find(edu.bdf, "bar", page_ranges("0+1"), &buffer));
 	ck_assert_str_eq(buffer.state, "live");
 }
 END_TEST
@@ -231,7 +231,7 @@ START_TEST(live_mapping_keeps_the_device_open)
 
 	ck_assert_uint_eq(read32(map + EDU_ID), EDU_ID_VALUE);
 	ck_assert_fails(open(path, O_RDWR), EBUSY);
-	ck_assert(listing_find(edu.bdf, "bar", "0x0+0x1000", &buffer));
+	ck_assert(listing_find(edu.bdf, "bar", page_ranges("0+1"), &buffer));
 	ck_assert_str_eq(buffer.state, "live");
 
 	ck_assert_works(munmap(map, PAGE));
@@ -306,7 +306,7 @@ START_TEST(partial_munmap_leaves_the_rest)
 		if (!hole)
 			ck_assert_uint_eq(value, 0x700 + page);
 	}
-	ck_assert(listing_find(mem.bdf, "bar", "0x0+0x10000", &buffer));
+	ck_assert(listing_find(mem.bdf, "bar", page_ranges("0+16"), &buffer));
 	ck_assert_uint_eq(buffer.mappings, 2);
 }
 END_TEST

@@ -21,10 +21,10 @@
 #include "device.h"
 #include "kernel.h"
 #include "manager.h"
+#include "page.h"
 #include "suite.h"
 #include "sysfs.h"
 
-#define PAGE	0x1000UL
 #define RW	(PROT_READ | PROT_WRITE)
 
 static char error[VDB_ERROR_SIZE];

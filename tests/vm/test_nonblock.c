@@ -20,12 +20,12 @@
 #include "kernel.h"
 #include "memory.h"
 #include "obstacle/obstacle.h"
+#include "page.h"
 #include "prompt.h"
 #include "slice.h"
 #include "suite.h"
 #include "sysfs.h"
 
-#define PAGE	0x1000UL
 #define SIZE	(16UL << 20)
 #define MEM	2	/* ivshmem's BAR that is plain memory */
 #define RW	(PROT_READ | PROT_WRITE)

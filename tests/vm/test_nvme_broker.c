@@ -21,6 +21,7 @@
 #include "manager.h"
 #include "nvme/io.h"
 #include "nvme/load.h"
+#include "page.h"
 #include "suite.h"
 #include "sysfs.h"
 
@@ -333,6 +334,11 @@ Suite *suite(void)
 {
 	Suite *s = suite_create("nvme_broker");
 	TCase *tc = add_group(s, "broker");
+
+	if (page_too_large()) {
+		add_test_or_skip(tc, each_lease_has_its_own_queue, page_too_large());
+		return s;
+	}
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, each_lease_has_its_own_queue);

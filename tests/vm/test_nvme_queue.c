@@ -27,10 +27,10 @@
 #include "nvme/io.h"
 #include "nvme/load.h"
 #include "owner.h"
+#include "page.h"
 #include "suite.h"
 #include "sysfs.h"
 
-#define PAGE	0x1000UL
 #define RW	(PROT_READ | PROT_WRITE)
 #define MEMORY	(72 * PAGE)
 #define ENTRIES	32u
@@ -672,6 +672,11 @@ Suite *suite(void)
 {
 	Suite *s = suite_create("nvme_queue");
 	TCase *tc = add_group(s, "queue");
+
+	if (page_too_large()) {
+		add_test_or_skip(tc, starts_and_stops, page_too_large());
+		return s;
+	}
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, starts_and_stops);

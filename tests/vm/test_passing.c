@@ -17,11 +17,11 @@
 #include "device.h"
 #include "edu.h"
 #include "owner.h"
+#include "page.h"
 #include "slice.h"
 #include "suite.h"
 #include "sysfs.h"
 
-#define PAGE	0x1000UL
 #define RW	(PROT_READ | PROT_WRITE)
 
 /* In an unprivileged client: the socket, and what to expect of the slice. */
@@ -225,7 +225,7 @@ END_TEST
 /* A refused fd still belongs to the caller. */
 START_TEST(fd_that_came_another_way)
 {
-	static const struct {
+	const struct {
 		unsigned int bar;
 		uint64_t offset;
 		unsigned int flags;

@@ -14,10 +14,9 @@
 #include "broker.h"
 #include "lender.h"
 #include "manager.h"
+#include "page.h"
 #include "suite.h"
 #include "sysfs.h"
-
-#define PAGE	0x1000UL
 
 static void as_stranger(void)
 {
@@ -261,7 +260,7 @@ static bool check_lease(const struct vdb_lease_info *info, void *data)
 	ck_assert_uint_eq(info->id, lease->id);
 	ck_assert_str_eq(info->name, "edu/array");
 	ck_assert_uint_eq(info->index, 5);
-	ck_assert_uint_eq(info->offset, 0x8000 + 5 * PAGE);
+	ck_assert_uint_eq(info->offset, 13 * PAGE);
 	ck_assert_uint_eq(info->pid, getpid());
 	ck_assert_uint_eq(info->uid, 0);
 	ck_assert_int_eq(info->state, VDB_STATE_LIVE);

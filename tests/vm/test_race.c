@@ -17,11 +17,11 @@
 #include "hammer.h"
 #include "listing.h"
 #include "memory.h"
+#include "page.h"
 #include "policy.h"
 #include "slice.h"
 #include "suite.h"
 
-#define PAGE	0x1000UL
 #define MEM	2	/* ivshmem's BAR that is plain memory */
 
 static struct device mem;
@@ -164,7 +164,6 @@ END_TEST
  * the kernel does not try a huge page, one thread can be inserting small pages where
  * another inserts a huge one.  Teardown finds the kernel's warning about that.
  */
-#define BLOCK		0x200000UL
 #define BLOCKS		4
 #define THREADS		4
 #define TOUCH_ROUNDS	200
@@ -179,7 +178,7 @@ static void *touch_blocks(void *thread)
 	for (int round = 0; round < TOUCH_ROUNDS; round++) {
 		pthread_barrier_wait(&barrier);
 		for (int block = 0; block < BLOCKS; block++)
-			*(volatile uint32_t *)(blocks + block * BLOCK + page);
+			*(volatile uint32_t *)(blocks + block * PMD + page);
 		pthread_barrier_wait(&barrier);
 	}
 	return NULL;
@@ -187,14 +186,14 @@ static void *touch_blocks(void *thread)
 
 START_TEST(threads_meet_at_a_huge_page)
 {
-	int fd = slice_new(&mem, MEM, 0, BLOCKS * BLOCK);
+	int fd = slice_new(&mem, MEM, 0, BLOCKS * PMD);
 	pthread_t threads[THREADS];
 	char *room;
 
-	room = mmap(NULL, (BLOCKS + 1) * BLOCK, PROT_NONE,
+	room = mmap(NULL, (BLOCKS + 1) * PMD, PROT_NONE,
 		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	blocks = (char *)(((uintptr_t)room + BLOCK - 1) & ~(BLOCK - 1));
-	ck_assert_ptr_eq(mmap(blocks, BLOCKS * BLOCK, PROT_READ | PROT_WRITE,
+	blocks = (char *)(((uintptr_t)room + PMD - 1) & ~(PMD - 1));
+	ck_assert_ptr_eq(mmap(blocks, BLOCKS * PMD, PROT_READ | PROT_WRITE,
 			      MAP_SHARED | MAP_FIXED, fd, 0), blocks);
 	ck_assert_int_eq(pthread_barrier_init(&barrier, NULL, THREADS + 1), 0);
 	for (size_t i = 0; i < THREADS; i++)

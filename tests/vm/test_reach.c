@@ -28,11 +28,10 @@
 #include "edu_dma.h"
 #include "kmsg.h"
 #include "owner.h"
+#include "page.h"
 #include "suite.h"
 #include "sysfs.h"
 
-#define PAGE	0x1000UL
-#define MIB	(1UL << 20)
 #define RW	(PROT_READ | PROT_WRITE)
 
 /* The interrupt controller's addresses, which no IOMMU of a PC translates. */
@@ -492,11 +491,9 @@ START_TEST(memory_that_only_the_device_writes)
 }
 END_TEST
 
-#define HUGE_PAGES "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"
-
 static void no_huge_pages(void)
 {
-	file_write(HUGE_PAGES, "0");
+	file_write(page_reserve(), "0");
 }
 
 START_TEST(huge_pages)
@@ -504,20 +501,20 @@ START_TEST(huge_pages)
 	struct vdb_slice *slice, *none;
 	char *memory;
 
-	ck_assert_works(file_write(HUGE_PAGES, "1"));
+	ck_assert_works(file_write(page_reserve(), "1"));
 	open_edu(_i);
 	fill_device('h');
-	slice = alloc(2 * MIB, VDB_FLAG_HUGE);
+	slice = alloc(PMD, VDB_FLAG_HUGE);
 	ck_assert_uint_eq(vdb_slice_flags(slice), VDB_FLAG_HUGE);
-	ck_assert_uint_eq(vdb_slice_iova(slice) % (2 * MIB), 0);
+	ck_assert_uint_eq(vdb_slice_iova(slice) % PMD, 0);
 	memory = owner_map(slice, RW);
-	edu_to_memory(edu, vdb_slice_iova(slice) + 2 * MIB - PAGE, PAGE);
-	check_filled(memory + 2 * MIB - PAGE, 'h', PAGE);
+	edu_to_memory(edu, vdb_slice_iova(slice) + PMD - PAGE, PAGE);
+	check_filled(memory + PMD - PAGE, 'h', PAGE);
 	errno = 0;
 	ck_assert_ptr_null(vdb_slice_map(slice, PAGE, PAGE, RW));
 	ck_assert_int_eq(errno, EINVAL);
 	/* There is no second huge page. */
-	none = alloc(2 * MIB, VDB_FLAG_HUGE);
+	none = alloc(PMD, VDB_FLAG_HUGE);
 	ck_assert_uint_eq(vdb_slice_flags(none), 0);
 	edu_to_memory(edu, vdb_slice_iova(none), PAGE);
 	check_filled(owner_map(none, RW), 'h', PAGE);
@@ -738,8 +735,8 @@ Suite *suite(void)
 	add_both(tc, client_has_memory);
 	add_both(tc, client_punches_a_hole);
 	add_both(tc, memory_that_only_the_device_writes);
-	if (access(HUGE_PAGES, F_OK))
-		add_test_or_skip(tc, huge_pages, "this kernel has no huge pages of 2 MiB");
+	if (access(page_reserve(), F_OK))
+		add_test_or_skip(tc, huge_pages, "this kernel has no huge pages for memory");
 	else
 		add_both(tc, huge_pages);
 	add_test_or_skip(tc, kernel_without_map_file, device_cdev_missing());

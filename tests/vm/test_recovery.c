@@ -19,10 +19,10 @@
 #include "common/fds.h"
 #include "memory.h"
 #include "owner.h"
+#include "page.h"
 #include "suite.h"
 #include "sysfs.h"
 
-#define PAGE	0x1000UL
 #define MEM	2	/* ivshmem's BAR that is plain memory */
 #define RW	(PROT_READ | PROT_WRITE)
 

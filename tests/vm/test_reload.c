@@ -18,6 +18,7 @@
 
 #include "broker.h"
 #include "manager.h"
+#include "page.h"
 #include "suite.h"
 #include "sysfs.h"
 
@@ -25,7 +26,7 @@ static pid_t broker;
 
 #define MEM	"devices: {mem: {function: @IVSHMEM@, reset: never, slices: {\n "
 #define END	" }}}\n"
-#define B_APART	"b: {bar: 2, offset: 4M, length: 4K, allow: everybody}\n"
+#define B_APART	"b: {bar: 2, offset: 4M, length: @PAGE@, allow: everybody}\n"
 
 /* The settings of slice "a"; slice "b" is always the same. */
 static void configure(const char *a)
@@ -64,11 +65,11 @@ START_TEST(time_is_limited_from_now_on)
 	struct vdb_client *client;
 	struct vdb_lease a, b;
 
-	start_with(_i ? "length: 4K, max_time: 1000s" : "length: 4K");
+	start_with(_i ? "length: @PAGE@, max_time: 1000s" : "length: @PAGE@");
 	client = broker_connect();
 	a = broker_acquire(client, "mem/a", 0);
 	b = broker_acquire(client, "mem/b", 0);
-	reload_with("length: 4K, max_time: 1s");
+	reload_with("length: @PAGE@, max_time: 1s");
 	broker_expect(client, a.id, VDB_STATE_REVOKED, VDB_END_EXPIRED);
 	ck_assert_works(vdb_client_release(client, b.id));
 }
@@ -80,10 +81,10 @@ START_TEST(time_that_is_left_stays)
 	struct vdb_client *client;
 	struct vdb_lease a;
 
-	start_with("length: 4K, max_time: 1s");
+	start_with("length: @PAGE@, max_time: 1s");
 	client = broker_connect();
 	a = broker_acquire(client, "mem/a", 0);
-	reload_with("length: 4K, max_time: 1000s");
+	reload_with("length: @PAGE@, max_time: 1000s");
 	broker_expect(client, a.id, VDB_STATE_REVOKED, VDB_END_EXPIRED);
 }
 END_TEST
@@ -93,12 +94,12 @@ START_TEST(shared_becomes_exclusive)
 	struct vdb_client *clients[2];
 	struct vdb_lease leases[2];
 
-	start_with("length: 4K, sharing: shared");
+	start_with("length: @PAGE@, sharing: shared");
 	for (int i = 0; i < 2; i++) {
 		clients[i] = broker_connect();
 		leases[i] = broker_acquire(clients[i], "mem/a", 0);
 	}
-	reload_with("length: 4K, sharing: exclusive");
+	reload_with("length: @PAGE@, sharing: exclusive");
 	for (int i = 0; i < 2; i++)
 		broker_expect(clients[i], leases[i].id, VDB_STATE_REVOKED, VDB_END_REVOKED);
 	broker_acquire(clients[0], "mem/a", 0);
@@ -110,10 +111,10 @@ START_TEST(attribute_changes)
 	struct vdb_client *client;
 	struct vdb_lease lease;
 
-	start_with("length: 4K, caching: write-combining");
+	start_with("length: @PAGE@, caching: write-combining");
 	client = broker_connect();
 	lease = broker_acquire(client, "mem/a", 0);
-	reload_with("length: 4K, caching: uncached");
+	reload_with("length: @PAGE@, caching: uncached");
 	broker_expect(client, lease.id, VDB_STATE_REVOKED, VDB_END_REVOKED);
 	lease = broker_acquire(client, "mem/a", 0);
 	ck_assert_uint_eq(vdb_slice_flags(lease.slice), 0);
@@ -123,13 +124,13 @@ END_TEST
 START_TEST(impossible_slice_is_refused)
 {
 	static const char *const impossible[] = {
-		"length: 4K, offset: 16M",	/* the BAR ends there */
-		"length: 4K, count: 4096, offset: 8M",
+		"length: @PAGE@, offset: 1G",	/* after the end of the BAR */
+		"length: @PMD@, count: 4096",
 	};
 	struct vdb_client *client;
 	struct vdb_lease lease;
 
-	start_with("length: 4K");
+	start_with("length: @PAGE@");
 	client = broker_connect();
 	lease = broker_acquire(client, "mem/a", 0);
 	configure(impossible[_i]);
@@ -143,9 +144,9 @@ END_TEST
 
 /* ---- on-release actions are those of the time of the grant ---- */
 
-#define A_PAGE	"a: {bar: 2, length: 4K, allow: everybody, " \
+#define A_PAGE	"a: {bar: 2, length: @PAGE@, allow: everybody, " \
 		"on_release: [{offset: 0, value: 0x11111111}]},\n "
-#define B_PAGE	"b: {bar: 2, length: 4K, offset: 4K, allow: everybody}\n"
+#define B_PAGE	"b: {bar: 2, length: @PAGE@, offset: @PAGE@, allow: everybody}\n"
 
 static void configure_slices(const char *device, const char *bdf, const char *reset, const char *slices)
 {
@@ -171,14 +172,14 @@ START_TEST(registers_of_a_slice_that_changes)
 {
 	static const char *const changes[] = {
 		/* moved, with other registers */
-		"a: {bar: 2, length: 4K, offset: 4K, allow: everybody,\n"
+		"a: {bar: 2, length: @PAGE@, offset: @PAGE@, allow: everybody,\n"
 		"  on_release: [{offset: 0x10, value: 0x22222222}]},\n"
-		" b: {bar: 2, length: 4K, allow: everybody}\n",
+		" b: {bar: 2, length: @PAGE@, allow: everybody}\n",
 		/* larger, with registers in the new part */
-		"a: {bar: 2, length: 8K, allow: everybody,\n"
+		"a: {bar: 2, length: @2PAGE@, allow: everybody,\n"
 		"  on_release: [{offset: 0x1010, value: 0x22222222}]}\n",
 		/* renamed */
-		"c: {bar: 2, length: 8K, allow: everybody}\n",
+		"c: {bar: 2, length: @2PAGE@, allow: everybody}\n",
 	};
 	static const char *const names[] = { "mem/b", "mem/a", "mem/c" };
 	struct vdb_client *client, *other;
@@ -218,7 +219,7 @@ START_TEST(reset_of_a_slice_that_is_removed)
 	struct vdb_lease lease;
 	char *map;
 
-	configure_slices("nvme", "@NVME@", "always", "a: {length: 4K, allow: everybody}");
+	configure_slices("nvme", "@NVME@", "always", "a: {length: @PAGE@, allow: everybody}");
 	broker = broker_start();
 	client = broker_connect();
 	lease = broker_acquire(client, "nvme/a", 0);
@@ -226,7 +227,7 @@ START_TEST(reset_of_a_slice_that_is_removed)
 	vdb_write32(map + 0x14, 0x00460000);
 	ck_assert_uint_eq(vdb_read32(map + 0x14), 0x00460000);
 
-	configure_slices("nvme", "@NVME@", "never", "b: {length: 4K, allow: everybody}");
+	configure_slices("nvme", "@NVME@", "never", "b: {length: @PAGE@, allow: everybody}");
 	change_configuration(_i);
 	broker_expect(client, lease.id, VDB_STATE_REVOKED, VDB_END_REVOKED);
 	lease = broker_acquire(client, "nvme/b", 0);
@@ -263,7 +264,7 @@ START_TEST(devices_come_and_go)
 	broker = broker_start();
 	client = broker_connect();
 	lease = broker_acquire(client, "mem/b", 0);
-	configure_slices("nvme", "@NVME@", "never", "a: {length: 4K, allow: everybody}");
+	configure_slices("nvme", "@NVME@", "never", "a: {length: @PAGE@, allow: everybody}");
 	change_configuration(_i);
 	broker_expect(client, lease.id, VDB_STATE_REVOKED, VDB_END_REVOKED);
 	broker_acquire(client, "nvme/a", 0);
@@ -288,7 +289,7 @@ START_TEST(rejected_reload_says_so)
 	struct vdb_client *client;
 	struct vdb_lease lease;
 
-	start_with("length: 4K");
+	start_with("length: @PAGE@");
 	client = broker_connect();
 	lease = broker_acquire(client, "mem/a", 0);
 	manager_wait_status("1 of 1 devices are open");
@@ -306,7 +307,7 @@ START_TEST(rejected_reload_says_so)
 	ck_assert_works(vdb_client_release(client, lease.id));
 	broker_acquire(client, "mem/a", 0);
 
-	reload_with("length: 4K");
+	reload_with("length: @PAGE@");
 	manager_wait_status("1 of 1 devices are open");
 	ck_assert_str_eq(status_of(client).problem, "");
 }
@@ -368,7 +369,7 @@ START_TEST(broken_first_start_waits_for_a_reload)
 	ck_assert_int_eq(broker_acquire_error(client, "mem/a", 0, 0, 0), EIO);
 	broker_reload(broker, false);
 	ck_assert(!status_of(client).grants);
-	reload_with("length: 4K");
+	reload_with("length: @PAGE@");
 	broker_acquire(client, "mem/a", 0);
 }
 END_TEST
@@ -395,7 +396,8 @@ static void setup_conf_d(void)
 	make_conf_d(0755);
 	file = fopen(BROKER_CONF_D "/slice.yaml", "w");
 	ck_assert_ptr_nonnull(file);
-	fprintf(file, "devices: {mem: {function: %s, slices: {" B_APART END, lab_bdf("IVSHMEM"));
+	fprintf(file, "devices: {mem: {function: %s, slices: {b: {bar: 2, offset: 4M, length: %lu, allow: everybody}\n" END,
+		lab_bdf("IVSHMEM"), PAGE);
 	ck_assert_int_eq(fclose(file), 0);
 }
 
@@ -413,7 +415,7 @@ START_TEST(conf_d_that_cannot_be_read)
 	struct vdb_client *client;
 	struct vdb_lease lease;
 
-	broker_configure(MEM "a: {bar: 2, length: 4K, allow: everybody}\n" END);
+	broker_configure(MEM "a: {bar: 2, length: @PAGE@, allow: everybody}\n" END);
 	forbid_reading_all();
 	broker = broker_start();
 	client = broker_connect();
@@ -479,7 +481,7 @@ static void setup_groups(void)
 static void hang_groups(void)
 {
 	ck_assert_works(fcntl(groups, F_SETLEASE, F_WRLCK));
-	broker_configure(MEM "a: {bar: 2, length: 4K, allow: {groups: [root]}},\n " B_APART END);
+	broker_configure(MEM "a: {bar: 2, length: @PAGE@, allow: {groups: [root]}},\n " B_APART END);
 }
 
 /* Returns when a process looks a group up. */
@@ -514,7 +516,7 @@ START_TEST(name_service_that_hangs_stops_nobody)
 	int status;
 	pid_t other;
 
-	start_with("length: 4K");
+	start_with("length: @PAGE@");
 	client = broker_connect();
 	hang_groups();
 	broker_forget_log();
@@ -544,7 +546,7 @@ START_TEST(name_service_that_hangs_at_a_start)
 	struct vdb_client *client;
 	struct vdb_lease lease;
 
-	start_with("length: 4K");
+	start_with("length: @PAGE@");
 	client = broker_connect();
 	lease = broker_acquire(client, "mem/b", 0);
 	broker_stop(broker, SIGTERM);
@@ -567,13 +569,13 @@ END_TEST
 /* The broker serves clients while it reads. */
 START_TEST(end_while_a_name_service_hangs)
 {
-	start_with("length: 4K");
+	start_with("length: @PAGE@");
 	hang_groups();
 	kill(broker, SIGHUP);
 	wait_for_lookup();
 	broker_stop(broker, SIGTERM);
 	let_groups_go();
-	start_with("length: 4K");
+	start_with("length: @PAGE@");
 }
 END_TEST
 

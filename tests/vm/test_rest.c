@@ -22,10 +22,10 @@
 
 #include "device.h"
 #include "memory.h"
+#include "page.h"
 #include "slice.h"
 #include "suite.h"
 
-#define PAGE	0x1000UL
 #define MEM	2	/* ivshmem's BAR that is plain memory */
 #define RW	(PROT_READ | PROT_WRITE)
 #define CALLERS	4

@@ -20,11 +20,11 @@
 #include "edu.h"
 #include "edu_dma.h"
 #include "manager.h"
+#include "page.h"
 #include "suite.h"
 #include "sysfs.h"
 #include "trace.h"
 
-#define PAGE	0x1000UL
 #define MEMORY	0x10000UL	/* of edu/array */
 #define RW	(PROT_READ | PROT_WRITE)
 
@@ -34,9 +34,9 @@ static const char config[] =
 	"    function: @EDU@\n"
 	"    reset: never\n"
 	"    slices:\n"
-	"      page: {length: 4K, allow: everybody}\n"
-	"      array: {length: 4K, offset: 32K, count: 8, memory: 64K, allow: everybody}\n"
-	"      short: {length: 4K, offset: 128K, max_time: 2s, allow: everybody}\n";
+	"      page: {length: @PAGE@, allow: everybody}\n"
+	"      array: {length: @PAGE@, offset: @8PAGE@, count: 8, memory: 64K, allow: everybody}\n"
+	"      short: {length: @PAGE@, offset: @32PAGE@, max_time: 2s, allow: everybody}\n";
 
 static pid_t broker;
 
@@ -167,7 +167,7 @@ START_TEST(configuration_changed_meanwhile)
 	stays = broker_acquire(client, "edu/array", 0);
 	broker_stop(broker, SIGTERM);
 	broker_configure("devices: {edu: {function: @EDU@, reset: never, slices: {\n"
-			 "  array: {length: 4K, offset: 32K, count: 2, memory: 64K, allow: everybody}}}}\n");
+			 "  array: {length: @PAGE@, offset: @8PAGE@, count: 2, memory: 64K, allow: everybody}}}}\n");
 	broker = broker_start();
 	broker_expect(client, gone.id, VDB_STATE_REVOKED, VDB_END_REVOKED);
 	ck_assert_works(vdb_client_release(client, stays.id));
@@ -288,7 +288,7 @@ START_TEST(reset_spares_those_who_live_on)
 	pid_t pid;
 
 	broker_configure("devices: {nvme: {function: @NVME@, reset: idle, slices: {\n"
-			 "  registers: {length: 4K, sharing: shared, allow: everybody}}}}\n");
+			 "  registers: {length: @PAGE@, sharing: shared, allow: everybody}}}}\n");
 	broker = broker_start();
 	client = broker_connect();
 	lease = broker_acquire(client, "nvme/registers", 0);
@@ -506,9 +506,9 @@ START_TEST(device_that_is_missing)
 {
 	static const char both[] =
 		"devices:\n"
-		"  nvme: {function: @NVME@, slices: {a: {length: 4K, allow: everybody}}}\n"
+		"  nvme: {function: @NVME@, slices: {a: {length: @PAGE@, allow: everybody}}}\n"
 		"  edu: {function: @EDU@, reset: never,\n"
-		"    slices: {page: {length: 4K, allow: everybody}}}\n";
+		"    slices: {page: {length: @PAGE@, allow: everybody}}}\n";
 	struct vdb_client *client;
 	struct vdb_lease lease, gone;
 	char *map, open[64];

@@ -10,15 +10,15 @@
 #include "broker.h"
 #include "crash.h"
 #include "manager.h"
+#include "page.h"
 #include "suite.h"
 
-#define PAGE	0x1000UL
 #define RW	(PROT_READ | PROT_WRITE)
 
 static const char config[] =
 	"limits: {request_rate: 10000, request_burst: 10000}\n"
 	"devices: {edu: {function: @EDU@, reset: never,\n"
-	"  slices: {page: {length: 4K, allow: everybody}}}}\n";
+	"  slices: {page: {length: @PAGE@, allow: everybody}}}}\n";
 
 static pid_t broker;
 

@@ -23,10 +23,10 @@
 
 static const char config[] =
 	"devices: {edu: {function: @EDU@, reset: never, slices: {\n"
-	"  page: {length: 4K, allow: everybody},\n"
-	"  short: {length: 4K, offset: 16K, max_time: 2s, allow: everybody},\n"
-	"  queue: {length: 4K, offset: 64K, memory: 64K, allow: everybody},\n"
-	"  array: {length: 4K, offset: 32K, count: 8, allow: everybody}}}}\n";
+	"  page: {length: @PAGE@, allow: everybody},\n"
+	"  short: {length: @PAGE@, offset: @4PAGE@, max_time: 2s, allow: everybody},\n"
+	"  queue: {length: @PAGE@, offset: @16PAGE@, memory: 64K, allow: everybody},\n"
+	"  array: {length: @PAGE@, offset: @8PAGE@, count: 8, allow: everybody}}}}\n";
 static pid_t broker;
 
 static void start_broker(void)

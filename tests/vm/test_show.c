@@ -23,11 +23,11 @@
 #include "device.h"
 #include "kernel.h"
 #include "manager.h"
+#include "page.h"
 #include "slice.h"
 #include "suite.h"
 #include "sysfs.h"
 
-#define PAGE	0x1000UL
 #define MEM	2	/* ivshmem's BAR that is plain memory */
 #define S	"-S " MANAGER_SOCKET
 #define SLICE	"\"kind\":\"slice\","
@@ -72,10 +72,10 @@ START_TEST(show_draws_who_has_what)
 {
 	static const char config[] =
 		"devices: {edu: {function: @EDU@, reset: never, slices: {\n"
-		"  array: {length: 4K, offset: 32K, count: 8, allow: everybody}}}}\n";
+		"  array: {length: @PAGE@, offset: @8PAGE@, count: 8, allow: everybody}}}}\n";
 	struct vdb_client *client;
 	struct vdb_lease lease;
-	char text[64];
+	char columns[] = "........................................", text[80];
 	pid_t broker;
 	json_t *shown;
 
@@ -87,7 +87,10 @@ START_TEST(show_draws_who_has_what)
 	ck_assert_ptr_nonnull(vdb_slice_map(lease.slice, 0, 0, PROT_READ));
 	ck_assert_runs("show " S " %s", lab_bdf("EDU"));
 	check_says("BAR 0  1 MiB, 32-bit memory");
-	check_says("[.#......................................] 0x8000+0x1000");
+	/* 40 columns for the BAR of 1 MiB. */
+	columns[8 * PAGE * 40 >> 20] = '#';
+	snprintf(text, sizeof(text), "[%s] 0x%lx+0x%lx", columns, 8 * PAGE, PAGE);
+	check_says(text);
 	check_says("slice, live, writable, mapped 1 times");
 	snprintf(text, sizeof(text), "mapped by %.15s, pid %d, read-only", program_invocation_short_name, getpid());
 	check_says(text);
@@ -98,11 +101,11 @@ START_TEST(show_draws_who_has_what)
 	ck_assert_str_eq(json_string_value(json_object_get(shown, "bdf")), lab_bdf("EDU"));
 	ck_assert_str_eq(json_string_value(json_object_get(shown, "driver")), DRIVER);
 	ck_assert(json_is_true(json_object_get(shown, "complete")));
-	ck_assert_uint_eq(count(shown, 0, 0x8000, 0x1000, ""), 3);
+	ck_assert_uint_eq(count(shown, 0, 8 * PAGE, PAGE, ""), 3);
 	snprintf(text, sizeof(text), "\"kind\":\"lease\",\"lease\":%" PRIu64 ",", lease.id);
-	ck_assert_uint_eq(count(shown, 0, 0x8000, 0x1000, text), 1);
-	ck_assert_uint_eq(count(shown, 0, 0x8000, 0x1000, "\"slice\":\"edu/array\",\"index\":0,\"read_only\":false"), 1);
-	ck_assert_uint_eq(count(shown, 0, 0x8000, 0x1000, "\"kind\":\"slice\",\"state\":\"live\""), 1);
+	ck_assert_uint_eq(count(shown, 0, 8 * PAGE, PAGE, text), 1);
+	ck_assert_uint_eq(count(shown, 0, 8 * PAGE, PAGE, "\"slice\":\"edu/array\",\"index\":0,\"read_only\":false"), 1);
+	ck_assert_uint_eq(count(shown, 0, 8 * PAGE, PAGE, "\"kind\":\"slice\",\"state\":\"live\""), 1);
 	broker_stop(broker, SIGKILL);
 }
 END_TEST
@@ -163,7 +166,7 @@ END_TEST
 
 START_TEST(slice_of_several_ranges)
 {
-	static const range_t ranges[] = { { 8 * PAGE, 2 * PAGE }, { 2 * PAGE, PAGE }, { 16 * PAGE, PAGE } };
+	const range_t ranges[] = { { 8 * PAGE, 2 * PAGE }, { 2 * PAGE, PAGE }, { 16 * PAGE, PAGE } };
 	struct device mem;
 	json_t *shown;
 	char *map;
@@ -228,7 +231,7 @@ static void unmount_debugfs(void)
 
 START_TEST(debugfs_is_not_needed)
 {
-	static const range_t ranges[] = { { 8 * PAGE, 2 * PAGE }, { 2 * PAGE, PAGE } };
+	const range_t ranges[] = { { 8 * PAGE, 2 * PAGE }, { 2 * PAGE, PAGE } };
 	struct device mem;
 	json_t *shown;
 	int fd;

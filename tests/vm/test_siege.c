@@ -43,20 +43,20 @@
 	"    function: @EDU@\n"						\
 	"    reset: never\n"						\
 	"    slices:\n"							\
-	"      honest: {length: 4K, allow: {users: [3001]}}\n"		\
-	"      array: {length: 4K, offset: 64K, count: 128, allow: everybody}\n" \
-	"      queue: {length: 4K, offset: 32K, count: 4, memory: 1M, allow: everybody}\n" \
+	"      honest: {length: @PAGE@, allow: {users: [3001]}}\n"		\
+	"      array: {length: @PAGE@, offset: @16PAGE@, count: 128, allow: everybody}\n" \
+	"      queue: {length: @PAGE@, offset: @8PAGE@, count: 4, memory: 1M, allow: everybody}\n" \
 	"  nvme:\n"							\
 	"    function: @NVME@\n"					\
 	"    reset: never\n"						\
 	"    patience: 5s\n"						\
 	"    slices:\n"							\
-	"      page: {length: 4K, allow: everybody}\n"			\
+	"      page: {length: @PAGE@, allow: everybody}\n"			\
 	"  mem:\n"							\
 	"    function: @IVSHMEM@\n"					\
 	"    reset: never\n"						\
 	"    slices:\n"							\
-	"      array: {bar: 2, length: 4K, count: 4000, allow: everybody}\n"
+	"      array: {bar: 2, length: @PAGE@, count: 4000, allow: everybody}\n"
 
 /* No limit of requests, so that this limit does not end the attack. */
 #define RATE	"request_rate: 1000000, request_burst: 1000000"

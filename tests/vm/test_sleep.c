@@ -19,12 +19,12 @@
 #include "importer.h"
 #include "kernel.h"
 #include "memory.h"
+#include "page.h"
 #include "slice.h"
 #include "suite.h"
 #include "sysfs.h"
 #include "trace.h"
 
-#define PAGE		0x1000UL
 #define RW		(PROT_READ | PROT_WRITE)
 #define NVME_VERSION	0x8
 #define NVME_CC		0x14	/* configuration: 0 after power-on */

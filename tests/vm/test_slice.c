@@ -11,10 +11,10 @@
 #include "edu.h"
 #include "maps.h"
 #include "memory.h"
+#include "page.h"
 #include "slice.h"
 #include "suite.h"
 
-#define PAGE	0x1000UL
 #define MEM	2	/* ivshmem's BAR that is plain memory */
 
 typedef struct vfio_region_dma_range range_t;

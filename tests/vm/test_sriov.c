@@ -10,11 +10,11 @@
 #include "client.h"
 #include "device.h"
 #include "memory.h"
+#include "page.h"
 #include "slice.h"
 #include "suite.h"
 #include "sysfs.h"
 
-#define PAGE		0x1000UL
 #define PARAMETER	"/sys/module/dmabuf_vfio_pci/parameters/enable_sriov"
 #define TOKEN		" vf_token=8b3a1e60-5a0c-4c6c-9d5e-0a6d1f2c7e11"
 #define OTHER_TOKEN	" vf_token=8b3a1e60-5a0c-4c6c-9d5e-0a6d1f2c7e12"

@@ -25,12 +25,12 @@
 #define LIMITS		"limits: {leases_per_user: 2}\n" \
 			"kept: {root: {connections: 4, leases: 1}}\n"
 #define EDU		"devices: {edu: {function: @EDU@, reset: never, slices: {\n" \
-			"  array: {length: 4K, offset: 32K, count: 8, allow: everybody}}}"
+			"  array: {length: @PAGE@, offset: @8PAGE@, count: 8, allow: everybody}}}"
 /* One that no machine has. */
 #define WITH_GONE	", gone: {function: '" GONE "', slices: {\n" \
-			"  page: {length: 4K, allow: everybody}}}"
+			"  page: {length: @PAGE@, allow: everybody}}}"
 #define WITH_PAGE	", mem: {function: @IVSHMEM@, reset: never, slices: {\n" \
-			"  page: {bar: 2, length: 4K, allow: everybody}}}"
+			"  page: {bar: 2, length: @PAGE@, allow: everybody}}}"
 #define END		"}\n"
 
 static pid_t broker;

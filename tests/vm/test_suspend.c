@@ -18,12 +18,12 @@
 #include "hammer.h"
 #include "listing.h"
 #include "memory.h"
+#include "page.h"
 #include "slice.h"
 #include "suite.h"
 #include "sysfs.h"
 #include "trace.h"
 
-#define PAGE		0x1000UL
 #define RW		(PROT_READ | PROT_WRITE)
 #define NVME_VERSION	0x8	/* constant, neither 0 nor all ones */
 #define E1000E_STATUS	0x8
@@ -353,12 +353,12 @@ START_TEST(listing_and_trace_tell)
 	check_live();
 	trace_start();
 	device_set_memory(&dev, false);
-	ck_assert(listing_find(dev.bdf, "slice", "0x0+0x1000", &buffer));
+	ck_assert(listing_find(dev.bdf, "slice", page_ranges("0+1"), &buffer));
 	ck_assert_str_eq(buffer.state, "suspended");
 	ck_assert_uint_eq(trace_count("device_suspend", dev.bdf), 1);
 	ck_assert_uint_eq(trace_count("device_resume", dev.bdf), 0);
 	device_set_memory(&dev, true);
-	ck_assert(listing_find(dev.bdf, "slice", "0x0+0x1000", &buffer));
+	ck_assert(listing_find(dev.bdf, "slice", page_ranges("0+1"), &buffer));
 	ck_assert_str_eq(buffer.state, "live");
 	ck_assert_uint_eq(trace_count("device_resume", dev.bdf), 1);
 }

@@ -26,17 +26,16 @@
 
 #include "device.h"
 #include "memory.h"
+#include "page.h"
 #include "pagetable.h"
 #include "policy.h"
 #include "slice.h"
 #include "suite.h"
 #include "sysfs.h"
 
-#define PAGE	0x1000UL
-#define MIB2	(2UL << 20)
 #define MEM	2	/* ivshmem's BAR that is plain memory */
 #define RW	(PROT_READ | PROT_WRITE)
-#define LENGTH	(MIB2 + 16 * PAGE)
+#define LENGTH	(PMD + 16 * PAGE)
 
 #define MPOL_BIND		2
 #define MPOL_MF_MOVE		(1 << 1)
@@ -59,11 +58,11 @@ static enum memory_type type;
 /* Free addresses, a number of bytes after a multiple of 2 MiB. */
 static char *reserve(size_t behind)
 {
-	char *room = mmap(NULL, LENGTH + 2 * MIB2, PROT_NONE,
+	char *room = mmap(NULL, LENGTH + 2 * PMD, PROT_NONE,
 			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	ck_assert_ptr_ne(room, MAP_FAILED);
-	return (char *)(((uintptr_t)room + MIB2 - 1) & -MIB2) + behind;
+	return (char *)(((uintptr_t)room + PMD - 1) & -PMD) + behind;
 }
 
 static char *map_at(char *at, int fd, off_t offset)
@@ -76,7 +75,7 @@ static char *map_at(char *at, int fd, off_t offset)
 static void touch(void)
 {
 	read32(map + 5 * PAGE);
-	read32(map + MIB2 + 5 * PAGE);
+	read32(map + PMD + 5 * PAGE);
 }
 
 static bool is_slice(enum kind kind)
@@ -105,17 +104,17 @@ static void map_kind(enum kind kind)
 	}
 	huge = !small && mapping_can_be_huge(is_slice(kind));
 	write32(map + 5 * PAGE, 0xaaaa);
-	write32(map + MIB2 + 5 * PAGE, 0xbbbb);
-	ck_assert_uint_eq(page_entry(map + 5 * PAGE).size, huge ? MIB2 : PAGE);
+	write32(map + PMD + 5 * PAGE, 0xbbbb);
+	ck_assert_uint_eq(page_entry(map + 5 * PAGE).size, huge ? PMD : PAGE);
 }
 
 static void check(const char *after)
 {
 	ck_assert_msg(read32(map + 5 * PAGE) == 0xaaaa &&
-		      read32(map + MIB2 + 5 * PAGE) == 0xbbbb,
+		      read32(map + PMD + 5 * PAGE) == 0xbbbb,
 		      "other bytes after %s", after);
 	ck_assert_msg(page_entry(map + 5 * PAGE).type == type &&
-		      page_entry(map + MIB2 + 5 * PAGE).type == type,
+		      page_entry(map + PMD + 5 * PAGE).type == type,
 		      "another memory type after %s", after);
 	write32(map + 6 * PAGE, 1);
 }
@@ -269,7 +268,7 @@ START_TEST(userfaultfd)
 	read_all("/proc/self/smaps");
 
 	/* Half a huge page, and back. */
-	protect.range.len = MIB2 / 2;
+	protect.range.len = PMD / 2;
 	ck_assert_works(ioctl(uffd, UFFDIO_WRITEPROTECT, &protect));
 	check("write protection of a part");
 	protect.mode = 0;
@@ -387,7 +386,7 @@ START_TEST(advice)
 	map_kind(_i);
 	for (i = 0; i < sizeof(all) / sizeof(*all); i++) {
 		/* Refused or not; in part, too, of a huge page. */
-		madvise(map + MIB2 / 2, MIB2 / 2 + 8 * PAGE, all[i]);
+		madvise(map + PMD / 2, PMD / 2 + 8 * PAGE, all[i]);
 		snprintf(what, sizeof(what), "advice %d to a part", all[i]);
 		check(what);
 		madvise(map, LENGTH, all[i]);
@@ -402,14 +401,14 @@ START_TEST(advice_by_another_process)
 	static const int all[] = {
 		MADV_COLD, MADV_PAGEOUT, MADV_WILLNEED, MADV_COLLAPSE,
 	};
-	struct iovec part = { .iov_len = MIB2 / 2 + 8 * PAGE };
+	struct iovec part = { .iov_len = PMD / 2 + 8 * PAGE };
 	struct iovec whole = { .iov_len = LENGTH };
 	int pid = (int)syscall(SYS_pidfd_open, getpid(), 0);
 	size_t i;
 
 	map_kind(_i);
 	ck_assert_works(pid);
-	part.iov_base = map + MIB2 / 2;
+	part.iov_base = map + PMD / 2;
 	whole.iov_base = map;
 	for (i = 0; i < sizeof(all) / sizeof(*all); i++) {
 		syscall(SYS_process_madvise, pid, &part, 1, all[i], 0);
@@ -467,7 +466,7 @@ START_TEST(migration)
 	map_kind(_i);
 	pages[0] = map;
 	pages[1] = map + 5 * PAGE;
-	pages[2] = map + MIB2 + 5 * PAGE;
+	pages[2] = map + PMD + 5 * PAGE;
 	syscall(SYS_move_pages, 0, 3, pages, NULL, status, 0);
 	check("move_pages, asking");
 	syscall(SYS_move_pages, 0, 3, pages, nodes, status, MPOL_MF_MOVE);
@@ -531,10 +530,10 @@ START_TEST(protection)
 	ck_assert_works(mprotect(map, LENGTH, RW));
 	check("mprotect to nothing");
 	/* Half a huge page. */
-	ck_assert_works(mprotect(map, MIB2 / 2, PROT_READ));
+	ck_assert_works(mprotect(map, PMD / 2, PROT_READ));
 	ck_assert_int_eq(try_write32(map + 6 * PAGE, 1), SIGSEGV);
-	write32(map + MIB2 / 2, 1);
-	ck_assert_works(mprotect(map, MIB2 / 2, RW));
+	write32(map + PMD / 2, 1);
+	ck_assert_works(mprotect(map, PMD / 2, RW));
 	check("mprotect of a part");
 }
 END_TEST
@@ -547,12 +546,12 @@ START_TEST(moving)
 	map_kind(_i);
 	/* To where a huge page fits as well, and then to where it does not. */
 	old = map;
-	new = reserve((uintptr_t)map % MIB2);
+	new = reserve((uintptr_t)map % PMD);
 	map = mremap(old, LENGTH, LENGTH, MREMAP_MAYMOVE | MREMAP_FIXED, new);
 	ck_assert_ptr_eq(map, new);
 	ck_assert_int_eq(try_read32(old + 5 * PAGE, &value), SIGSEGV);
 	check("mremap");
-	ck_assert_uint_eq(page_entry(map + 5 * PAGE).size, huge ? MIB2 : PAGE);
+	ck_assert_uint_eq(page_entry(map + 5 * PAGE).size, huge ? PMD : PAGE);
 
 	new = reserve(3 * PAGE);
 	map = mremap(map, LENGTH, LENGTH, MREMAP_MAYMOVE | MREMAP_FIXED, new);
@@ -572,9 +571,9 @@ START_TEST(unmapping_in_parts)
 	uint32_t value;
 
 	map_kind(_i);
-	ck_assert_works(munmap(map + MIB2 / 2, PAGE));
+	ck_assert_works(munmap(map + PMD / 2, PAGE));
 	ck_assert_works(munmap(map, PAGE));
-	ck_assert_int_eq(try_read32(map + MIB2 / 2, &value), SIGSEGV);
+	ck_assert_int_eq(try_read32(map + PMD / 2, &value), SIGSEGV);
 	check("munmap of a part");
 }
 END_TEST

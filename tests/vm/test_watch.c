@@ -26,9 +26,9 @@
 static const char config[] =
 	"devices:\n"
 	"  edu: {function: @EDU@, reset: never, slices: {\n"
-	"    page: {length: 4K, allow: everybody},\n"
-	"    short: {length: 4K, offset: 16K, max_time: 1h, allow: everybody}}}\n"
-	"  nvme: {function: @NVME@, reset: never, slices: {a: {length: 4K, allow: everybody}}}\n";
+	"    page: {length: @PAGE@, allow: everybody},\n"
+	"    short: {length: @PAGE@, offset: @4PAGE@, max_time: 1h, allow: everybody}}}\n"
+	"  nvme: {function: @NVME@, reset: never, slices: {a: {length: @PAGE@, allow: everybody}}}\n";
 static pid_t broker;
 
 static void start_broker(void)

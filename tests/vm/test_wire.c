@@ -229,7 +229,7 @@ END_TEST
 
 static const char one_device[] =
 	"devices: {edu: {function: @EDU@, reset: never,\n"
-	"  slices: {array: {length: 4K, count: 8, allow: everybody}}}}\n";
+	"  slices: {array: {length: @PAGE@, count: 8, allow: everybody}}}}\n";
 
 /* The kernel can have no room for fds in flight for a moment. No client loses anything. */
 START_TEST(slice_that_cannot_be_sent)

@@ -22,11 +22,11 @@
 #include "importer.h"
 #include "kernel.h"
 #include "memory.h"
+#include "page.h"
 #include "suite.h"
 #include "sysfs.h"
 #include "udev.h"
 
-#define PAGE	0x1000UL
 #define MEM	2	/* ivshmem's BAR that is plain memory */
 #define NVME_CC	0x14	/* a register that a reset sets to 0 */
 #define TOKEN	"8b3a1e60-5a0c-4c6c-9d5e-0a6d1f2c7e11"
@@ -37,13 +37,13 @@ enum { MEMORY, NVME, EDU, PF, VF, NR_DEVICES };
 
 static struct slice slices[NR_DEVICES] = {
 	[MEMORY] = {
-		.name = "memory/page", .bar = MEM, .count = 2, .offset = PAGE, .length = PAGE,
+		.name = "memory/page", .bar = MEM, .count = 2,
 		.actions = { .nr = 4, .writes = {
 			{ 0, 0x1122334455667788, 64 }, { 8, 0x99aabbcc, 32 }, { 12, 0xddee, 16 }, { 14, 0xff, 8 },
 		} },
 	},
-	[NVME] = { .name = "nvme/all", .count = 1, .length = PAGE, .actions = { .reset = RESET_EACH_TIME } },
-	[EDU] = { .name = "edu/all", .count = 1, .length = PAGE },
+	[NVME] = { .name = "nvme/all", .count = 1, .actions = { .reset = RESET_EACH_TIME } },
+	[EDU] = { .name = "edu/all", .count = 1 },
 };
 static struct catalogue_device configured[NR_DEVICES];
 static struct catalogue catalogue = { .devices = configured, .nr_devices = NR_DEVICES };
@@ -118,6 +118,9 @@ static void setup(void)
 {
 	static const char *const names[] = { "IVSHMEM", "NVME", "EDU" };
 
+	for (int i = 0; i < 3; i++)
+		slices[i].length = PAGE;
+	slices[MEMORY].offset = PAGE;
 	for (int i = 0; i < NR_DEVICES; i++)
 		configure(i, i < 3 ? lab_bdf(names[i]) : "ffff:00:00.0");
 	for (int i = 0; i < 3; i++)
@@ -353,12 +356,13 @@ START_TEST(what_cannot_be_done_fails)
 {
 	struct lease_record record = { .id = 1, .bar = 0, .length = PAGE, .offset = 1UL << 20, .slice = "edu/far" };
 	int fds[LEASE_FDS];
+	char why[128];
 
 	open_it(EDU);
 	do_job(EFFECT_EXPORT, EDU, 1, 0, &record);
 	expect(EVENT_EXPORTED, EDU, false);
-	ck_assert_str_eq(devices_why(devices, EDU),
-			 "edu/far: exporting 0x1000 bytes at 0x100000 of BAR 0: Invalid argument");
+	snprintf(why, sizeof(why), "edu/far: exporting 0x%lx bytes at 0x100000 of BAR 0: Invalid argument", PAGE);
+	ck_assert_str_eq(devices_why(devices, EDU), why);
 	ck_assert(!devices_take_fds(devices, 1, fds));
 	record.actions = (struct actions){ .nr = 1, .writes = { { PAGE, 1, 32 } } };
 	do_job(EFFECT_ACT, EDU, 1, 0, &record);

@@ -224,52 +224,49 @@ DEFINE_ACCESS(16)
 DEFINE_ACCESS(32)
 DEFINE_ACCESS(64)
 
-/* Copies memory: eight bytes at a time if the address is aligned, otherwise one. */
-static int copy_from(char *to, const char *from, size_t length)
+static int copy_by(unsigned int width, char *address, char *memory, size_t length, bool write)
 {
-	uint64_t value;
-
-	while (length) {
-		unsigned int width = (uintptr_t)from % 8 || length < 8 ? 1 : 8;
-
-		if (try_read(from, width, &value))
-			return -1;
-		memcpy(to, &value, width);
-		to += width;
-		from += width;
-		length -= width;
-	}
-	return 0;
+	/* An address that is not aligned is no mistake if there is nothing to copy. */
+	if (!length)
+		return 0;
+	return write ? vdb_try_copy_to(address, memory, length, width, NULL) :
+	       vdb_try_copy_from(memory, address, length, width, NULL);
 }
 
-static int copy_to(char *to, const char *from, size_t length)
+/* Eight bytes at a time where the address is aligned, otherwise one. */
+static int copy_memory(char *address, char *memory, size_t length, bool write)
 {
-	while (length) {
-		unsigned int width = (uintptr_t)to % 8 || length < 8 ? 1 : 8;
-		uint64_t value = 0;
+	size_t head = -(uintptr_t)address % 8, body;
 
-		memcpy(&value, from, width);
-		if (try_write(to, width, value))
-			return -1;
-		to += width;
-		from += width;
-		length -= width;
-	}
-	return 0;
+	if (head > length)
+		head = length;
+	body = (length - head) & ~(size_t)7;
+	return copy_by(1, address, memory, head, write) ||
+	       copy_by(8, address + head, memory + head, body, write) ||
+	       copy_by(1, address + head + body, memory + head + body, length - head - body, write) ? -1 : 0;
 }
 
-/* Copies in one direction or the other; -1: an exception is raised. */
-static int copy(PyObject *self, size_t offset, char *memory, size_t length, bool write)
+/*
+ * Copies in one direction or the other; -1: an exception is raised.  A width of 0 is that of
+ * memory, of which any will do.
+ */
+static int copy(PyObject *self, size_t offset, char *memory, size_t length, bool write, unsigned int width)
 {
 	struct mapping *mapping = (struct mapping *)self;
-	char *address = begin(mapping, offset, length, 1, write ? PROT_WRITE : PROT_READ);
 	struct guard guard;
 	int ret, error;
+	char *address;
 
+	if (width && length % width) {
+		PyErr_Format(PyExc_ValueError, "length %zu is not a multiple of %u, the width", length, width);
+		return -1;
+	}
+	address = begin(mapping, offset, length, width ?: 1, write ? PROT_WRITE : PROT_READ);
 	if (!address)
 		return -1;
 	guard_begin(&guard);
-	WITHOUT_LOCK(error, ret = write ? copy_to(address, memory, length) : copy_from(memory, address, length));
+	WITHOUT_LOCK(error, ret = width ? copy_by(width, address, memory, length, write) :
+				  copy_memory(address, memory, length, write));
 	guard_end(&guard);
 	end(mapping);
 	if (ret)
@@ -277,17 +274,38 @@ static int copy(PyObject *self, size_t offset, char *memory, size_t length, bool
 	return ret;
 }
 
+/* The third argument, which may be missing: 0.  False: an exception is raised. */
+static bool get_width(PyObject *const *args, Py_ssize_t nr, bool write, unsigned int *width)
+{
+	size_t number;
+
+	*width = 0;
+	if (nr < 3)
+		return true;
+	if (!get_offset(args[2], &number))
+		return false;
+	if (number != 1 && number != 2 && number != 4 && number != 8 && !(write && number == VDB_BLOCK)) {
+		PyErr_Format(PyExc_ValueError, "width is %zu; it must be 1, 2, 4%s", number,
+			     write ? ", 8 or 64" : " or 8");
+		return false;
+	}
+	*width = number;
+	return true;
+}
+
 static PyObject *mapping_read(PyObject *self, PyObject *const *args, Py_ssize_t nr)
 {
 	struct mapping *mapping = (struct mapping *)self;
 	size_t offset, length;
+	unsigned int width;
 	PyObject *bytes;
 
-	if (nr != 2) {
-		PyErr_Format(PyExc_TypeError, "expected offset and length, got %zd arguments", nr);
+	if (nr != 2 && nr != 3) {
+		PyErr_Format(PyExc_TypeError, "expected offset, length and perhaps width, got %zd arguments", nr);
 		return NULL;
 	}
-	if (!get_offset(args[0], &offset) || !get_offset(args[1], &length) || !check_open(mapping))
+	if (!get_offset(args[0], &offset) || !get_offset(args[1], &length) ||
+	    !get_width(args, nr, false, &width) || !check_open(mapping))
 		return NULL;
 	/* Checked here as well, before memory is allocated for it. */
 	if (offset > mapping->length || length > mapping->length - offset) {
@@ -296,25 +314,26 @@ static PyObject *mapping_read(PyObject *self, PyObject *const *args, Py_ssize_t 
 		return NULL;
 	}
 	bytes = PyBytes_FromStringAndSize(NULL, length);
-	if (bytes && copy(self, offset, PyBytes_AsString(bytes), length, false))
+	if (bytes && copy(self, offset, PyBytes_AsString(bytes), length, false, width))
 		Py_CLEAR(bytes);
 	return bytes;
 }
 
 static PyObject *copy_buffer(PyObject *self, PyObject *const *args, Py_ssize_t nr, bool write)
 {
+	unsigned int width;
 	Py_buffer buffer;
 	size_t offset;
 	int ret;
 
-	if (nr != 2) {
-		PyErr_Format(PyExc_TypeError, "expected offset and buffer, got %zd arguments", nr);
+	if (nr != 2 && nr != 3) {
+		PyErr_Format(PyExc_TypeError, "expected offset, buffer and perhaps width, got %zd arguments", nr);
 		return NULL;
 	}
-	if (!get_offset(args[0], &offset) ||
+	if (!get_offset(args[0], &offset) || !get_width(args, nr, write, &width) ||
 	    PyObject_GetBuffer(args[1], &buffer, write ? PyBUF_SIMPLE : PyBUF_WRITABLE))
 		return NULL;
-	ret = copy(self, offset, buffer.buf, buffer.len, write);
+	ret = copy(self, offset, buffer.buf, buffer.len, write, width);
 	PyBuffer_Release(&buffer);
 	if (ret)
 		return NULL;
@@ -441,18 +460,20 @@ static PyMethodDef methods[] = {
 	{ "write32", (PyCFunction)(void *)mapping_write32, METH_FASTCALL, WRITE_DOC(32) },
 	{ "write64", (PyCFunction)(void *)mapping_write64, METH_FASTCALL, WRITE_DOC(64) },
 	{ "read", (PyCFunction)(void *)mapping_read, METH_FASTCALL,
-	  "read($self, offset, length, /)\n--\n\n"
+	  "read($self, offset, length, width=0, /)\n--\n\n"
 	  "Copy memory of the device to bytes.\n\n"
-	  "For memory, not for registers: the width of the accesses is not defined.\n"
+	  "width is that of each access in bytes, 1, 2, 4 or 8.  Offset and length are\n"
+	  "multiples of it.  0: the accesses can have any width, so not for registers.\n"
 	  "Raises UnreachableError if the slice is revoked or suspended." },
 	{ "readinto", (PyCFunction)(void *)mapping_readinto, METH_FASTCALL,
-	  "readinto($self, offset, buffer, /)\n--\n\n"
+	  "readinto($self, offset, buffer, width=0, /)\n--\n\n"
 	  "Fill a writable buffer from memory of the device.\n\n"
 	  "As read().  If it raises, a part of the buffer may be filled." },
 	{ "write", (PyCFunction)(void *)mapping_write, METH_FASTCALL,
-	  "write($self, offset, data, /)\n--\n\n"
+	  "write($self, offset, data, width=0, /)\n--\n\n"
 	  "Copy a bytes-like object to memory of the device.\n\n"
-	  "As read().  If it raises, a part may be written." },
+	  "As read().  If it raises, a part may be written.  A width of 64 is for slices\n"
+	  "that are write-combining: blocks that the CPU sends as one, if it can." },
 	{ "flush", mapping_flush, METH_NOARGS,
 	  "flush($self, /)\n--\n\n"
 	  "Send what a write-combining mapping has gathered on its way to the device." },

@@ -112,6 +112,31 @@ class Accesses(unittest.TestCase):
         with self.assertRaises(BufferError):
             m.readinto(0, b"1234")
 
+    def test_blocks_of_a_width(self) -> None:
+        m = self.mapping
+        data = bytes(range(1, 129))
+        for width in 1, 2, 4, 8, 64:
+            with self.subTest(width=width):
+                m.write(0, bytes(PAGE))
+                m.write(width, data, width)
+                self.assertEqual(m.read(0, PAGE), (bytes(width) + data).ljust(PAGE, b"\0"))
+                if width > 8:
+                    continue
+                self.assertEqual(m.read(width, 128, width), data)
+                buffer = bytearray(128)
+                m.readinto(width, buffer, width)
+                self.assertEqual(buffer, data)
+        for offset, length, width in ((0, 64, 3), (0, 64, 16), (2, 64, 4), (0, 6, 4), (0, 64, 2**40)):
+            with self.subTest(offset=offset, length=length, width=width):
+                with self.assertRaises(ValueError):
+                    m.read(offset, length, width)
+                with self.assertRaises(ValueError):
+                    m.write(offset, bytes(length), width)
+        with self.assertRaises(ValueError):
+            m.read(0, 64, 64)
+        with self.assertRaises(TypeError):
+            m.write(0, b"", 1, 1)  # type: ignore[call-arg]
+
     def test_no_memoryview(self) -> None:
         with self.assertRaises(TypeError):
             memoryview(self.mapping)  # type: ignore[arg-type]

@@ -90,6 +90,8 @@ _TEXTS: dict[tuple[str, int], str] = {
     ("map", errno.ENODEV): "the slice is revoked",
     ("read", errno.EFAULT): "the device cannot be reached: its memory is disabled, or the slice is revoked",
     ("write", errno.EFAULT): "the device cannot be reached: its memory is disabled, or the slice is revoked",
+    ("read", errno.EIO): "the CPU reports an error of the bus or the device",
+    ("write", errno.EIO): "the CPU reports an error of the bus or the device",
     ("read", errno.EACCES): "the mapping is not readable",
     ("write", errno.EACCES): "the mapping is read-only",
     ("receive", errno.EPROTO): "the message is not a slice's",

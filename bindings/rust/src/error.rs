@@ -152,9 +152,12 @@ pub enum AccessError {
     /// The device cannot be reached: the slice is revoked, or suspended for a reason for which
     /// accesses do not wait.  A write that was in progress may have reached the device.
     Unreachable,
+    /// The access was made, and the CPU reports an error of the bus or the device.  Most PCs
+    /// report nothing, and a read then returns all bits set.
+    Failed,
     /// The register is not within the mapping.
     OutOfBounds,
-    /// The offset is not a multiple of the register's width.
+    /// The offset, or the length of a copy, is not a multiple of the width.
     Misaligned,
     /// The mapping is for reading only.
     ReadOnly,
@@ -166,6 +169,7 @@ impl AccessError {
     fn errno(self) -> c_int {
         match self {
             Self::Unreachable => libc::EFAULT,
+            Self::Failed => libc::EIO,
             Self::OutOfBounds | Self::Misaligned => libc::EINVAL,
             Self::ReadOnly => libc::EACCES,
             Self::Unsupported => libc::EOPNOTSUPP,
@@ -175,6 +179,7 @@ impl AccessError {
     fn text(self) -> &'static str {
         match self {
             Self::Unreachable => "the device cannot be reached through this slice",
+            Self::Failed => "the CPU reports an error of the bus or the device",
             Self::OutOfBounds => "the register is not within the mapping",
             Self::Misaligned => "the offset is not a multiple of the register's width",
             Self::ReadOnly => "the mapping is for reading only",

@@ -342,6 +342,8 @@ extern "C" {
     pub fn vdb_try_write16(address: *mut c_void, value: u16) -> c_int;
     pub fn vdb_try_write32(address: *mut c_void, value: u32) -> c_int;
     pub fn vdb_try_write64(address: *mut c_void, value: u64) -> c_int;
+    pub fn vdb_try_copy_from(to: *mut c_void, from: *const c_void, length: usize, width: c_uint, copied: *mut usize) -> c_int;
+    pub fn vdb_try_copy_to(to: *mut c_void, from: *const c_void, length: usize, width: c_uint, copied: *mut usize) -> c_int;
 
     pub fn vdb_client_connect(path: *const c_char, timeout_ms: c_int, error: *mut c_char) -> *mut vdb_client;
     pub fn vdb_client_set_timeout(client: *mut vdb_client, timeout_ms: c_int);

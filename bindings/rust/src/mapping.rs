@@ -4,10 +4,10 @@
 use std::fmt;
 use std::io;
 use std::marker::PhantomData;
-use std::mem::{align_of, size_of};
+use std::mem::{align_of, size_of, size_of_val};
 use std::ptr::NonNull;
 
-use libc::{c_int, c_void};
+use libc::{c_int, c_uint, c_void};
 
 use crate::error::AccessError;
 use crate::ffi;
@@ -187,20 +187,12 @@ impl Mapping {
     /// # Errors
     /// Any [`AccessError`] except [`Misaligned`](AccessError::Misaligned)
     pub fn read_into(&self, offset: usize, bytes: &mut [u8]) -> Result<(), AccessError> {
-        let mut at = self.block(offset, bytes.len())?;
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            if at % 8 == 0 && rest.len() >= 8 {
-                let (now, later) = rest.split_at_mut(8);
-                now.copy_from_slice(&self.read::<u64>(at)?.to_ne_bytes());
-                (at, rest) = (at + 8, later);
-            } else {
-                let (now, later) = rest.split_at_mut(1);
-                now[0] = self.read(at)?;
-                (at, rest) = (at + 1, later);
-            }
-        }
-        Ok(())
+        self.check(offset, bytes.len(), 1)?;
+        let (head, rest) = bytes.split_at_mut(unaligned(offset, bytes.len()));
+        let (body, tail) = rest.split_at_mut(rest.len() & !7);
+        self.copy_from(offset, head, 1)?;
+        self.copy_from(offset + head.len(), body, 8)?;
+        self.copy_from(offset + head.len() + body.len(), tail, 1)
     }
 
     /// Copies a block to memory at an offset in bytes, likewise.
@@ -208,29 +200,112 @@ impl Mapping {
     /// # Errors
     /// Any [`AccessError`] except [`Misaligned`](AccessError::Misaligned)
     pub fn write_from(&self, offset: usize, bytes: &[u8]) -> Result<(), AccessError> {
-        let mut at = self.block(offset, bytes.len())?;
-        let mut rest = bytes;
-        while let Some(&first) = rest.first() {
-            match rest.first_chunk::<8>() {
-                Some(word) if at % 8 == 0 => {
-                    self.write(at, u64::from_ne_bytes(*word))?;
-                    (at, rest) = (at + 8, &rest[8..]);
-                }
-                _ => {
-                    self.write(at, first)?;
-                    (at, rest) = (at + 1, &rest[1..]);
-                }
-            }
+        self.check(offset, bytes.len(), 1)?;
+        let (head, rest) = bytes.split_at(unaligned(offset, bytes.len()));
+        let (body, tail) = rest.split_at(rest.len() & !7);
+        self.copy_to(offset, head, 1)?;
+        self.copy_to(offset + head.len(), body, 8)?;
+        self.copy_to(offset + head.len() + body.len(), tail, 1)
+    }
+
+    /// Reads consecutive registers, each in one access of its width, from an offset in bytes on.
+    /// If it fails, a part may have been read.
+    ///
+    /// # Errors
+    /// Any [`AccessError`]
+    pub fn read_all<T: RegisterValue>(
+        &self,
+        offset: usize,
+        values: &mut [T],
+    ) -> Result<(), AccessError> {
+        // SAFETY: a register's value is an integer, which any bytes are.
+        let bytes = unsafe {
+            std::slice::from_raw_parts_mut(values.as_mut_ptr().cast(), size_of_val(values))
+        };
+        self.copy_from(offset, bytes, size_of::<T>())
+    }
+
+    /// Writes consecutive registers likewise.
+    ///
+    /// # Errors
+    /// Any [`AccessError`]
+    pub fn write_all<T: RegisterValue>(
+        &self,
+        offset: usize,
+        values: &[T],
+    ) -> Result<(), AccessError> {
+        // SAFETY: a register's value is an integer, without padding.
+        let bytes =
+            unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), size_of_val(values)) };
+        self.copy_to(offset, bytes, size_of::<T>())
+    }
+
+    /// Writes blocks of 64 bytes to a slice with
+    /// [`Flags::WRITE_COMBINING`](crate::Flags::WRITE_COMBINING).  The CPU normally sends each
+    /// as one transaction, but can send it in parts.  Call [`flush_write_combining`] after the
+    /// last one, and before the first one if the device then reads memory by DMA.
+    ///
+    /// # Errors
+    /// Any [`AccessError`]
+    pub fn write_blocks(&self, offset: usize, blocks: &[[u8; 64]]) -> Result<(), AccessError> {
+        self.copy_to(offset, blocks.as_flattened(), 64)
+    }
+
+    /// Checks a copy in accesses of `width` bytes.
+    fn check(&self, offset: usize, length: usize, width: usize) -> Result<(), AccessError> {
+        if offset > self.length || length > self.length - offset {
+            return Err(AccessError::OutOfBounds);
+        }
+        // The mapping begins at a page.
+        if (offset | length) % width != 0 {
+            return Err(AccessError::Misaligned);
         }
         Ok(())
     }
 
-    /// The offset of a block that lies within the mapping.
-    fn block(&self, offset: usize, length: usize) -> Result<usize, AccessError> {
-        if offset > self.length || length > self.length - offset {
-            return Err(AccessError::OutOfBounds);
+    fn copy_from(&self, offset: usize, bytes: &mut [u8], width: usize) -> Result<(), AccessError> {
+        if bytes.is_empty() {
+            return Ok(());
         }
-        Ok(offset)
+        self.check(offset, bytes.len(), width)?;
+        // SAFETY: both are that long, by the check.
+        let ret = unsafe {
+            ffi::vdb_try_copy_from(
+                bytes.as_mut_ptr().cast(),
+                self.address.as_ptr().byte_add(offset),
+                bytes.len(),
+                width as c_uint,
+                std::ptr::null_mut(),
+            )
+        };
+        if ret != 0 {
+            return Err(failure());
+        }
+        Ok(())
+    }
+
+    fn copy_to(&self, offset: usize, bytes: &[u8], width: usize) -> Result<(), AccessError> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        self.check(offset, bytes.len(), width)?;
+        if self.access == Access::Read {
+            return Err(AccessError::ReadOnly);
+        }
+        // SAFETY: both are that long, by the check, and the mapping is writable.
+        let ret = unsafe {
+            ffi::vdb_try_copy_to(
+                self.address.as_ptr().byte_add(offset),
+                bytes.as_ptr().cast(),
+                bytes.len(),
+                width as c_uint,
+                std::ptr::null_mut(),
+            )
+        };
+        if ret != 0 {
+            return Err(failure());
+        }
+        Ok(())
     }
 
     /// Reads the register at an offset in bytes.
@@ -250,6 +325,11 @@ impl Mapping {
     pub fn write<T: RegisterValue>(&self, offset: usize, value: T) -> Result<(), AccessError> {
         self.register::<T>(offset)?.write(value)
     }
+}
+
+/// The bytes up to an offset that is aligned to 8 bytes.
+fn unaligned(offset: usize, length: usize) -> usize {
+    length.min(offset.wrapping_neg() % 8)
 }
 
 macro_rules! named_accesses {
@@ -330,6 +410,8 @@ impl<T: RegisterValue> fmt::Debug for Register<'_, T> {
 fn failure() -> AccessError {
     match io::Error::last_os_error().raw_os_error() {
         Some(libc::EOPNOTSUPP) => AccessError::Unsupported,
+        Some(libc::EINVAL) => AccessError::Misaligned,
+        Some(libc::EIO) => AccessError::Failed,
         _ => AccessError::Unreachable,
     }
 }

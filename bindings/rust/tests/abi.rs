@@ -118,8 +118,11 @@ impl Checks {
             if parameters.is_empty() { "void".to_owned() } else { parameters.join(", ") };
         // Rust does not have volatile pointers.
         let pointer = declare(result, &format!("(*)({parameters})"));
-        let volatile = pointer.replacen("const void *", "const volatile void *", 1);
-        let volatile = volatile.replacen("(*)(void *,", "(*)(volatile void *,", 1);
+        let volatile = if name.starts_with("vdb_try_write") || name == "vdb_try_copy_to" {
+            pointer.replacen("(*)(void *,", "(*)(volatile void *,", 1)
+        } else {
+            pointer.replacen("const void *", "const volatile void *", 1)
+        };
         let wanted = if name.starts_with("vdb_try_") { volatile } else { pointer };
         self.check(&format!("__builtin_types_compatible_p(__typeof__(&{name}), {wanted})"));
         self.functions.insert(name.to_owned());

@@ -210,7 +210,7 @@ pub fn watched() {
 
     let (granted, end, _) = expect_news(&mut watcher, lease.id);
     assert_eq!((granted.name.as_str(), granted.index, end), ("edu/array", 2, None));
-    assert_eq!((granted.bdf, granted.bar, granted.length), (bdf("EDU"), 0, PAGE));
+    assert_eq!((granted.bdf, granted.bar, granted.length), (bdf("EDU"), 0, page_size()));
     assert_eq!((granted.offset, granted.flags), (lease.slice.offset(), Flags::default()));
     assert_eq!((granted.pid, granted.uid, granted.time), (std::process::id(), 0, Some(hour)));
     assert!(!granted.client.is_empty());
@@ -245,7 +245,7 @@ pub fn describes_itself() {
 
     let slices = client.slices().unwrap();
     let array = slices.iter().find(|slice| slice.name == "edu/array").unwrap();
-    assert_eq!((array.bar, array.offset, array.length), (0, 32 << 10, PAGE));
+    assert_eq!((array.bar, array.offset, array.length), (0, 8 * page_size(), page_size()));
     assert_eq!((array.count, array.free, array.waiting), (8, 7, 0));
     assert!(array.exclusive && array.bdf == bdf("EDU"));
     assert_eq!((array.max_time, array.device), (None, DevicePhase::Open));

@@ -82,10 +82,10 @@ pub fn used_by_threads() {
             let device = &device;
             scope.spawn(move || {
                 for _ in 0..ROUNDS {
-                    let range = (thread * PAGE..(thread + 1) * PAGE).into();
+                    let range = (thread * page_size()..(thread + 1) * page_size()).into();
                     let slice = device.export(0, &[range], Flags::default()).unwrap();
                     let id = device.slice_id(&slice).unwrap();
-                    assert_eq!(device.buffer(id).unwrap().offset, thread * PAGE);
+                    assert_eq!(device.buffer(id).unwrap().offset, thread * page_size());
                     device.revoke(&slice).unwrap();
                     assert_eq!(device.buffer(id).unwrap().state, State::Revoked);
                 }
@@ -97,7 +97,8 @@ pub fn used_by_threads() {
 
 pub fn lists_its_buffers() {
     let device = open("EDU");
-    let parts = [Range { offset: 4 * PAGE, length: PAGE }, (0..2 * PAGE).into()];
+    let parts =
+        [Range { offset: 4 * page_size(), length: page_size() }, (0..2 * page_size()).into()];
     let first = device.export(0, &parts, Flags::READ_ONLY).unwrap();
     let second = page(&device);
     let mapping = map(&second);
@@ -107,7 +108,7 @@ pub fn lists_its_buffers() {
     assert_eq!(buffers[0].id, device.slice_id(&first).unwrap());
     assert_eq!(buffers[1].id, device.slice_id(&second).unwrap());
     assert!(buffers[0].id < buffers[1].id);
-    assert_eq!((buffers[0].ranges, buffers[0].length), (2, 3 * PAGE));
+    assert_eq!((buffers[0].ranges, buffers[0].length), (2, 3 * page_size()));
     assert_eq!((buffers[0].flags, buffers[1].flags), (Flags::READ_ONLY, Flags::default()));
     assert_eq!((buffers[0].mappings, buffers[1].mappings), (0, 1));
     assert_eq!(buffers[1].state, State::Live);
@@ -122,7 +123,8 @@ pub fn lists_its_buffers() {
     assert_eq!(device.buffers().unwrap().len(), 1);
 
     // More than one call of the library gets.
-    let many: Vec<Range> = (0..100).map(|i| (2 * i * PAGE..(2 * i + 1) * PAGE).into()).collect();
+    let many: Vec<Range> =
+        (0..100).map(|i| (2 * i * page_size()..(2 * i + 1) * page_size()).into()).collect();
     let many_slice = device.export(0, &many, Flags::default()).unwrap();
     let id = device.slice_id(&many_slice).unwrap();
     assert_eq!(device.buffer_ranges(id).unwrap(), many);
@@ -130,17 +132,18 @@ pub fn lists_its_buffers() {
 
 pub fn exports_a_buffer() {
     let device = open("IVSHMEM");
-    let (fd, buffer) =
-        device.export_buffer(2, &[(PAGE..3 * PAGE).into()], Flags::WRITE_COMBINING).unwrap();
-    assert_eq!((buffer.bar, buffer.offset, buffer.length), (2, PAGE, 2 * PAGE));
+    let (fd, buffer) = device
+        .export_buffer(2, &[(page_size()..3 * page_size()).into()], Flags::WRITE_COMBINING)
+        .unwrap();
+    assert_eq!((buffer.bar, buffer.offset, buffer.length), (2, page_size(), 2 * page_size()));
     assert_eq!(buffer.flags, Flags::WRITE_COMBINING);
 
     let name = bdf("IVSHMEM");
-    let place = Place { bdf: Some(&name), bar: 2, offset: PAGE, flags: buffer.flags };
+    let place = Place { bdf: Some(&name), bar: 2, offset: page_size(), flags: buffer.flags };
     let slice = Slice::from_fd(fd, None, place).unwrap();
     assert_eq!(device.slice_id(&slice).unwrap(), buffer.id);
     assert_eq!(slice.bdf(), Some(name.as_str()));
-    assert_eq!((slice.bar(), slice.offset(), slice.len()), (2, PAGE, 2 * PAGE));
+    assert_eq!((slice.bar(), slice.offset(), slice.len()), (2, page_size(), 2 * page_size()));
     assert_eq!(slice.flags(), Flags::WRITE_COMBINING);
     assert_eq!(device.buffers().unwrap().len(), 1);
 
@@ -181,9 +184,9 @@ pub fn export_errors() {
         (0, vec![Range { offset: 0, length: 100 }], ErrorKind::InvalidInput),
         (0, vec![(0..2 << 20).into()], ErrorKind::InvalidInput),
         #[allow(clippy::reversed_empty_ranges)]
-        (0, vec![(PAGE..0).into()], ErrorKind::InvalidInput),
-        (6, vec![(0..PAGE).into()], ErrorKind::InvalidInput),
-        (1, vec![(0..PAGE).into()], ErrorKind::WrongDevice),
+        (0, vec![(page_size()..0).into()], ErrorKind::InvalidInput),
+        (6, vec![(0..page_size()).into()], ErrorKind::InvalidInput),
+        (1, vec![(0..page_size()).into()], ErrorKind::WrongDevice),
     ] {
         let error = device.export(bar, &ranges, Flags::default()).unwrap_err();
         assert_eq!(error.kind(), kind, "BAR {bar} {ranges:?}: {error}");

@@ -31,6 +31,7 @@ const TESTS: &[(&str, &str, fn())] = &[
     ("device", "slice_of_an_fd_that_is_none", device::slice_of_another_fd),
     ("device", "mapping_reaches_registers", mapping::reaches_registers),
     ("device", "mapping_has_all_widths", mapping::has_all_widths),
+    ("device", "copies_have_their_width", mapping::copies_have_their_width),
     ("device", "mapping_is_bounded", mapping::is_bounded),
     ("device", "mapping_for_reading", mapping::for_reading),
     ("device", "mapping_of_a_part", mapping::of_a_part),

@@ -14,7 +14,7 @@ pub fn reaches_registers() {
 
     let device = open("EDU");
     let mapping = map(&page(&device));
-    assert_eq!(mapping.len() as u64, PAGE);
+    assert_eq!(mapping.len() as u64, page_size());
     assert_eq!(mapping.read_u32(EDU_ID), Ok(EDU_ID_VALUE));
     mapping.write_u32(EDU_LIVENESS, 0x600d).unwrap();
     assert_eq!(mapping.read_u32(EDU_LIVENESS), Ok(!0x600d));
@@ -30,7 +30,7 @@ pub fn reaches_registers() {
 pub fn has_all_widths() {
     let device = open("IVSHMEM");
     for flags in [Flags::default(), Flags::WRITE_COMBINING] {
-        let slice = device.export(2, &[(0..PAGE).into()], flags).unwrap();
+        let slice = device.export(2, &[(0..page_size()).into()], flags).unwrap();
         let mapping = map(&slice);
 
         mapping.write_u64(0x10, 0x0123_4567_89ab_cdef).unwrap();
@@ -44,14 +44,47 @@ pub fn has_all_widths() {
         mapping.write_u32(0x14, 0x4444_4444).unwrap();
         flush_write_combining();
         assert_eq!(mapping.read::<u64>(0x10), Ok(0x4444_4444_2222_cd11));
+
+        let (values, mut got) = ([1u16, 2, 3], [0u16; 3]);
+        mapping.write_all(0x22, &values).unwrap();
+        flush_write_combining();
+        mapping.read_all(0x22, &mut got).unwrap();
+        assert_eq!(got, values);
+        assert_eq!(mapping.read_u64(0x20), Ok(0x0003_0002_0001_0000));
+        assert_eq!(mapping.read_all(0x23, &mut got), Err(AccessError::Misaligned));
+        assert_eq!(
+            mapping.write_all(page_size() as usize - 4, &values),
+            Err(AccessError::OutOfBounds)
+        );
+
+        let mut bytes = [0; 128];
+        mapping.write_blocks(0x40, &[[7; 64], [8; 64]]).unwrap();
+        flush_write_combining();
+        mapping.read_into(0x40, &mut bytes).unwrap();
+        assert_eq!((&bytes[..64], &bytes[64..]), (&[7; 64][..], &[8; 64][..]));
+        assert_eq!(mapping.write_blocks(0x20, &[[7; 64]]), Err(AccessError::Misaligned));
+    }
+}
+
+/// These registers take 4 bytes only.
+pub fn copies_have_their_width() {
+    let device = open("EDU");
+    let mapping = map(&device.export(0, &[(0..page_size()).into()], Flags::default()).unwrap());
+    let (mut right, mut wrong) = ([0u32], [0u16; 2]);
+
+    mapping.read_all(EDU_ID, &mut right).unwrap();
+    assert_eq!(right, [EDU_ID_VALUE]);
+    match mapping.read_all(EDU_ID, &mut wrong) {
+        Ok(()) => assert_ne!(wrong[0], EDU_ID_VALUE as u16),
+        Err(error) => assert_eq!(error, AccessError::Failed),
     }
 }
 
 pub fn is_bounded() {
     let device = open("IVSHMEM");
-    let slice = device.export(2, &[(0..2 * PAGE).into()], Flags::default()).unwrap();
-    let mapping = slice.map_part(0, PAGE, Access::ReadWrite).unwrap();
-    let end = PAGE as usize;
+    let slice = device.export(2, &[(0..2 * page_size()).into()], Flags::default()).unwrap();
+    let mapping = slice.map_part(0, page_size(), Access::ReadWrite).unwrap();
+    let end = page_size() as usize;
 
     mapping.write_u64(end - 8, 1).unwrap();
     mapping.write_u8(end - 1, 1).unwrap();
@@ -67,7 +100,7 @@ pub fn is_bounded() {
 
 pub fn for_reading() {
     let device = open("EDU");
-    let slice = device.export(0, &[(0..PAGE).into()], Flags::READ_ONLY).unwrap();
+    let slice = device.export(0, &[(0..page_size()).into()], Flags::READ_ONLY).unwrap();
     assert_eq!(slice.flags(), Flags::READ_ONLY);
     let error = slice.map(Access::ReadWrite).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::PermissionDenied);
@@ -82,20 +115,21 @@ pub fn for_reading() {
 
 pub fn of_a_part() {
     let device = open("IVSHMEM");
-    let slice = device.export(2, &[(0..4 * PAGE).into()], Flags::default()).unwrap();
-    let (all, part) = (map(&slice), slice.map_part(2 * PAGE, PAGE, Access::ReadWrite).unwrap());
+    let slice = device.export(2, &[(0..4 * page_size()).into()], Flags::default()).unwrap();
+    let (all, part) =
+        (map(&slice), slice.map_part(2 * page_size(), page_size(), Access::ReadWrite).unwrap());
 
     part.write_u32(0, 0xabcd).unwrap();
-    assert_eq!(all.read_u32(2 * PAGE as usize), Ok(0xabcd));
+    assert_eq!(all.read_u32(2 * page_size() as usize), Ok(0xabcd));
     for (offset, length) in [
         (0, 0),
         (0, 1),
-        (1, PAGE),
-        (0, 5 * PAGE),
-        (4 * PAGE, PAGE),
-        (5 * PAGE, PAGE),
-        (u64::MAX - PAGE + 1, PAGE),
-        (PAGE, u64::MAX - PAGE + 1),
+        (1, page_size()),
+        (0, 5 * page_size()),
+        (4 * page_size(), page_size()),
+        (5 * page_size(), page_size()),
+        (u64::MAX - page_size() + 1, page_size()),
+        (page_size(), u64::MAX - page_size() + 1),
     ] {
         let error = slice.map_part(offset, length, Access::Read).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput, "{offset:#x}+{length:#x}");

@@ -38,7 +38,7 @@ pub fn child_receives() {
     let socket: UnixStream = std::io::stdin().as_fd().try_clone_to_owned().unwrap().into();
     let mut slice = Slice::receive(&socket).unwrap();
     assert_eq!(slice.bdf(), Some(bdf("EDU").as_str()));
-    assert_eq!((slice.bar(), slice.offset(), slice.len()), (0, 0, PAGE));
+    assert_eq!((slice.bar(), slice.offset(), slice.len()), (0, 0, page_size()));
     assert_eq!(slice.flags(), Flags::READ_ONLY);
     assert_eq!(Device::open(&bdf("EDU2")).unwrap_err().kind(), ErrorKind::PermissionDenied);
 
@@ -57,7 +57,7 @@ pub fn child_receives() {
 
 pub fn passed_on() {
     let device = open("EDU");
-    let mut slice = device.export(0, &[(0..PAGE).into()], Flags::READ_ONLY).unwrap();
+    let mut slice = device.export(0, &[(0..page_size()).into()], Flags::READ_ONLY).unwrap();
     device.watch(&mut slice).unwrap();
     assert!(has_news(&slice));
     assert_eq!(slice.state().unwrap().0, State::Live);

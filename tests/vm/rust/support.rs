@@ -6,7 +6,11 @@ use std::os::fd::AsFd;
 
 use vfio_dmabuf::{Access, Device, Flags, Mapping, Slice};
 
-pub const PAGE: u64 = 0x1000;
+/// Bytes of a page of this machine.
+pub fn page_size() -> u64 {
+    // SAFETY: it reads a number.
+    unsafe { libc::sysconf(libc::_SC_PAGESIZE) as u64 }
+}
 
 /// Registers of QEMU's "edu", in BAR 0.
 pub const EDU_ID: usize = 0x00;
@@ -27,7 +31,7 @@ pub fn open(name: &str) -> Device {
 
 /// The first page of BAR 0.
 pub fn page(device: &Device) -> Slice {
-    device.export(0, &[(0..PAGE).into()], Flags::default()).unwrap()
+    device.export(0, &[(0..page_size()).into()], Flags::default()).unwrap()
 }
 
 pub fn map(slice: &Slice) -> Mapping {

@@ -13,7 +13,6 @@
 
 #define MEM		2	/* ivshmem's BAR that is plain memory */
 #define NVME_VERSION	0x8	/* of the specification, a constant */
-#define HUGE		0x200000UL
 
 struct board *board;
 
@@ -28,27 +27,32 @@ static const struct stress_device devices[NR_STRESS_DEVICES] = {
 		  DOES_SYSFS | DOES_REOPEN },
 };
 
-/* Those of 4 MiB have room for huge pages. */
-static const struct slot slots[NR_SLOTS] = {
-	{ .device = 0, .offset = 0, .pages = 2 * HUGE / PAGE, .memory = true },
-	{ .device = 0, .offset = 3 * HUGE, .pages = 16, .memory = true },
-	{ .device = 0, .offset = 3 * HUGE + 16 * PAGE, .pages = 4, .memory = true },
-	{ .device = 0, .offset = 3 * HUGE + 32 * PAGE, .pages = 1, .memory = true },
-	{ .device = 0, .offset = 3 * HUGE + 48 * PAGE, .pages = 8, .memory = true, .importers = true },
-	{ .device = 1, .offset = 0, .pages = HUGE / PAGE, .memory = true },
-	{ .device = 1, .offset = HUGE, .pages = HUGE / PAGE + 8, .memory = true },
-	{ .device = 1, .offset = 3 * HUGE, .pages = 16, .memory = true },
-	{ .device = 1, .offset = 3 * HUGE + 16 * PAGE, .pages = 2, .memory = true },
-	{ .device = 2, .offset = 0, .pages = 16, .memory = true },
-	{ .device = 2, .offset = 16 * PAGE, .pages = 4, .memory = true },
-	{ .device = 2, .offset = 32 * PAGE, .pages = 8, .memory = true, .importers = true },
-	{ .device = 3, .offset = 0, .pages = 16, .memory = true },
-	{ .device = 3, .offset = 16 * PAGE, .pages = 4, .memory = true },
-	/* Several slices of the same registers. */
-	{ .device = 4, .offset = 0, .pages = 1, .at = NVME_VERSION, .expected = 0x10400 },
-	{ .device = 4, .offset = 0, .pages = 1, .at = NVME_VERSION, .expected = 0x10400 },
-	{ .device = 4, .offset = 0, .pages = 2, .at = NVME_VERSION, .expected = 0x10400 },
-};
+/* Of two huge pages, these have room for one at any address. */
+static void make_slots(struct slot slots[NR_SLOTS])
+{
+	const struct slot all[NR_SLOTS] = {
+		{ .device = 0, .offset = 0, .pages = 2 * PMD_PAGES, .memory = true },
+		{ .device = 0, .offset = 3 * PMD, .pages = 16, .memory = true },
+		{ .device = 0, .offset = 3 * PMD + 16 * PAGE, .pages = 4, .memory = true },
+		{ .device = 0, .offset = 3 * PMD + 32 * PAGE, .pages = 1, .memory = true },
+		{ .device = 0, .offset = 3 * PMD + 48 * PAGE, .pages = 8, .memory = true, .importers = true },
+		{ .device = 1, .offset = 0, .pages = PMD_PAGES, .memory = true },
+		{ .device = 1, .offset = PMD, .pages = PMD_PAGES + 8, .memory = true },
+		{ .device = 1, .offset = 3 * PMD, .pages = 16, .memory = true },
+		{ .device = 1, .offset = 3 * PMD + 16 * PAGE, .pages = 2, .memory = true },
+		{ .device = 2, .offset = 0, .pages = 16, .memory = true },
+		{ .device = 2, .offset = 16 * PAGE, .pages = 4, .memory = true },
+		{ .device = 2, .offset = 32 * PAGE, .pages = 8, .memory = true, .importers = true },
+		{ .device = 3, .offset = 0, .pages = 16, .memory = true },
+		{ .device = 3, .offset = 16 * PAGE, .pages = 4, .memory = true },
+		/* Several slices of the same registers. */
+		{ .device = 4, .offset = 0, .pages = 1, .at = NVME_VERSION, .expected = 0x10400 },
+		{ .device = 4, .offset = 0, .pages = 1, .at = NVME_VERSION, .expected = 0x10400 },
+		{ .device = 4, .offset = 0, .pages = 2, .at = NVME_VERSION, .expected = 0x10400 },
+	};
+
+	memcpy(slots, all, sizeof(all));
+}
 
 static const char *const failure_names[] = {
 	[FAILED_STALE] = "stale accesses",
@@ -72,7 +76,7 @@ void board_create(uint64_t seed)
 	pthread_rwlock_init(&board->bus, &attr);
 	board->seed = seed;
 	memcpy(board->devices, devices, sizeof(devices));
-	memcpy(board->slots, slots, sizeof(slots));
+	make_slots(board->slots);
 }
 
 void board_forget_slices(void)

@@ -17,8 +17,7 @@
 #include <sys/types.h>
 
 #include "operations.h"
-
-#define PAGE			0x1000UL
+#include "page.h"
 
 #define NR_CLIENTS		5
 #define NR_IMPORTERS		2

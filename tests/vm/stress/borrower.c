@@ -18,7 +18,6 @@
 
 #define MOST_HELD	8
 #define MOST_CHILDREN	2
-#define BLOCK		0x200000UL
 
 /* One slice that it has, mapped or not. */
 struct held {
@@ -113,15 +112,15 @@ static void *aligned_place(size_t length, size_t offset)
 {
 	char *room, *place;
 
-	if (length < BLOCK)
+	if (length < PMD)
 		return NULL;
-	room = mmap(NULL, length + BLOCK, PROT_NONE,
+	room = mmap(NULL, length + PMD, PROT_NONE,
 		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (room == MAP_FAILED)
 		return NULL;
-	munmap(room, length + BLOCK);
-	place = (char *)(((uintptr_t)room + BLOCK - 1) & ~(BLOCK - 1)) + offset % BLOCK;
-	return place + length <= room + length + BLOCK ? place : NULL;
+	munmap(room, length + PMD);
+	place = (char *)(((uintptr_t)room + PMD - 1) & ~(PMD - 1)) + offset % PMD;
+	return place + length <= room + length + PMD ? place : NULL;
 }
 
 static void map(struct borrower *b)

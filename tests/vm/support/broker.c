@@ -17,6 +17,7 @@
 
 #include "broker.h"
 #include "manager.h"
+#include "page.h"
 #include "suite.h"
 #include "sysfs.h"
 
@@ -30,6 +31,7 @@ void broker_configure(const char *text)
 	ck_assert_ptr_nonnull(file);
 	while (*text) {
 		const char *at = strchr(text, '@'), *end = at ? strchr(at + 1, '@') : NULL;
+		unsigned long number;
 		char name[32];
 
 		if (!end) {
@@ -38,7 +40,11 @@ void broker_configure(const char *text)
 		}
 		fwrite(text, 1, at - text, file);
 		snprintf(name, sizeof(name), "%.*s", (int)(end - at - 1), at + 1);
-		fputs(lab_bdf(name), file);
+		number = page_number(name);
+		if (number)
+			fprintf(file, "%lu", number);
+		else
+			fputs(lab_bdf(name), file);
 		text = end + 1;
 	}
 	ck_assert_int_eq(fclose(file), 0);

@@ -26,10 +26,10 @@
 #include "device.h"
 #include "importer.h"
 #include "memory.h"
+#include "page.h"
 #include "suite.h"
 #include "sysfs.h"
 
-#define PAGE		0x1000UL
 #define REGION(index)	((uint64_t)(index) << 40)
 #define MOST_ARGS	16
 
@@ -111,9 +111,9 @@ static unsigned int bar_of(uint8_t dev, uint8_t byte)
 /* Small numbers of pages, and now and then others. */
 static uint64_t length_of(uint8_t byte)
 {
-	static const uint64_t odd[] = {
-		0, 1, PAGE - 1, PAGE + 1, 2 << 20, (2 << 20) - PAGE, 16 << 20, 1 << 30,
-		REGION(1), REGION(6), -1, -PAGE, 1ULL << 63, INT64_MAX, UINT32_MAX, (4 << 20) + PAGE,
+	const uint64_t odd[] = {
+		0, 1, PAGE - 1, PAGE + 1, PMD, PMD - PAGE, 16 << 20, 1 << 30,
+		REGION(1), REGION(6), -1, -PAGE, 1ULL << 63, INT64_MAX, UINT32_MAX, 2 * PMD + PAGE,
 	};
 
 	if (byte >= 0xf0)
@@ -262,7 +262,7 @@ static void *address_for(uint8_t flags, size_t length)
 		return NULL;
 	if (!room) {
 		room = mmap(NULL, 64 << 20, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-		room = (char *)(((uintptr_t)room + (2 << 20) - 1) & -(2UL << 20));
+		room = (char *)(((uintptr_t)room + PMD - 1) & -PMD);
 	}
 	return room;
 }

@@ -22,5 +22,6 @@
 
 /* The device's own memory, which only its DMA engine reaches. */
 #define EDU_BUFFER		0x40000
+#define EDU_BUFFER_SIZE		4096
 
 #endif

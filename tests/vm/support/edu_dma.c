@@ -7,11 +7,12 @@
 #include <time.h>
 
 #include "edu.h"
+#include "page.h"
 #include "suite.h"
 
 void *edu_start(const struct vdb_device *device)
 {
-	const struct vdb_range page = { 0, 0x1000 };
+	const struct vdb_range page = { 0, PAGE };
 	struct vdb_slice *slice = vdb_slice_export(device, 0, &page, 1, 0);
 	void *registers;
 
@@ -45,14 +46,25 @@ void edu_start_to_memory(void *registers, uint64_t iova, uint32_t length)
 	start(registers, EDU_BUFFER, iova, length, EDU_DMA_FROM_DEVICE);
 }
 
+static uint32_t part_of(uint32_t length)
+{
+	return length < EDU_BUFFER_SIZE ? length : EDU_BUFFER_SIZE;
+}
+
 void edu_to_memory(void *registers, uint64_t iova, uint32_t length)
 {
-	edu_start_to_memory(registers, iova, length);
-	edu_wait(registers);
+	for (uint32_t part; length; iova += part, length -= part) {
+		part = part_of(length);
+		edu_start_to_memory(registers, iova, part);
+		edu_wait(registers);
+	}
 }
 
 void edu_from_memory(void *registers, uint64_t iova, uint32_t length)
 {
-	start(registers, iova, EDU_BUFFER, length, 0);
-	edu_wait(registers);
+	for (uint32_t part; length; iova += part, length -= part) {
+		part = part_of(length);
+		start(registers, iova, EDU_BUFFER, part, 0);
+		edu_wait(registers);
+	}
 }

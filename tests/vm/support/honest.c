@@ -18,10 +18,10 @@
 
 #include "broker.h"
 #include "manager.h"
+#include "page.h"
 #include "prompt.h"
 #include "suite.h"
 
-#define PAGE		0x1000UL
 #define RW		(PROT_READ | PROT_WRITE)
 #define LATEST		256
 

@@ -141,18 +141,30 @@ void importer_wait_notified(int importer, unsigned int times)
 	}
 }
 
+/* A call moves no more than fits in the importer's buffer. */
+static size_t part_of(size_t size)
+{
+	return size < IMPORTER_MOST ? size : IMPORTER_MOST;
+}
+
 void importer_read(int importer, uint64_t offset, void *data, size_t size)
 {
-	ssize_t n = pread(importer, data, size, (off_t)offset);
+	for (size_t done = 0, part; done < size; done += part) {
+		ssize_t n;
 
-	ck_assert_msg(n == (ssize_t)size, "the importer's read: %s",
-		      strerror(errno));
+		part = part_of(size - done);
+		n = pread(importer, (char *)data + done, part, (off_t)(offset + done));
+		ck_assert_msg(n == (ssize_t)part, "the importer's read: %s", strerror(errno));
+	}
 }
 
 void importer_write(int importer, uint64_t offset, const void *data, size_t size)
 {
-	ssize_t n = pwrite(importer, data, size, (off_t)offset);
+	for (size_t done = 0, part; done < size; done += part) {
+		ssize_t n;
 
-	ck_assert_msg(n == (ssize_t)size, "the importer's write: %s",
-		      strerror(errno));
+		part = part_of(size - done);
+		n = pwrite(importer, (const char *)data + done, part, (off_t)(offset + done));
+		ck_assert_msg(n == (ssize_t)part, "the importer's write: %s", strerror(errno));
+	}
 }

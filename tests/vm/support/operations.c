@@ -24,12 +24,11 @@
 #include "importer.h"
 #include "listing.h"
 #include "memory.h"
+#include "page.h"
 #include "slice.h"
 #include "suite.h"
 #include "sysfs.h"
 
-#define PAGE	0x1000UL
-#define MIB2	(2UL << 20)
 #define GIB	(1UL << 30)
 #define MEM	2	/* ivshmem's BAR that is plain memory */
 #define RW	(PROT_READ | PROT_WRITE)
@@ -414,8 +413,8 @@ static char *aligned_room(size_t size)
 static void prepare_huge_mapping(void)
 {
 	prepare_device();
-	ck_assert_works(do_map(dev.fd, (off_t)VFIO_PCI_BAR2_REGION_INDEX << 40, MIB2,
-			       aligned_room(MIB2)));
+	ck_assert_works(do_map(dev.fd, (off_t)VFIO_PCI_BAR2_REGION_INDEX << 40, PMD,
+			       aligned_room(PMD)));
 }
 
 static void prepare_giant_mapping(void)

@@ -8,10 +8,9 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "page.h"
 #include "suite.h"
 #include "sysfs.h"
-
-#define PAGE	0x1000UL
 
 struct vdb_device *owner;
 
