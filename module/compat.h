@@ -14,6 +14,7 @@
 #include <linux/dma-buf.h>
 #include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/page_table_check.h>
 #include <linux/pci.h>
 #include <linux/utsname.h>
 #include <linux/version.h>
@@ -97,6 +98,22 @@ static inline void zap_special_vma_range(struct vm_area_struct *vma,
 	ACCESS_PRIVATE(&copy, __vm_flags) |= VM_PFNMAP;
 	zap_vma_ptes(&copy, addr, size);
 }
+#endif
+
+/*
+ * The accounting of CONFIG_PAGE_TABLE_CHECK, for code that sets entries without
+ * set_pte_at() and set_pmd_at() (see arch.h).
+ */
+#if DVP_HAVE_TABLE_CHECK_ADDR
+#define dvp_check_pte_set(mm, addr, ptep, pte) \
+	page_table_check_ptes_set(mm, addr, ptep, pte, 1)
+#define dvp_check_pmd_set(mm, addr, pmdp, pmd) \
+	page_table_check_pmd_set(mm, addr, pmdp, pmd)
+#else
+#define dvp_check_pte_set(mm, addr, ptep, pte) \
+	page_table_check_ptes_set(mm, ptep, pte, 1)
+#define dvp_check_pmd_set(mm, addr, pmdp, pmd) \
+	page_table_check_pmd_set(mm, pmdp, pmd)
 #endif
 
 /*

@@ -26,6 +26,7 @@
 #include <linux/sched/signal.h>
 #include "compat.h"
 #include "access.h"
+#include "arch.h"
 #include "buffer.h"
 #include "insert.h"
 #include "memattr.h"
@@ -68,9 +69,9 @@ static int insert_run(pte_t *pte, unsigned long addr, void *data)
 	for (i = 0; i < run->fill->nr; i++, pte++, addr += PAGE_SIZE) {
 		/* Another thread can have set it; its entry is the same. */
 		if (pte_none(ptep_get(pte)))
-			set_pte_at(run->mm, addr, pte,
-				   pte_mkspecial(pfn_pte(run->fill->pfn + i,
-							 run->prot)));
+			dvp_set_pte(run->mm, addr, pte,
+				    pte_mkspecial(pfn_pte(run->fill->pfn + i,
+							  run->prot)));
 	}
 	dvp_access_end(run->buffer);
 	return 0;
@@ -154,8 +155,8 @@ static vm_fault_t insert_pmd(struct vm_fault *vmf, const struct dvp_fill *fill,
 		*access = dvp_access_begin(buffer);
 		if (*access == DVP_ACCESS_LIVE) {
 			entry = pmd_mkhuge(pfn_pmd(fill->pfn, entry_prot(vma)));
-			set_pmd_at(vma->vm_mm, fill->addr, vmf->pmd,
-				   pmd_mkspecial(entry));
+			dvp_set_pmd(vma->vm_mm, fill->addr, vmf->pmd,
+				    pmd_mkspecial(entry));
 			update_mmu_cache_pmd(vma, fill->addr, vmf->pmd);
 			dvp_access_end(buffer);
 		}
