@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What really stands in the page tables (x86). */
+/* What really stands in the page tables. */
 #ifndef TESTS_PAGETABLE_H
 #define TESTS_PAGETABLE_H
 
@@ -12,9 +12,9 @@ enum memory_type {
 	TYPE_NONE,	/* no entry is present */
 	TYPE_WB,
 	TYPE_WC,
-	TYPE_UC_MINUS,
-	TYPE_UC,
-	TYPE_OTHER,	/* with the PAT bit: none that the kernel would choose here */
+	TYPE_UC_MINUS,	/* of VFIO_DMABUF_MEMATTR_NC; on arm64 Device-nGnRnE */
+	TYPE_UC,	/* on arm64 Device-nGnRE */
+	TYPE_OTHER,	/* none that the kernel would choose here */
 };
 
 struct page_entry {
@@ -24,6 +24,8 @@ struct page_entry {
 	bool writable;
 };
 
+/* Why a BAR is never mapped with pages of 1 GiB on this machine; NULL if it can be. */
+const char *no_gigabyte_pages(void);
 /* Loads the kernel module that reads page tables; called by suite(). */
 void pagetable_init(void);
 /* The entry of an address of this process, without an access to the address. */

@@ -11,7 +11,7 @@
 struct ptdump_entry {
 	__u64 address;		/* in: of the process that asks */
 	__u64 entry;		/* as it stands in the table; 0 if there is none */
-	__u32 shift;		/* of what it maps: 12, 21 or 30 bits of address */
+	__u32 shift;		/* of what it maps: bits of address, such as 12, 21 or 30 */
 	__u32 reserved;
 };
 
