@@ -2,19 +2,23 @@
 # The project's commands; `make` alone lists them.  They run in the lab, which
 # is set up at first use: the host needs make, bash and apt, no compiler.
 
+ARCH ?=
 KERNEL ?=
 TEST ?=
 # The longest first, so that the others run beside it.
-CHECK_KERNELS := $(or $(KERNEL),7.3 6.12 7.2)
-MODULE_KERNELS := $(or $(KERNEL),7.3 7.2 6.12)
+FOREIGN := $(filter-out amd64,$(ARCH))
+CHECK_KERNELS := $(or $(KERNEL),$(if $(FOREIGN),7.3,7.3 6.12 7.2))
+MODULE_KERNELS := $(or $(KERNEL),$(if $(FOREIGN),7.3 7.3-16k 6.12,7.3 7.2 6.12))
 ENTER := lab/enter --
 
-export TEST COVERAGE LAB_MIRROR LAB_BOOT
+export ARCH TEST COVERAGE LAB_MIRROR LAB_BOOT
 
 help:
 	@echo 'make demo         watch the main job on a stock 7.3 kernel'
 	@echo 'make check        unit tests, and guest tests on stock 7.3, 7.2 and 6.12;'
 	@echo '                  KERNEL=7.2: only there; TEST=revoke: only that'
+	@echo '                  ARCH=arm64: guest tests on arm64, KERNEL=7.3, 6.12 or 7.3-16k;'
+	@echo '                  also for demo, lab-shell, module'
 	@echo 'make check-packages  the Debian packages on a clean Debian 13, and an installation from'
 	@echo '                  the tarball; DEBIAN=12: the packages on Debian 12'
 	@echo 'make check-drivers  drivers/: NVMe queues, fio on them, and VFs, of unprivileged clients'
@@ -35,6 +39,11 @@ help:
 	@echo 'make dist         the tarball of a release in build/dist'
 	@echo 'make lab          only set the lab up; LAB_MIRROR=http://<mirror>/debian, once, on Ubuntu'
 	@echo 'make clean        remove build/; make distclean: the cache as well'
+
+# What is for amd64 alone.
+check-packages check-debug check-kcsan model packages fuzz kfuzz peers rust bench: amd64
+amd64:
+	@[ -z "$(FOREIGN)" ] || { echo "lab: this is not for ARCH=$(ARCH), only for amd64" >&2; exit 1; }
 
 lab:
 	@lab/root
@@ -128,5 +137,5 @@ clean:
 distclean: clean
 	@. lab/env && rm -rf "$$CACHE"
 
-.PHONY: help lab module model packages dist check check-packages check-drivers debug-kernel check-debug kcsan-kernel check-kcsan stress fuzz peers rust image lab-shell demo bench clean distclean
+.PHONY: help amd64 lab module model packages dist check check-packages check-drivers debug-kernel check-debug kcsan-kernel check-kcsan stress fuzz peers rust image lab-shell demo bench clean distclean
 SHELL := /bin/bash
