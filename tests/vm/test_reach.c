@@ -51,7 +51,7 @@ int access(const char *path, int mode)
 		errno = ENOENT;
 		return -1;
 	}
-	return syscall(SYS_access, path, mode);
+	return syscall(SYS_faccessat, AT_FDCWD, path, mode);
 }
 
 /* IOMMU_IOAS_MAP_FILE, which kernels before Linux 6.13 do not have. */
