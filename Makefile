@@ -18,7 +18,7 @@ help:
 	@echo 'make check        unit tests, and guest tests on stock 7.3, 7.2 and 6.12;'
 	@echo '                  KERNEL=7.2: only there; TEST=revoke: only that'
 	@echo '                  ARCH=arm64: guest tests on arm64, KERNEL=7.3, 6.12 or 7.3-16k;'
-	@echo '                  also for demo, lab-shell, module'
+	@echo '                  also for demo, lab-shell, check-drivers, module, stress'
 	@echo 'make check-packages  the Debian packages on a clean Debian 13, and an installation from'
 	@echo '                  the tarball; DEBIAN=12: the packages on Debian 12'
 	@echo 'make check-drivers  drivers/: NVMe queues, fio on them, and VFs, of unprivileged clients'
@@ -89,7 +89,7 @@ SEED ?=
 stress: lab $(if $(filter debug,$(KERNEL)),debug-kernel)
 	@TEST=stress LAB_BOOT="$(LAB_BOOT) --stress $(SECONDS)$(if $(SEED),:$(SEED))" \
 		$(ENTER) lab/check $(KERNEL_ONE); status=$$?; \
-		grep '^#' build/$(KERNEL_ONE)/tap/test_stress.tap; exit $$status
+		grep '^#' build$(addprefix /,$(FOREIGN))/$(KERNEL_ONE)/tap/test_stress.tap; exit $$status
 
 # New inputs that reach new code are kept in build/fuzz/corpus.
 fuzz: lab
