@@ -24,6 +24,7 @@
 
 #include "client.h"
 #include "device.h"
+#include "dmar.h"
 #include "edu.h"
 #include "edu_dma.h"
 #include "kmsg.h"
@@ -146,8 +147,7 @@ static void check_faults(const char *name, uint64_t iova, void (*access_it)(uint
 	int kmsg = kmsg_open();
 	char text[128];
 
-	/* Kernels differ in whether they write the domain. */
-	snprintf(text, sizeof(text), "%s] fault addr 0x%llx", lab_bdf(name) + 5, (unsigned long long)iova);
+	dmar_text_at(lab_bdf(name), iova, text, sizeof(text));
 	for (int tries = 0; tries < 5; tries++) {
 		access_it(iova);
 		if (kmsg_wait_for(kmsg, text, 6)) {
