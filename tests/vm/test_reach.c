@@ -37,8 +37,13 @@
 #define RW	(PROT_READ | PROT_WRITE)
 
 /* The interrupt controller's addresses, which no IOMMU of a PC translates. */
+#ifdef __aarch64__
+#define MSI_FIRST	0x8000000UL	/* where Linux maps the doorbells of interrupts */
+#define MSI_LAST	0x80fffffUL
+#else
 #define MSI_FIRST	0xfee00000UL
 #define MSI_LAST	0xfeefffffUL
+#endif
 
 enum way { GROUP, CDEV, WAYS };
 
