@@ -2,20 +2,24 @@
 # The project's commands; `make` alone lists them.  They run in the lab, which
 # is set up at first use: the host needs make, bash and apt, no compiler.
 
+ARCH ?=
 KERNEL ?=
 TEST ?=
 # The names of a command's kernels in lab/kernels.
-kernels_of = $(shell . lab/kernel && kernel_lines $(1) | cut -d ' ' -f 1)
+kernels_of = $(shell ARCH=$(ARCH); . lab/kernel && kernel_lines $(1) | cut -d ' ' -f 1)
 CHECK_KERNELS = $(or $(KERNEL),$(call kernels_of,check))
 MORE_KERNELS = $(or $(KERNEL),$(call kernels_of,check-kernels))
+FOREIGN := $(filter-out amd64,$(ARCH))
 ENTER := lab/enter --
 
-export TEST COVERAGE LAB_MIRROR LAB_BOOT
+export ARCH TEST COVERAGE LAB_MIRROR LAB_BOOT
 
 help:
 	@echo 'make demo         watch the main job on a stock 7.3 kernel'
 	@echo 'make check        unit tests, and guest tests on stock 7.3, 7.2 and 6.12;'
 	@echo '                  KERNEL=7.2: only there; TEST=revoke: only that'
+	@echo '                  ARCH=arm64: guest tests on arm64, KERNEL=7.3, 6.12 or 7.3-16k;'
+	@echo '                  also for demo, lab-shell, check-drivers, module, stress'
 	@echo 'make check-packages  the Debian packages on a clean Debian 13, and an installation from'
 	@echo '                  the tarball; DEBIAN=12: the packages on Debian 12'
 	@echo 'make check-drivers  drivers/: NVMe queues, fio on them, and VFs, of unprivileged clients'
@@ -38,6 +42,11 @@ help:
 	@echo 'make dist         the tarball of a release in build/dist'
 	@echo 'make lab          only set the lab up; LAB_MIRROR=http://<mirror>/debian, once, on Ubuntu'
 	@echo 'make clean        remove build/; make distclean: the cache as well'
+
+# What is for amd64 alone.
+check-packages check-debug check-kcsan model packages fuzz kfuzz peers rust bench: amd64
+amd64:
+	@[ -z "$(FOREIGN)" ] || { echo "lab: this is not for ARCH=$(ARCH), only for amd64" >&2; exit 1; }
 
 lab:
 	@lab/root $(KERNEL)
@@ -87,7 +96,7 @@ SEED ?=
 stress: lab $(if $(filter debug,$(KERNEL)),debug-kernel)
 	@TEST=stress LAB_BOOT="$(LAB_BOOT) --stress $(SECONDS)$(if $(SEED),:$(SEED))" \
 		$(ENTER) lab/check $(KERNEL_ONE); status=$$?; \
-		grep '^#' build/$(KERNEL_ONE)/tap/test_stress.tap; exit $$status
+		grep '^#' build$(addprefix /,$(FOREIGN))/$(KERNEL_ONE)/tap/test_stress.tap; exit $$status
 
 # New inputs that reach new code are kept in build/fuzz/corpus.
 fuzz: lab
@@ -135,5 +144,5 @@ clean:
 distclean: clean
 	@. lab/env && rm -rf "$$CACHE"
 
-.PHONY: help lab module model packages dist check check-kernels check-packages check-drivers debug-kernel check-debug kcsan-kernel check-kcsan stress fuzz peers rust image lab-shell demo bench clean distclean
+.PHONY: help amd64 lab module model packages dist check check-kernels check-packages check-drivers debug-kernel check-debug kcsan-kernel check-kcsan stress fuzz peers rust image lab-shell demo bench clean distclean
 SHELL := /bin/bash

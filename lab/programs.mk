@@ -21,9 +21,16 @@
 # Library, command, broker and fio's engine are built by meson in build/meson, and once more
 # with sanitizers, and with the unit tests of tests/unit, in build/unit.
 
+# What lab/arch says, for programs of the guest.
+arch := $(shell . lab/arch && echo "$$ARCH $$LIBDIR $$CROSS_COMPILE")
+ARCH := $(word 1,$(arch))
+CROSS_COMPILE := $(word 3,$(arch))
+CC := $(CROSS_COMPILE)gcc
+pkgconf := PKG_CONFIG_LIBDIR=/usr/$(word 2,$(arch))/pkgconfig:/usr/share/pkgconfig pkgconf
+
 CFLAGS := -std=gnu17 -O2 -g -Wall -Wextra -Werror -MMD -MP
 GUEST_CPPFLAGS := -I. -Iinclude -Iinclude/uapi -Itests/vm/support -Itests/vm/modules -Imodule
-TEST_LIBS := $(shell pkgconf --libs --static check) $(shell pkgconf --libs jansson)
+TEST_LIBS := $(shell $(pkgconf) --libs --static check) $(shell $(pkgconf) --libs jansson)
 
 support := $(patsubst tests/vm/support/%.c,build/user/support/%.o,$(wildcard tests/vm/support/*.c)) \
 	$(patsubst %.c,build/user/%.o,$(wildcard common/*.c))
@@ -55,7 +62,11 @@ client32 := $(if $(filter x86_64-%,$(shell $(CC) -dumpmachine)),build/user/progr
 library := build/meson/lib/libvfio-dmabuf.so
 
 all: user unit
-user: build/user/runner build/user/tsc $(tests) $(examples) $(rust_examples) build/user/rust-tests $(client32)
+user: build/user/runner $(tests) $(examples) $(client32)
+# Debian's cargo compiles for its own architecture alone.
+ifeq ($(CROSS_COMPILE),)
+user: build/user/tsc $(rust_examples) build/user/rust-tests
+endif
 bench: build/user/runner $(benches)
 
 # Ninja knows better than make what is out of date.
@@ -65,7 +76,7 @@ meson = @[ -e $(1)/build.ninja ] || meson setup --prefix=/usr $(2) $(1) >$(1).lo
 FIO := $(patsubst %/config-host.h,%,$(wildcard /usr/src/fio/config-host.h))
 $(library): FORCE
 	@mkdir -p build
-	$(call meson,build/meson,$(if $(FIO),-Dfio=$(FIO)))
+	$(call meson,build/meson,$(if $(FIO),-Dfio=$(FIO)) $(if $(CROSS_COMPILE),--cross-file lab/$(ARCH).cross))
 # That it builds for arm64 is the test.
 unit: build/unit/vm/test_library build/unit/vm/test_passing build/arm64/libvfio-dmabuf.so
 build/arm64/libvfio-dmabuf.so: $(wildcard lib/*.[ch] common/*.[ch] lib/*.map include/*.h include/uapi/linux/*.h)

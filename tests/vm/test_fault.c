@@ -16,6 +16,7 @@
 #include "device.h"
 #include "memory.h"
 #include "page.h"
+#include "pagetable.h"
 #include "policy.h"
 #include "slice.h"
 #include "suite.h"
@@ -441,7 +442,10 @@ Suite *suite(void)
 
 	tc = add_group(s, "gigabyte");
 	tcase_add_unchecked_fixture(tc, policy_always, policy_restore);
-	tcase_add_loop_test(tc, gigabyte_is_one_fault, 0, 2);
+	if (no_gigabyte_pages())
+		add_test_or_skip(tc, gigabyte_is_one_fault, no_gigabyte_pages());
+	else
+		tcase_add_loop_test(tc, gigabyte_is_one_fault, 0, 2);
 	if (debug_vm)
 		add_test_or_skip(tc, gigabyte_can_be_split,
 				 "this kernel's DEBUG_VM stops at a part of a 1 GiB page");

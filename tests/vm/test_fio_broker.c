@@ -22,6 +22,7 @@
 #include "broker.h"
 #include "client.h"
 #include "command.h"
+#include "dmar.h"
 #include "fio/disk.h"
 #include "fio/fio.h"
 #include "kmsg.h"
@@ -92,7 +93,7 @@ static void stop_broker(void)
 static void teardown(void)
 {
 	stop_broker();
-	ck_assert_msg(!kmsg_wait_for(kmsg, "fault addr", 0), "the IOMMU has stopped an access");
+	ck_assert_msg(!kmsg_wait_for(kmsg, DMAR_FAULT, 0), "the IOMMU has stopped an access");
 }
 
 static void path_of(const struct user *user, const char *file, char path[64])

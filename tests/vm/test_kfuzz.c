@@ -97,7 +97,7 @@ static void find_points(void)
 /* KCOV records the address to which its call returns. */
 static struct callsite *point_at(uint64_t address)
 {
-	struct callsite key = { .offset = address - 5 - text };
+	struct callsite key = { .offset = address - CALLSITE_SIZE - text };
 
 	return bsearch(&key, points, nr_points, sizeof(key), by_offset);
 }

@@ -38,7 +38,7 @@ int access(const char *path, int mode)
 		errno = ENOENT;
 		return -1;
 	}
-	return syscall(SYS_access, path, mode);
+	return syscall(SYS_faccessat, AT_FDCWD, path, mode);
 }
 
 static void check_no_iommu(bool failed)

@@ -17,6 +17,7 @@
 #include "broker.h"
 #include "client.h"
 #include "command.h"
+#include "dmar.h"
 #include "kmsg.h"
 #include "manager.h"
 #include "nvme/io.h"
@@ -50,7 +51,7 @@ static void setup(void)
 static void teardown(void)
 {
 	broker_stop(broker, SIGTERM);
-	ck_assert_msg(!kmsg_wait_for(kmsg, "fault addr", 0), "the IOMMU has stopped an access");
+	ck_assert_msg(!kmsg_wait_for(kmsg, DMAR_FAULT, 0), "the IOMMU has stopped an access");
 }
 
 static struct vdb_nvme *open_queue(const struct vdb_lease *lease)

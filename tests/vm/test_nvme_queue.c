@@ -22,6 +22,7 @@
 #include <unistd.h>
 #include <vfio-dmabuf-nvme.h>
 
+#include "dmar.h"
 #include "internal.h"
 #include "kmsg.h"
 #include "nvme/io.h"
@@ -86,7 +87,7 @@ static void setup(void)
 /* The controller has reached for nothing that was not mapped. */
 static void teardown(void)
 {
-	ck_assert_msg(!kmsg_wait_for(kmsg, "fault addr", 0), "the IOMMU has stopped an access");
+	ck_assert_msg(!kmsg_wait_for(kmsg, DMAR_FAULT, 0), "the IOMMU has stopped an access");
 	close_controller();
 }
 
@@ -632,7 +633,7 @@ START_TEST(client_writes_to_the_admin_queue)
 			sched_yield();
 		ck_assert_int_eq(memcmp(before, commands, sizeof(before)), 0);
 	}
-	snprintf(text, sizeof(text), "fault addr 0x%llx", (unsigned long long)iova);
+	dmar_text_at(lab_bdf("NVME"), iova, text, sizeof(text));
 	ck_assert(kmsg_wait_for(kmsg, text, 6));
 	take_back(&lease);
 	go_on(NULL, 0);

@@ -24,6 +24,7 @@
 
 #include "client.h"
 #include "device.h"
+#include "dmar.h"
 #include "edu.h"
 #include "edu_dma.h"
 #include "kmsg.h"
@@ -35,8 +36,13 @@
 #define RW	(PROT_READ | PROT_WRITE)
 
 /* The interrupt controller's addresses, which no IOMMU of a PC translates. */
+#ifdef __aarch64__
+#define MSI_FIRST	0x8000000UL	/* where Linux maps the doorbells of interrupts */
+#define MSI_LAST	0x80fffffUL
+#else
 #define MSI_FIRST	0xfee00000UL
 #define MSI_LAST	0xfeefffffUL
+#endif
 
 enum way { GROUP, CDEV, WAYS };
 
@@ -50,7 +56,7 @@ int access(const char *path, int mode)
 		errno = ENOENT;
 		return -1;
 	}
-	return syscall(SYS_access, path, mode);
+	return syscall(SYS_faccessat, AT_FDCWD, path, mode);
 }
 
 /* IOMMU_IOAS_MAP_FILE, which kernels before Linux 6.13 do not have. */
@@ -145,8 +151,7 @@ static void check_faults(const char *name, uint64_t iova, void (*access_it)(uint
 	int kmsg = kmsg_open();
 	char text[128];
 
-	/* Kernels differ in whether they write the domain. */
-	snprintf(text, sizeof(text), "%s] fault addr 0x%llx", lab_bdf(name) + 5, (unsigned long long)iova);
+	dmar_text_at(lab_bdf(name), iova, text, sizeof(text));
 	for (int tries = 0; tries < 5; tries++) {
 		access_it(iova);
 		if (kmsg_wait_for(kmsg, text, 6)) {

@@ -715,8 +715,15 @@ static bool killed_at(const char *call, int nth)
 	return died;
 }
 
+/* The system call of epoll_wait(). */
+#ifdef SYS_epoll_wait
+#define EPOLL_CALL	"epoll_wait"
+#else
+#define EPOLL_CALL	"epoll_pwait"
+#endif
+
 static const char *const calls[] = {
-	"sendmsg", "recvmsg", "recvfrom", "ioctl", "close", "write", "epoll_wait", "futex",
+	"sendmsg", "recvmsg", "recvfrom", "ioctl", "close", "write", EPOLL_CALL, "futex",
 };
 
 START_TEST(killed_at_every_call)

@@ -315,7 +315,7 @@ static bool map_gigabyte(bool slice)
 		offset = device_region(&big, MEM).offset;
 	map = (char *)(((uintptr_t)room + GIB - 1) & -GIB);
 	ck_assert_ptr_eq(mmap(map, GIB, RW, MAP_SHARED | MAP_FIXED, fd, offset), map);
-	return mapping_can_be_huge(slice);
+	return !no_gigabyte_pages() && mapping_can_be_huge(slice);
 }
 
 static void check_gigabyte(bool one_page, bool writable)

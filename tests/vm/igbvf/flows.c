@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "dmar.h"
 #include "suite.h"
 #include "sysfs.h"
 
@@ -131,8 +132,7 @@ void vf_fault(unsigned int number, char *text, size_t size)
 	char name[64];
 
 	find_vf(number, name, sizeof(name));
-	/* Kernels differ in whether they write the domain. */
-	snprintf(text, size, "%s] fault addr 0x", name + 5);
+	dmar_text(name, text, size);
 }
 
 void flow_lend(struct flow *flow, unsigned int number)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The instructions of a kernel module that call functions outside of it (x86-64). */
+/* The instructions of a kernel module that call functions outside of it. */
 #define _GNU_SOURCE
 #include "callsites.h"
 
@@ -16,8 +16,16 @@
 
 #include "sysfs.h"
 
-#define CALL	0xe8
-#define JMP	0xe9
+#ifdef __aarch64__
+#define MACHINE		EM_AARCH64
+/* Bytes of the instruction before what is relocated. */
+#define OPCODE_SIZE	0
+#else
+#define MACHINE		EM_X86_64
+#define OPCODE_SIZE	1
+#define CALL		0xe8
+#define JMP		0xe9
+#endif
 
 struct object {
 	const uint8_t *data;
@@ -62,7 +70,7 @@ static bool object_open(struct object *o, const char *path)
 	/* Our own build's: that it is well-formed is taken for granted. */
 	header = (const void *)o->data;
 	if (o->size < sizeof(*header) || memcmp(header->e_ident, ELFMAG, SELFMAG) ||
-	    header->e_machine != EM_X86_64 || header->e_type != ET_REL) {
+	    header->e_machine != MACHINE || header->e_type != ET_REL) {
 		munmap((void *)o->data, o->size);
 		errno = ENOEXEC;
 		return false;
@@ -99,12 +107,18 @@ static void find_function(const struct object *o, unsigned int section, struct c
 static bool is_call(const struct object *o, const Elf64_Shdr *text, const Elf64_Rela *r)
 {
 	uint32_t type = ELF64_R_TYPE(r->r_info);
+#ifdef __aarch64__
+	(void)o;
+	(void)text;
+	return type == R_AARCH64_CALL26 || type == R_AARCH64_JUMP26;
+#else
 	uint8_t opcode;
 
 	if ((type != R_X86_64_PLT32 && type != R_X86_64_PC32) || !r->r_offset)
 		return false;
 	opcode = o->data[text->sh_offset + r->r_offset - 1];
 	return opcode == CALL || opcode == JMP;
+#endif
 }
 
 bool callsites_read(const char *path, struct callsite **sites, size_t *nr)
@@ -136,7 +150,7 @@ bool callsites_read(const char *path, struct callsite **sites, size_t *nr)
 					abort();
 			}
 			site = &(*sites)[(*nr)++];
-			site->offset = r->r_offset - 1;
+			site->offset = r->r_offset - OPCODE_SIZE;
 			snprintf(site->callee, sizeof(site->callee), "%s", o.names + callee->st_name);
 			snprintf(site->section, sizeof(site->section), "%s", o.section_names + text->sh_name);
 			find_function(&o, relocations->sh_info, site);

@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* The instructions of a kernel module that call functions outside of it (x86-64). */
+/* The instructions of a kernel module that call functions outside of it. */
 #ifndef TESTS_CALLSITES_H
 #define TESTS_CALLSITES_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#ifdef __aarch64__
+#define CALLSITE_SIZE	4	/* bytes of the instruction */
+#else
+#define CALLSITE_SIZE	5
+#endif
 
 struct callsite {
 	char function[64];	/* the function that has it, after inlining */

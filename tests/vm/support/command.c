@@ -18,7 +18,9 @@ __asm__(".section .rodata\n"
 	"schema_begin: .incbin \"docs/command.schema.json\"\n"
 	"schema_end:\n"
 	".previous\n");
-extern const char schema_begin[], schema_end[];
+/* Hidden: with addresses from the GOT, arm64's linker takes the one for the other. */
+extern const char schema_begin[] __attribute__((visibility("hidden")));
+extern const char schema_end[] __attribute__((visibility("hidden")));
 
 char command_out[262144];
 

@@ -9,13 +9,32 @@
 #include "kmsg.h"
 #include "suite.h"
 
+void dmar_text(const char *bdf, char *text, size_t size)
+{
+#ifdef __aarch64__
+	snprintf(text, size, "client: %s ", bdf);
+#else
+	snprintf(text, size, "%s] " DMAR_FAULT, bdf + 5);
+#endif
+}
+
+void dmar_text_at(const char *bdf, uint64_t iova, char *text, size_t size)
+{
+#ifdef __aarch64__
+	/* The third word of the event. */
+	(void)bdf;
+	snprintf(text, size, "0x%016llx", (unsigned long long)iova);
+#else
+	snprintf(text, size, "%s] " DMAR_FAULT "%llx", bdf + 5, (unsigned long long)iova);
+#endif
+}
+
 void dmar_check_fault(const char *bdf, uint64_t iova, dmar_access *access, void *data)
 {
 	int kmsg = kmsg_open();
 	char text[128];
 
-	/* Without the domain, which not all kernels write. */
-	snprintf(text, sizeof(text), "%s] fault addr 0x%llx", bdf + 5, (unsigned long long)iova);
+	dmar_text_at(bdf, iova, text, sizeof(text));
 	for (int tries = 0; tries < 5; tries++) {
 		access(iova, data);
 		if (kmsg_wait_for(kmsg, text, 6)) {

@@ -12,10 +12,12 @@
 #include <linux/uaccess.h>
 #include "attachment.h"
 #include "engine.h"
+#include "host_bridge.h"
 #include "importer.h"
 
 struct importer {
 	struct pci_dev *pdev;
+	struct pci_dev *bridge;		/* to be restored, or NULL */
 	struct engine engine;
 	struct miscdevice misc;
 	atomic_t files;
@@ -227,10 +229,11 @@ static int importer_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	if (ret)
 		return ret;
 	pci_set_master(pdev);
+	importer->bridge = host_bridge_allow_peers(pdev);
 
 	ret = engine_init(&importer->engine, pdev);
 	if (ret)
-		goto disable;
+		goto restore;
 
 	ret = misc_register(&importer->misc);
 	if (ret)
@@ -240,7 +243,8 @@ static int importer_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 
 exit_engine:
 	engine_exit(&importer->engine, pdev);
-disable:
+restore:
+	host_bridge_restore(importer->bridge);
 	pci_disable_device(pdev);
 	return ret;
 }
@@ -253,6 +257,7 @@ static void importer_remove(struct pci_dev *pdev)
 	misc_deregister(&importer->misc);
 	wait_event(importer->idle, !atomic_read(&importer->files));
 	engine_exit(&importer->engine, pdev);
+	host_bridge_restore(importer->bridge);
 	pci_disable_device(pdev);
 }
 

@@ -14,16 +14,14 @@
 #include <linux/string.h>
 #include <linux/uaccess.h>
 #include "inject.h"
+#include "instruction.h"
 
-#define CALL		0xe8
-#define JMP		0xe9
-#define CALL_SIZE	5
 #define MOST_SITES	1024
 
 struct site {
 	struct kprobe probe;
 	bool registered;
-	bool tail;		/* a jump: the callee returns to our caller's caller */
+	bool tail;		/* is_tail_call() */
 	u32 flags;
 	char module[64];	/* not empty: armed when that is loaded */
 	unsigned long offset;
@@ -49,13 +47,13 @@ static int pre_handler(struct kprobe *probe, struct pt_regs *regs)
 	if (hit < site->after || hit - site->after >= site->times)
 		return 0;
 
-	regs->ax = site->arg3 ? regs->dx : site->value;
-	if (site->tail) {
-		regs->ip = *(unsigned long *)regs->sp;
-		regs->sp += sizeof(unsigned long);
-	} else {
-		regs->ip = (unsigned long)probe->addr + CALL_SIZE;
-	}
+	regs_set_return_value(regs, site->arg3 ?
+			      regs_get_kernel_argument(regs, 2) : site->value);
+	if (site->tail)
+		return_to_caller(regs);
+	else
+		instruction_pointer_set(regs, (unsigned long)probe->addr +
+					CALL_SIZE);
 	return 1;
 }
 NOKPROBE_SYMBOL(pre_handler);
@@ -69,15 +67,16 @@ NOKPROBE_SYMBOL(post_handler);
 
 static int register_site(struct site *site, unsigned long address)
 {
-	u8 opcode;
+	instruction_t instruction;
 	int ret;
 
-	if (copy_from_kernel_nofault(&opcode, (void *)address, 1))
+	if (copy_from_kernel_nofault(&instruction, (void *)address,
+				     sizeof(instruction)))
 		return -EFAULT;
-	if (opcode != CALL && opcode != JMP)
+	if (!is_call(instruction) && !is_tail_call(instruction))
 		return -EILSEQ;
 
-	site->tail = opcode == JMP;
+	site->tail = is_tail_call(instruction);
 	site->probe.addr = (kprobe_opcode_t *)address;
 	site->probe.pre_handler = pre_handler;
 	site->probe.post_handler = post_handler;

@@ -2,7 +2,8 @@
 /*
  * dmabuf-test-inject: makes chosen call instructions of a kernel module fail.
  *
- * A site is a call instruction, "call" or "jmp" with a 32-bit displacement (x86).
+ * A site is a call instruction: on x86 "call" or "jmp" with a 32-bit displacement, on
+ * arm64 "bl" or "b".
  * An armed site counts how often it is reached.  If it is set to fail, the call
  * does not take place, and the caller gets a value of the test's choice.
  */
