@@ -50,6 +50,17 @@ logged()	# <pattern>
 	grep -q -m 1 "$1" < <(timeout 120 journalctl -u vfio-dmabufd.service -n all -f -o cat)
 }
 
+# A test.
+udev_verifies()	# <rules>
+{
+	if udevadm verify --help >/dev/null 2>&1; then
+		udevadm verify --no-style "/usr/lib/udev/rules.d/$1" >/tmp/rules 2>&1
+		ok "udev finds nothing wrong with $1" $? /tmp/rules
+	else
+		skip "udev finds nothing wrong with $1" "udevadm cannot verify rules before version 254"
+	fi
+}
+
 # The process that the service manager started last.
 broker_pid()
 {
