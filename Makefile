@@ -28,6 +28,7 @@ help:
 	@echo 'make peers        DPDK, the kernel'"'"'s VFIO selftests and QEMU on stock vfio-pci and on ours,'
 	@echo '                  side by side; KERNEL=debug: with iommufd; TEST=dpdk: only that'
 	@echo 'make rust         the Rust crate of bindings/rust: build/rust/release, and its tests'
+	@echo 'make go           the library in Go programs, with Debian'"'"'s Go'
 	@echo 'make bench        against stock vfio-pci: a table and build/bench.json'
 	@echo 'make lab-shell    a shell in the guest, devices bound; KERNEL=7.2, debug ...'
 	@echo 'make module       build/<kernel>/src/module/dmabuf-vfio-pci.ko for all kernels'
@@ -103,6 +104,10 @@ rust: lab
 		rm -rf build/lab-tap; mkdir build/lab-tap; status=0; lab/rust >build/lab-tap/rust.tap || status=$$?; \
 		echo "exit $$status" >build/lab-tap/rust.status; lab/tap-summary build/lab-tap'
 
+# The library with Go's runtime, which is not in the root.
+go: lab $(patsubst %,%-kernel,$(filter debug,$(KERNEL)))
+	@$(ENTER) lab/go $(KERNEL_ONE)
+
 # The image with all that is in it, for the targets below.
 KERNEL_ONE = $(or $(KERNEL),7.3)
 IMAGE_PROGRAMS = user $(if $(filter debug,$(KERNEL)),unit)
@@ -128,5 +133,5 @@ clean:
 distclean: clean
 	@. lab/env && rm -rf "$$CACHE"
 
-.PHONY: help lab module model packages dist check check-packages check-drivers debug-kernel check-debug kcsan-kernel check-kcsan stress fuzz peers rust image lab-shell demo bench clean distclean
+.PHONY: help lab module model packages dist check check-packages check-drivers debug-kernel check-debug kcsan-kernel check-kcsan stress fuzz peers rust go image lab-shell demo bench clean distclean
 SHELL := /bin/bash
