@@ -38,6 +38,13 @@ bdf_of()	# <name>
 	done
 }
 
+# Files by which a package changes what the system does, sorted.
+files_of_the_system()
+{
+	find /etc/{default,dkms,init.d,modprobe.d,modules-load.d,systemd,sysusers.d,tmpfiles.d,udev} \
+		/usr/lib/{modprobe.d,modules-load.d,systemd,sysusers.d,tmpfiles.d,udev} 2>/dev/null | sort
+}
+
 # Runs a command line as an ordinary user.
 as()	# <user> <command line>
 {
