@@ -35,6 +35,7 @@ help:
 	@echo 'make peers        DPDK, the kernel'"'"'s VFIO selftests and QEMU on stock vfio-pci and on ours,'
 	@echo '                  side by side; KERNEL=debug: with iommufd; TEST=dpdk: only that'
 	@echo 'make rust         the Rust crate of bindings/rust: build/rust/release, and its tests'
+	@echo 'make go           the library in Go programs, with Debian'"'"'s Go'
 	@echo 'make bench        against stock vfio-pci: a table and build/bench.json'
 	@echo 'make lab-shell    a shell in the guest, devices bound; KERNEL=7.2, debug ...'
 	@echo 'make module       build/<kernel>/src/module/dmabuf-vfio-pci.ko for all kernels'
@@ -44,7 +45,7 @@ help:
 	@echo 'make clean        remove build/; make distclean: the cache as well'
 
 # What is for amd64 alone.
-check-packages check-debug check-kcsan model packages fuzz kfuzz peers rust bench: amd64
+check-packages check-debug check-kcsan model packages fuzz kfuzz peers rust go bench: amd64
 amd64:
 	@[ -z "$(FOREIGN)" ] || { echo "lab: this is not for ARCH=$(ARCH), only for amd64" >&2; exit 1; }
 
@@ -119,6 +120,10 @@ rust: lab
 		rm -rf build/lab-tap; mkdir build/lab-tap; status=0; lab/rust >build/lab-tap/rust.tap || status=$$?; \
 		echo "exit $$status" >build/lab-tap/rust.status; lab/tap-summary build/lab-tap'
 
+# The library with Go's runtime, which is not in the root.
+go: lab $(patsubst %,%-kernel,$(filter debug,$(KERNEL)))
+	@$(ENTER) lab/go $(KERNEL_ONE)
+
 # The image with all that is in it, for the targets below.
 KERNEL_ONE = $(or $(KERNEL),7.3)
 IMAGE_PROGRAMS = user $(if $(filter debug,$(KERNEL)),unit)
@@ -144,5 +149,5 @@ clean:
 distclean: clean
 	@. lab/env && rm -rf "$$CACHE"
 
-.PHONY: help amd64 lab module model packages dist check check-kernels check-packages check-drivers debug-kernel check-debug kcsan-kernel check-kcsan stress fuzz peers rust image lab-shell demo bench clean distclean
+.PHONY: help amd64 lab module model packages dist check check-kernels check-packages check-drivers debug-kernel check-debug kcsan-kernel check-kcsan stress fuzz peers rust go image lab-shell demo bench clean distclean
 SHELL := /bin/bash

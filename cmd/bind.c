@@ -38,7 +38,7 @@ static const struct argp_option bind_options[] = {
 };
 
 static const struct argp_option unbind_options[] = {
-	{ "force", 'f', NULL, 0, "also if a process has it open through VFIO: the kernel asks the process to close it, and the command waits for that", 0 },
+	{ "force", 'f', NULL, 0, "also if a process has them open through VFIO: the kernel asks the process to close them, and the command waits for that", 0 },
 	{ "persist", 'p', NULL, 0, "do not bind them at the next boot either", 0 },
 	{ 0 }
 };
@@ -222,7 +222,7 @@ int cmd_bind(int argc, char **argv)
 	static const struct argp argp = {
 		.options = bind_options, .parser = parse, .args_doc = "FUNCTION...\n--list\n--restore [FUNCTION...]",
 		.children = common_options,
-		.doc = "Binds functions to " DRIVER ", which unbind undoes."
+		.doc = "Binds functions to " DRIVER ". To undo this, use vfio-dmabuf unbind."
 		       "\vFUNCTION is an address (0000:01:00.0), a network interface (eth1), or a device node"
 		       " (/dev/nvme0). If one is in use, the command names the user, and changes nothing.",
 	};

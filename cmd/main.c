@@ -22,7 +22,7 @@ static const struct command commands[] = {
 	{ "devices", cmd_devices, "devices whose slices can be leased" },
 	{ "slices", cmd_slices, "slices that the broker leases" },
 	{ "leases", cmd_leases, "leases that the broker has granted" },
-	{ "renew", cmd_renew, "extend the time of leases" },
+	{ "renew", cmd_renew, "renew leases: give them more time" },
 	{ "revoke", cmd_revoke, "revoke leases" },
 	{ "watch", cmd_watch, "print events of leases and devices" },
 	{ "status", cmd_status, "the state of the broker" },

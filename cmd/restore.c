@@ -42,7 +42,7 @@ static int prepare(const struct persistent *binding, const struct function *func
 	char why[512], override[64];
 
 	if (is_other(binding, function))
-		return fail("%s: it is %04x:%04x, but %04x:%04x was bound there; bind --persist it again if that is right",
+		return fail("%s: it is %04x:%04x, but %04x:%04x was bound there; if that is right, run vfio-dmabuf bind --persist again",
 			    bdf, function->vendor, function->device, binding->vendor, binding->device);
 	if (function_is_bridge(function))
 		return fail("%s: it is a bridge, which the kernel needs", bdf);

@@ -111,8 +111,8 @@ int cmd_renew(int argc, char **argv)
 	static const struct argp argp = {
 		.options = renew_options, .parser = parse, .args_doc = "LEASE...", .children = common_options,
 		.doc = "Renews leases, for administrators of the broker."
-		       "\vThe new time starts now. It can be as long as the configuration allows for the slice,"
-		       " and shorter than the time that is left. Programs renew their own leases"
+		       "\vThe new time starts now. It can be shorter than the time that is left, and at most"
+		       " what the configuration allows for the slice. Programs renew their own leases"
 		       " (vdb_client_renew(), vfio-dmabuf run).",
 	};
 

@@ -395,7 +395,7 @@ int cmd_run(int argc, char **argv)
 		.options = options, .parser = parse, .args_doc = "-- PROGRAM [ARGUMENT...]",
 		.children = common_options,
 		.doc = "Runs a program with slices of the broker."
-		       "\vIts fds are described in the environment variable VFIO_DMABUF_SLICES; see vfio-dmabuf(1).",
+		       "\vThe environment variable VFIO_DMABUF_SLICES describes the program's fds; see vfio-dmabuf(1).",
 	};
 	struct vdb_client *client;
 	int status;

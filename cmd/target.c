@@ -49,7 +49,7 @@ static bool needs_token(const char *bdf, char *physical, size_t size)
 
 static int token_not_needed(const char *bdf, const char *error)
 {
-	return fail("%s: %s; a function takes a token only if it has virtual functions, or is one of a function with a VFIO driver",
+	return fail("%s: %s; a function takes a token only if it has virtual functions, or is a virtual function of one with a VFIO driver",
 		    bdf, error);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The program of README.md, which a unit test compares with this file. */
+/* The first program of README.md, which lab/documents compares with this file. */
 #include <err.h>
 #include <stdio.h>
 #include <sys/mman.h>

@@ -9,8 +9,9 @@
  * slices (vdb_memory_alloc(), vdb_dma_revoke()).  A client holds slices and nothing
  * else of the device: it gets them from the owner (vdb_slice_receive()) or from
  * the broker (vdb_client_*), maps them (vdb_slice_map()) and talks to
- * registers through them (vdb_read32() and so on, or, where the slice may be
- * taken back meanwhile, vdb_try_read32() and so on).
+ * registers through them.  vdb_read32() and the functions like it are plain
+ * accesses.  If the slice can be revoked meanwhile, use vdb_try_read32() and the
+ * functions like it.
  *
  * Every function that can fail returns 0 (or what is stated) on success, and
  * -1, or NULL, with errno set on failure; a failed call has changed nothing,
@@ -18,7 +19,7 @@
  * Offsets and lengths are bytes.  All file descriptors that the library makes
  * or receives are close-on-exec.
  *
- * There is no global state but what vdb_guard_enable() says.  Different objects
+ * The only global state is that of vdb_guard_enable().  Different objects
  * may be used by different threads at the same time.  Several threads may use one
  * object at the same time if all of them call functions that take it as const,
  * except vdb_client_error().

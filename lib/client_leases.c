@@ -348,7 +348,7 @@ static const struct {
 	[VDB_END_UNSENT] = { ETOOMANYREFS, "the broker cannot send file descriptors now; try later" },
 	[VDB_END_EXPORT] = { EIO, "the slice cannot be exported, or its memory cannot be mapped; the broker's log says why" },
 	[VDB_END_BUSY] = { EBUSY, "the slice is granted to others; try later, or wait for it" },
-	[VDB_END_TIMEOUT] = { ETIMEDOUT, "others had the slice for all of the time to wait" },
+	[VDB_END_TIMEOUT] = { ETIMEDOUT, "others had the slice until the time to wait was over" },
 };
 
 static int take_end(struct vdb_client *client, const struct vdp_end *end)

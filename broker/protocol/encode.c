@@ -111,12 +111,12 @@ void encode_reply(struct packet *packet, const struct effect *effect,
 		break;
 	case ANSWER_LIMIT:
 		encode_error(packet, serial, VDP_ERROR_LIMIT,
-			     "no lease is left for \"%s\": this connection, your user or all clients have as many as they can have; release one",
+			     "no lease is left for \"%s\": this connection, your user or all clients together have reached the limit; release one",
 			     name);
 		break;
 	case ANSWER_MEMORY_LIMIT:
 		encode_error(packet, serial, VDP_ERROR_LIMIT,
-			     "no memory is left for \"%s\": this connection, your user or all clients have as much as they can have; release a lease",
+			     "no memory is left for \"%s\": this connection, your user or all clients together have reached the limit; release a lease",
 			     name);
 		break;
 	case ANSWER_NO_LEASE:

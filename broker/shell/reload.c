@@ -158,7 +158,7 @@ int reload_first(struct shell *shell)
 		report(shell, "the configuration is still being read: a file or a name service does not answer");
 	}
 	if (!shell->settings)
-		journal_line(LOG_ERR, "existing leases go on; nothing new is granted until a reload succeeds");
+		journal_line(LOG_ERR, "existing leases continue; nothing new is granted until a reload succeeds");
 	return 0;
 }
 

@@ -64,7 +64,7 @@ static void check_granting(struct vdb_client *client, struct findings *findings)
 		advise(findings, "run vfio-dmabufd --check, correct the mistakes, and run vfio-dmabuf reload");
 	} else if (granting.all) {
 		found(findings, "device", GOOD, status.admin ? "all devices of the broker's configuration are open" :
-		      "all devices are open whose slices you are allowed to lease");
+		      "all devices whose slices you are allowed to lease are open");
 	}
 }
 

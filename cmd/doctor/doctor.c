@@ -32,7 +32,7 @@ int cmd_doctor(int argc, char **argv)
 {
 	static const struct argp argp = {
 		.parser = parse_nothing, .children = common_options,
-		.doc = "Looks for what is missing on this machine. The exit status is 1 if anything is.",
+		.doc = "Looks for what is missing on this machine. The exit status is 1 if something is missing.",
 	};
 	struct findings findings = { 0 };
 	int status;

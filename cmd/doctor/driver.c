@@ -43,7 +43,7 @@ static void judge_chosen(const struct modules *modules, struct findings *finding
 
 		found(findings, "driver", WARNING, "%zu modules have the driver's name; modprobe loads %s%s%s, not %s",
 		      modules->nr, file->path, *file->version ? ", version " : "", file->version, other->path);
-		advise(findings, "remove those that you do not want (dkms status lists DKMS'), and run depmod");
+		advise(findings, "remove those that you do not want (dkms status lists those of DKMS), and run depmod");
 	}
 	if (file && modules->registered && *file->source && *modules->loaded_source &&
 	    strcmp(file->source, modules->loaded_source)) {

@@ -292,7 +292,7 @@ int igbvf_lend(struct igbvf_owner *owner, unsigned int number, const uint8_t mac
 	if (vf->state != FREE) {
 		errno = EBUSY;
 		return failed(error, vf->state == LENT ? "virtual function %u is lent" :
-			      "virtual function %u was not stopped when it was taken back", number);
+			      "virtual function %u was not stopped when it was revoked", number);
 	}
 	vf->lent.memory = vdb_memory_alloc(vf->dma, length, 0);
 	if (!vf->lent.memory) {

@@ -38,6 +38,13 @@ bdf_of()	# <name>
 	done
 }
 
+# Files by which a package changes what the system does, sorted.
+files_of_the_system()
+{
+	find /etc/{default,dkms,init.d,modprobe.d,modules-load.d,systemd,sysusers.d,tmpfiles.d,udev} \
+		/usr/lib/{modprobe.d,modules-load.d,systemd,sysusers.d,tmpfiles.d,udev} 2>/dev/null | sort
+}
+
 # Runs a command line as an ordinary user.
 as()	# <user> <command line>
 {
@@ -48,6 +55,17 @@ as()	# <user> <command line>
 logged()	# <pattern>
 {
 	grep -q -m 1 "$1" < <(timeout 120 journalctl -u vfio-dmabufd.service -n all -f -o cat)
+}
+
+# A test.
+udev_verifies()	# <rules>
+{
+	if udevadm verify --help >/dev/null 2>&1; then
+		udevadm verify --no-style "/usr/lib/udev/rules.d/$1" >/tmp/rules 2>&1
+		ok "udev finds nothing wrong with $1" $? /tmp/rules
+	else
+		skip "udev finds nothing wrong with $1" "udevadm cannot verify rules before version 254"
+	fi
 }
 
 # The process that the service manager started last.

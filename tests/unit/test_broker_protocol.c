@@ -466,7 +466,7 @@ START_TEST(waiting)
 	ck_assert_works(vdb_client_acquire_start(other, "edu/page", 0, 0, 0, MS, &cancelled));
 	ck_assert_works(vdb_client_acquire_start(other, "edu/page", 0, 0, 0, MS, &granted));
 	ck_assert_fails(vdb_client_acquire(client, "edu/page", 0, 0, 0, 20, &lease), ETIMEDOUT);
-	ck_assert_ptr_nonnull(strstr(vdb_client_error(client), "for all of the time to wait"));
+	ck_assert_ptr_nonnull(strstr(vdb_client_error(client), "until the time to wait was over"));
 	ck_assert_int_eq(vdb_client_next(other, &event), 0);
 	ck_assert_works(vdb_client_acquire_cancel(other, cancelled));
 	/* So that the broker has read that. */

@@ -6,7 +6,8 @@
  *
  * Go's runtime is played by C: handlers on a stack of the thread's own, installed
  * before or after the library's, that turn faults of their own code into something
- * that the program can catch.  Python is Python.
+ * that the program can catch.  Go itself is tested in a guest (tests/go), because it is
+ * large.  Python is Python.
  */
 #include <errno.h>
 #include <pthread.h>

@@ -150,7 +150,7 @@ START_TEST(slices_are_waited_for)
 	pid_t pid;
 
 	ck_assert_int_eq(vfio_dmabuf("run " S " -w1 -s edu/page -- true"), 1);
-	check_says("for all of the time to wait");
+	check_says("until the time to wait was over");
 	pid = fork();
 	if (!pid) {
 		execlp("vfio-dmabuf", "vfio-dmabuf", "run", "-S", MANAGER_SOCKET, _i ? "--wait" : "--wait=1m",

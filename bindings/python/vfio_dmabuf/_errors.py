@@ -22,7 +22,7 @@ class BusyError(Error):
 
 
 class TimeoutError(Error, builtins.TimeoutError):
-    """The broker did not answer, or others had the slice for all of the time to wait (ETIMEDOUT)."""
+    """The broker did not answer, or others had the slice until the time to wait was over (ETIMEDOUT)."""
 
 
 class DisconnectedError(Error, ConnectionError):
