@@ -271,6 +271,8 @@ START_TEST(client_that_is_killed)
 	queue = acquire(client);
 	manager_wait_count("memory-", 1);
 	ck_assert_uint_ne(queue.iova, iova);
+	/* It can still be at work for the other one. */
+	edu_wait(queue.edu);
 	check_dma(&queue, 'k');
 	check_is_stopped(&queue, iova);
 }

@@ -128,7 +128,9 @@ static void begin_broker(void)
 
 static void end_broker(void)
 {
-	broker_stop(broker, SIGTERM);
+	/* A test that is skipped starts none. */
+	if (broker)
+		broker_stop(broker, SIGTERM);
 }
 
 START_TEST(broker_that_starts_with_memory)

@@ -46,6 +46,7 @@ pub fn has_all_widths() {
         assert_eq!(mapping.read::<u64>(0x10), Ok(0x4444_4444_2222_cd11));
 
         let (values, mut got) = ([1u16, 2, 3], [0u16; 3]);
+        mapping.write_u64(0x20, 0).unwrap();
         mapping.write_all(0x22, &values).unwrap();
         flush_write_combining();
         mapping.read_all(0x22, &mut got).unwrap();
