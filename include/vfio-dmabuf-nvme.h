@@ -26,6 +26,8 @@
  *	2. the owner deletes the queue pair.  The controller does not touch the memory any
  *	   more, and the owner writes that into the memory.  vdb_nvme_poll() then reports
  *	   all outstanding commands with VDB_NVME_LOST, and after them fails with ENODEV.
+ *	   The controller can report some of them before, with status 0x008 (the queue was
+ *	   deleted), which means the same.
  * The same happens when the controller is reset or lost.  A lost write may have been
  * carried out, in whole or in part, or not.  The data of a lost read is not valid.
  *
@@ -227,8 +229,9 @@ const char *vdb_nvme_status_text(uint32_t status);
  * vdb_nvme_status_errno() - a completion's status as errno
  * @status: of struct vdb_nvme_completion
  *
- * Return: 0 for success; ENODEV for VDB_NVME_LOST; otherwise what fits best: EILSEQ,
- *	ENODATA, EACCES, EOPNOTSUPP or EINVAL.
+ * Return: 0 for success; ENODEV if the queue has ended (VDB_NVME_LOST, or 0x008 from the
+ *	controller); otherwise what fits best: EIO, EILSEQ, ENODATA, EACCES, ENOSPC,
+ *	EOPNOTSUPP or EINVAL.
  */
 int vdb_nvme_status_errno(uint32_t status);
 

@@ -18,7 +18,7 @@ static const struct {
 	{ 0x005, EIO, "aborted because the controller lost power" },
 	{ 0x006, EIO, "an internal error of the controller" },
 	{ 0x007, EIO, "aborted" },
-	{ 0x008, EIO, "aborted because the queue was deleted" },
+	{ 0x008, ENODEV, "aborted because the queue was deleted" },
 	{ 0x00b, EINVAL, "there is no such namespace" },
 	{ 0x013, EINVAL, "a PRP entry is invalid" },
 	{ 0x020, EIO, "the namespace is write-protected" },

@@ -673,6 +673,7 @@ START_TEST(statuses)
 {
 	ck_assert_int_eq(vdb_nvme_status_errno(0), 0);
 	ck_assert_int_eq(vdb_nvme_status_errno(VDB_NVME_LOST), ENODEV);
+	ck_assert_int_eq(vdb_nvme_status_errno(0x008), ENODEV);
 	ck_assert_int_eq(vdb_nvme_status_errno(0x4281), ENODATA);
 	ck_assert_int_eq(vdb_nvme_status_errno(0x7ff), EIO);
 	ck_assert_str_eq(vdb_nvme_status_text(0), "success");

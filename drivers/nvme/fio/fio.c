@@ -373,7 +373,7 @@ static struct io_u *event(struct thread_data *td, int i)
 	io_u->error = vdb_nvme_status_errno(completion->status);
 	io_u->resid = 0;
 	io_u->engine_data = (void *)(uintptr_t)completion->status;
-	if (completion->status == VDB_NVME_LOST)
+	if (io_u->error == ENODEV)
 		report_end(job);
 	return io_u;
 }
