@@ -329,7 +329,6 @@ static bool begin_lease(struct held *held, struct job *job, int memory)
 	bool ok;
 
 	lent.interrupt = job->unsent->fds[3];
-
 	if (memory < 0)
 		return held->driver->lease_begin(&held->driven, &lent, job->why, sizeof(job->why));
 	lent.address = mmap(NULL, lent.length, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);

@@ -42,10 +42,11 @@ void watcher_look(struct watcher *watcher);
 /* Takes ownership of @request and @events, also if it fails.  -1 with errno. */
 int watch_begin(struct watcher *watcher, struct watch *watch, int request, int events);
 /*
- * Whether the device is no longer suspended, which has not been reported yet, and no longer
- * is: the caller knows it now.  Can be called for a watch that has not begun, as the next can.
+ * True: the device was resumed since the last report.  That is not reported again.  Can also
+ * be called for a watch that has not begun.
  */
 bool watch_takes_resume(struct watch *watch);
+/* Can also be called for a watch that has not begun. */
 void watch_end(struct watch *watch);
 
 #endif
