@@ -2,6 +2,8 @@
 /* vfio-dmabuf watch: what happens to leases and devices, as it happens. */
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -196,6 +198,13 @@ static int on_broker(sd_event_source *source, int fd, uint32_t events, void *cli
 	return 0;
 }
 
+static bool reader_is_gone(void)
+{
+	struct pollfd out = { .fd = STDOUT_FILENO };
+
+	return poll(&out, 1, 0) == 1 && out.revents & (POLLERR | POLLHUP);
+}
+
 /* The reader of our output has closed it. */
 static int on_stdout(sd_event_source *source, int fd, uint32_t events, void *unused)
 {
@@ -208,6 +217,8 @@ static int loop(struct vdb_client *client)
 	sd_event *event = NULL;
 	int ret;
 
+	if (ferror(stdout))
+		return STATUS_FAILED;
 	ret = sd_event_new(&event);
 	if (ret >= 0)
 		ret = sd_event_add_io(event, NULL, vdb_client_fd(client), EPOLLIN, on_broker, client);
@@ -241,8 +252,14 @@ int cmd_watch(int argc, char **argv)
 		ret = errno == ENOTSUP ? fail("the broker is older than this command, and cannot be watched; update it") :
 		      fail("the broker cannot be watched: %s", vdb_client_error(client));
 	} else {
+		/* A reader that goes away while a line is written ends the command as one that goes away before. */
+		signal(SIGPIPE, SIG_IGN);
 		print_start();
 		ret = loop(client);
+		if (reader_is_gone()) {
+			clearerr(stdout);
+			ret = 0;
+		}
 	}
 	vdb_client_close(client);
 	return ret;

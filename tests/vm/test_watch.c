@@ -316,6 +316,28 @@ START_TEST(watch_ends_with_its_reader)
 }
 END_TEST
 
+/* An event comes at the same time. */
+START_TEST(watch_ends_with_its_reader_while_it_prints)
+{
+	struct vdb_client *client = broker_connect();
+	struct watcher watcher;
+	struct vdb_lease lease;
+	int status;
+
+	broker_wait_open(client);
+	watcher = watch(0);
+	kill(watcher.pid, SIGSTOP);
+	ck_assert_int_eq(waitpid(watcher.pid, &status, WUNTRACED), watcher.pid);
+	lease = broker_acquire(client, "edu/short", 0);
+	fclose(watcher.lines);
+	kill(watcher.pid, SIGCONT);
+	ck_assert_int_eq(waitpid(watcher.pid, &status, 0), watcher.pid);
+	ck_assert(WIFEXITED(status) && !WEXITSTATUS(status));
+	vdb_slice_free(lease.slice);
+	vdb_client_close(client);
+}
+END_TEST
+
 /* ---- renewing ---- */
 
 static bool see_seconds(const struct vdb_lease_info *info, void *data)
@@ -370,6 +392,7 @@ Suite *suite(void)
 	tcase_add_test(tc, restarts_are_told);
 	tcase_add_test(tc, watchers_that_do_not_read);
 	tcase_add_test(tc, watch_ends_with_its_reader);
+	tcase_add_test(tc, watch_ends_with_its_reader_while_it_prints);
 	tcase_add_test(tc, leases_are_renewed);
 	return s;
 }
