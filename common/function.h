@@ -8,7 +8,11 @@
 
 /* "/sys/bus/pci/devices/<bdf>/<file>". */
 void function_path(const char *bdf, const char *file, char *path, size_t size);
-/* The last part of a link's target: for "driver", the driver's name.  False if there is no link. */
+/*
+ * Reads a link of the function, for example "driver".  @name receives the last part of the
+ * link's target: for "driver", the name of the driver.  Returns false if there is no such
+ * link, or if the name does not fit.
+ */
 bool function_link(const char *bdf, const char *link, char *name, size_t size);
 
 #endif

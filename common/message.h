@@ -42,9 +42,12 @@ struct message_size {
 	size_t known;	/* size of the struct here; later versions can be longer */
 };
 
-/* False: there is no message of this type. */
+/* Returns false if there is no message of this type. */
 bool message_size(uint32_t type, struct message_size *size);
-/* Offset of the first byte from @known on that is not 0, and so of an unknown field; @size if none. */
+/*
+ * Looks for a field that this version does not know: a byte after @known that is not 0.
+ * Returns the offset of the first such byte, or @size if there is none.
+ */
 size_t message_unknown(const void *message, size_t known, size_t size);
 
 #endif
