@@ -178,14 +178,14 @@ START_TEST(lease_until_revoked)
 
 	broker_wait_open(admin);
 	program = run(1000, "lease", NULL, NULL);
-	snprintf(expected, sizeof(expected), "doorbell 0 reads 0x%x\n", EDU_ID_VALUE);
+	snprintf(expected, sizeof(expected), "lease: doorbell 0 reads 0x%x\n", EDU_ID_VALUE);
 	ck_assert_ptr_nonnull(fgets(line, sizeof(line), program.output));
 	ck_assert_str_eq(line, expected);
 	ck_assert_works(vdb_client_leases(admin, see_lease, &id));
 	ck_assert_works(vdb_client_revoke(admin, id));
 	while (fgets(line, sizeof(line), program.output) && !strcmp(line, expected))
 		;
-	ck_assert_str_eq(line, "the slice is revoked\n");
+	ck_assert_str_eq(line, "lease: the slice is revoked\n");
 	ck_assert_int_eq(end(&program), 0);
 	vdb_client_close(admin);
 }
