@@ -29,7 +29,7 @@ static struct {
 } args = { .driver = DRIVER };
 
 static const struct argp_option bind_options[] = {
-	{ "driver", 'd', "NAME", 0, "another VFIO driver than " DRIVER, 0 },
+	{ "driver", 'd', "NAME", 0, "bind to this VFIO driver, not to " DRIVER, 0 },
 	{ "group", 'g', NULL, 0, "the other functions of its IOMMU group as well", 0 },
 	{ "persist", 'p', NULL, 0, "bind them at each boot as well", 0 },
 	{ "list", 'l', NULL, 0, "list the functions that are bound at each boot", 0 },

@@ -45,7 +45,7 @@ static int prepare(const struct persistent *binding, const struct function *func
 		return fail("%s: it is %04x:%04x, but %04x:%04x was bound there; if that is right, run vfio-dmabuf bind --persist again",
 			    bdf, function->vendor, function->device, binding->vendor, binding->device);
 	if (function_is_bridge(function))
-		return fail("%s: it is a bridge, which the kernel needs", bdf);
+		return fail("%s: it is a bridge, which the kernel needs; remove its file from " PERSIST_DIR, bdf);
 	if (in_use(bdf, why, sizeof(why)))
 		return fail("%s: %s; it stays with %s", bdf, why, function->driver[0] ? function->driver : "no driver");
 	binding_override(bdf, override, sizeof(override));

@@ -140,7 +140,7 @@ static int open_group(struct vdb_device *device, const char *path, const char *t
 	snprintf(name, sizeof(name), "/dev/vfio/noiommu-%s", strrchr(path, '/') + 1);
 	if (!access(name, F_OK)) {
 		errno = EOPNOTSUPP;
-		return failed(error, "%s has no IOMMU that limits its DMA: turn the IOMMU on", device->bdf);
+		return failed(error, "%s has no IOMMU that limits its DMA: enable the IOMMU", device->bdf);
 	}
 	if (open_node(&device->group, path, error) ||
 	    open_node(&device->iommu, "/dev/vfio/vfio", error))

@@ -125,7 +125,7 @@ int vdb_dma_set_width(struct vdb_dma *dma, unsigned int bits)
 {
 	if (bits < 1 || bits > 64) {
 		errno = EINVAL;
-		return vdb_dma_failed(dma, "an address width of %u bits", bits);
+		return vdb_dma_failed(dma, "the address width cannot be %u bits: give 1 to 64", bits);
 	}
 	dma->bits = bits;
 	return 0;
@@ -191,10 +191,10 @@ static int not_mapped(struct vdb_dma *dma, const struct vdb_dma_source *source, 
 	case EOPNOTSUPP:
 		return vdb_dma_failed(dma, "the device has no IOMMU that limits its DMA");
 	case EFAULT:
-		return vdb_dma_failed(dma, "memory at %p, 0x%llx bytes: not mapped, or not writable",
+		return vdb_dma_failed(dma, "memory at %p, 0x%llx bytes, is not mapped in this process, or not writable",
 				      source->address, (unsigned long long)source->length);
 	}
-	return vdb_dma_failed(dma, "mapping 0x%llx bytes at IOVA 0x%llx: %m",
+	return vdb_dma_failed(dma, "0x%llx bytes cannot be mapped at IOVA 0x%llx: %m",
 			      (unsigned long long)source->length, (unsigned long long)iova);
 }
 
@@ -262,11 +262,11 @@ int vdb_dma_unmap(struct vdb_dma *dma, uint64_t iova, uint64_t length)
 
 	if (!vdb_iova_has(&dma->space, iova, length)) {
 		errno = EINVAL;
-		return vdb_dma_failed(dma, "IOVA 0x%llx, 0x%llx bytes: not one mapping of this object",
+		return vdb_dma_failed(dma, "IOVA 0x%llx, 0x%llx bytes, is not one mapping of this object",
 				      (unsigned long long)iova, (unsigned long long)length);
 	}
 	if (dma->kind->unmap(dma, iova, length, &unmapped))
-		return vdb_dma_failed(dma, "unmapping 0x%llx bytes at IOVA 0x%llx: %m",
+		return vdb_dma_failed(dma, "0x%llx bytes at IOVA 0x%llx cannot be unmapped: %m",
 				      (unsigned long long)length, (unsigned long long)iova);
 	if (unmapped && unmapped != length) {
 		/* The rest may still be mapped, so the addresses stay taken. */
@@ -298,7 +298,7 @@ static int unmap_gap(struct vdb_dma *dma, uint64_t first, uint64_t last)
 		return unmap_gap(dma, first, last - dma->page) ?: unmap_gap(dma, last - dma->page + 1, last);
 	if (!dma->kind->unmap(dma, first, last - first + 1, &unmapped))
 		return 0;
-	return vdb_dma_failed(dma, "unmapping what is mapped from IOVA 0x%llx to 0x%llx: %m",
+	return vdb_dma_failed(dma, "mappings from IOVA 0x%llx to 0x%llx cannot be unmapped: %m",
 			      (unsigned long long)first, (unsigned long long)last);
 }
 
@@ -332,13 +332,13 @@ static int make_memory(struct vdb_dma *dma, uint64_t length, unsigned int flags,
 	struct vdb_dma_source source = { .fd = vdb_memfd_create(length, flags), .length = length };
 
 	if (source.fd < 0)
-		return vdb_dma_failed(dma, "a memfd of 0x%llx bytes: %m", (unsigned long long)length);
+		return vdb_dma_failed(dma, "a memfd of 0x%llx bytes cannot be made: %m", (unsigned long long)length);
 	if (vdb_dma_map_source(dma, &source, flags & VDB_FLAG_DMA_READ_ONLY, iova)) {
 		fd_close(source.fd);
 		return -1;
 	}
 	if (vdb_memfd_seal(source.fd, flags)) {
-		vdb_dma_failed(dma, "sealing a memfd: %m");
+		vdb_dma_failed(dma, "the memfd cannot be sealed: %m");
 		int error = errno;
 
 		vdb_dma_unmap(dma, *iova, length);

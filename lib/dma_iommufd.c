@@ -57,7 +57,7 @@ static int read_usable(struct vdb_dma *dma)
 			return vdb_dma_failed(dma, "the iommufd has no IO address space %u", dma->ioas);
 		if (errno == ENOTTY)
 			return vdb_dma_failed(dma, "the fd is not an iommufd");
-		return vdb_dma_failed(dma, "the iommufd: %m");
+		return vdb_dma_failed(dma, "the iommufd cannot be used: %m");
 	}
 	dma->page = query.out_iova_alignment;
 	for (uint32_t i = 0; added && i < query.num_iovas; i++)

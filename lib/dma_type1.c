@@ -73,7 +73,7 @@ static int read_usable(struct vdb_dma *dma)
 			errno = EOPNOTSUPP;
 			return vdb_dma_failed(dma, "the device has no IOMMU that limits its DMA");
 		}
-		return vdb_dma_failed(dma, "the container: %m");
+		return vdb_dma_failed(dma, "the container cannot be used: %m");
 	}
 	dma->page = info->flags & VFIO_IOMMU_INFO_PGSIZES && info->iova_pgsizes ?
 		    info->iova_pgsizes & -info->iova_pgsizes : (uint64_t)sysconf(_SC_PAGESIZE);

@@ -107,7 +107,7 @@ void check_device(struct reader *reader, const struct node *node, void *object)
 		if (slices[i].slice.flags & SLICE_INTERRUPT &&
 		    (device->driver != DRIVER_NVME || !slices[i].slice.memory))
 			mistake(reader->mistakes, place_of(node, "driver"),
-				"slice \"%s\" has an interrupt, which is that of a queue pair; write driver: nvme, and memory there",
+				"slice \"%s\" has an interrupt, but no queue pair that sends it; write driver: nvme, and memory there",
 				slices[i].name);
 		if (device->driver == DRIVER_NVME && slices[i].slice.memory &&
 		    slices[i].slice.flags & SLICE_EXCLUSIVE)

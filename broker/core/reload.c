@@ -117,7 +117,7 @@ void reload(struct core *core, const struct catalogue *catalogue)
 		else if (!device->configured)
 			device_forget(core, device);
 		else if (has_other_driver(former, catalogue, device->r.bdf))
-			device_lose(core, device, "its driver is another one now");
+			device_lose(core, device, "its driver was changed in the configuration");
 		else if (device->phase == DEVICE_ABSENT)
 			device_open(core, device);
 	}

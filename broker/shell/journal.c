@@ -185,9 +185,10 @@ static void log_lease(struct shell *shell, const struct effect *effect)
 		snprintf(message, sizeof(message), "lease %llu: %s[%u] granted to %s",
 			 (unsigned long long)record->id, record->slice, record->index, who);
 	else
-		snprintf(message, sizeof(message), "lease %llu: %s[%u] of %s has ended: %s%s%s",
-			 (unsigned long long)record->id, record->slice, record->index, who,
-			 end_text(record->end) ?: "", *why ? ": " : "", why);
+		snprintf(message, sizeof(message), "lease %llu: %s[%u]%s%s has ended: %s%s%s",
+			 (unsigned long long)record->id, record->slice, record->index,
+			 client ? " of " : "", client ? who : "", end_text(record->end) ?: "",
+			 *why ? ": " : "", why);
 	add(&entry, "MESSAGE_ID=%s", granted ? JOURNAL_GRANTED : JOURNAL_ENDED);
 	add_lease(&entry, record);
 	add_client(&entry, client);

@@ -537,7 +537,7 @@ static const struct {
 	{ SLICE("        depth: 0"), "depth: \"0\" is too small; write a number from 1 to 4096" },
 	{ "devices: {d: {function: '01:00.0', driver: nvm}}\n", "write generic or nvme" },
 	{ "devices: {d: {function: '01:00.0', driver: nvme, slices: {q: {length: 4K, memory: 4M}}}}\n", "with driver nvme all leases have the doorbells in slice \"q\"; write sharing: shared there" },
-	{ "devices: {d: {function: '01:00.0', slices: {q: {length: 4K, memory: 4M, interrupt: true}}}}\n", "slice \"q\" has an interrupt, which is that of a queue pair; write driver: nvme, and memory there" },
+	{ "devices: {d: {function: '01:00.0', slices: {q: {length: 4K, memory: 4M, interrupt: true}}}}\n", "slice \"q\" has an interrupt, but no queue pair that sends it; write driver: nvme, and memory there" },
 	{ "devices: {d: {function: '01:00.0', driver: nvme, slices: {q: {length: 4K, interrupt: true}}}}\n", "slice \"q\" has an interrupt" },
 	{ SLICE("        memory: 65M"), "d/s has memory: 65M, and the limits memory and memory_per_connection allow 64M; write larger limits, or less memory" },
 	{ "limits: {memory: 1M}\nkept: {alice: {memory: 2M}}\n", "memory: 1048576 is less than all kept places, 2097152" },

@@ -303,7 +303,7 @@ START_TEST(reset_spares_those_who_live_on)
 	kill_child(pid);
 	broker = broker_start();
 	manager_wait_count("client-", 1);
-	broker_wait_log("of a client that has disconnected has ended");
+	broker_wait_log("nvme/registers[0] has ended: its client has disconnected");
 	ck_assert_uint_eq(vdb_read32(map + 0x14), 0x00460000);
 	ck_assert_int_eq(vdb_slice_state(lease.slice, &after), VDB_STATE_LIVE);
 	ck_assert_uint_eq(after, before);
