@@ -167,7 +167,10 @@ static bool take_results(void)
 
 	while (devices_next(shell.devices, &event)) {
 		shell_handle(&shell, &event);
-		/* A revocation that fails does as well, but then the device is closed. */
+		/*
+		 * A failed revocation changes the device as well, but EVENT_CLOSED then
+		 * follows.
+		 */
 		devices_changed |= event.type != EVENT_EXPORTED && event.type != EVENT_REVOKED;
 		any = true;
 	}
@@ -240,9 +243,9 @@ static void loop(void)
 }
 
 /*
- * The fds that are in the store stay there.  Workers and a reading of the configuration are
- * not waited for: one may hang, and ends with the process.  They use nothing of what is freed
- * here.
+ * The fds in the store stay there.  This does not wait for workers, or for a reading of
+ * the configuration: they may hang, and they end with the process.  They use nothing that
+ * is freed here.
  */
 static void end(void)
 {
@@ -286,7 +289,7 @@ int main(int argc, char **argv)
 	if (only_check)
 		return check();
 	raise_limit_of_fds();
-	/* A client can take the huge pages away that a driver writes to: see nvme_queue_end(). */
+	/* A client can remove huge pages that a driver writes to; see nvme_queue_end(). */
 	vdb_guard_enable();
 	if (prepare()) {
 		journal_line(LOG_ERR, "the event loop cannot be made: %m");

@@ -23,18 +23,19 @@
  *
  * When the lease ends:
  *	1. the doorbells are revoked: the next vdb_nvme_ring() fails with ENODEV;
- *	2. the owner deletes the queue pair.  The controller does not touch the memory any
+ *	2. the owner deletes the queue pair.  The controller does not access the memory any
  *	   more, and the owner writes that into the memory.  vdb_nvme_poll() then reports
- *	   all outstanding commands with VDB_NVME_LOST, and after them fails with ENODEV.
- *	   The controller can report some of them before, with status 0x008 (the queue was
- *	   deleted), which means the same.
+ *	   all outstanding commands with VDB_NVME_LOST, and afterwards fails with ENODEV.
+ *	   The controller can report some of them before that, with status 0x008 (the queue
+ *	   was deleted), which means the same.
  * The same happens when the controller is reset or lost.  A lost write may have been
  * carried out, in whole or in part, or not.  The data of a lost read is not valid.
  *
- * After 2. the owner can free the memory, as the broker does: it is zeros then, also the
- * data of reads that were completed.  A program that was told of the end only later has
- * perhaps read zeros.  So take the data out, and use it if vdb_nvme_ring() then succeeds.
- * If the memory has huge pages (vdb_slice_flags()) and none is left, an access gets SIGBUS.
+ * After step 2 the owner can free the memory, and the broker does.  All of it is then
+ * zeros, also the data of completed reads.  A program can read these zeros before it knows
+ * of the end.  So copy the data, then call vdb_nvme_ring(), and use the copy only if that
+ * succeeds.  If the memory has huge pages (vdb_slice_flags()) and none is left, an access
+ * gets SIGBUS.
  *
  * As in <vfio-dmabuf.h>, functions return 0 (or what is stated), and -1 or NULL with
  * errno.  A failed call has changed nothing.  The functions are in libvfio-dmabuf-nvme.a,
@@ -65,7 +66,7 @@ struct vdb_nvme;
  * Maps the slices; the caller can free them afterwards.  The lease of a queue pair can
  * be opened once: the state of its queues is in the object.
  *
- * Return: the queue, to be given back with vdb_nvme_close(); NULL with errno:
+ * Return: the queue, to be closed with vdb_nvme_close(); NULL with errno:
  *	EPROTO	@memory does not describe a queue pair, or one that does not fit
  *	EINVAL	the slices are of the wrong kind, read-only, or do not have the doorbells
  *	EBUSY	it has been opened before; get a new lease
@@ -92,7 +93,7 @@ size_t vdb_nvme_max_transfer(const struct vdb_nvme *queue);	/* bytes of one read
 /* Whether the owner has bound an interrupt to it; see vdb_nvme_poll(). */
 bool vdb_nvme_has_interrupt(const struct vdb_nvme *queue);
 
-/* As it was when the owner made the queue.  Later versions can add members. */
+/* A namespace, as it was when the owner made the queue.  Later versions can add members. */
 struct vdb_nvme_namespace {
 	uint32_t id;
 	uint32_t block_size;	/* bytes, a power of two, at least 512 */
@@ -116,8 +117,8 @@ const struct vdb_nvme_namespace *vdb_nvme_namespace(const struct vdb_nvme *queue
  * @queue: any
  * @size: filled in with its bytes
  *
- * The program divides it as it likes.  It begins at a page of 4 KiB, and is zero at
- * first.
+ * The program can divide it in any way.  It begins at a multiple of 4 KiB, and is all zeros
+ * at first.
  *
  * Return: its first byte.
  */

@@ -9,8 +9,8 @@
  *
  * A later broker or client may add fields at the end of a message.  A receiver
  * accepts a message that is longer than it knows if the rest is 0.  It accepts a
- * shorter one down to the size that the message has here, and reads 0 for the
- * fields that are missing.
+ * shorter one, down to a least size for each type (common/message.c), and reads 0
+ * for the fields that are missing.
  */
 #ifndef VFIO_DMABUF_PROTOCOL_H
 #define VFIO_DMABUF_PROTOCOL_H
@@ -120,14 +120,17 @@ struct vdp_renew_answer {
 	uint32_t reserved;
 };
 
-/* VDP_STATUS, VDP_LIST_*, VDP_RELOAD, VDP_WATCH; and the answer that ends a list, and to the last two. */
+/*
+ * The requests VDP_STATUS, VDP_LIST_*, VDP_RELOAD and VDP_WATCH.  Also the answer that ends
+ * a list, and the answers to VDP_RELOAD and VDP_WATCH.
+ */
 struct vdp_plain {
 	struct vdp_header header;
 };
 
 /*
  * The fds are the DMABUF, its event fd, the memfd if there is memory, and the eventfd of the
- * interrupt if flags have VDP_INTERRUPT; then there is memory.
+ * interrupt if flags have VDP_INTERRUPT.  A lease with an interrupt always has memory.
  */
 struct vdp_grant {
 	struct vdp_header header;
@@ -270,7 +273,7 @@ struct vdp_account_item {
 struct vdp_total {
 	uint32_t used;
 	uint32_t limit;
-	uint32_t pool_used;	/* places that are not kept for anybody */
+	uint32_t pool_used;	/* places that are not kept for a user */
 	uint32_t pool;
 	uint32_t per_user;	/* limit of a user without kept places */
 	uint32_t reserved;

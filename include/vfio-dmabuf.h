@@ -531,8 +531,8 @@ int vdb_event_read(int event_fd, uint64_t *changes);
  * vdb_slice_free().
  *
  * Return: the address; NULL with errno:
- *	EINVAL	@offset or @length not in whole pages, which may be huge ones if it is
- *		memory, or behind the end
+ *	EINVAL	@offset or @length not in whole pages (huge pages, if the memory has
+ *		them), or after the end of the slice
  *	EACCES	@prot has PROT_WRITE and the slice is read-only
  *	ENODEV	the slice is revoked
  *	ENOMEM	as mmap()
@@ -583,7 +583,7 @@ int vdb_slice_send(int socket, const struct vdb_device *device,
  *
  * Return: the slice; NULL with errno:
  *	EPROTO	the message is not a slice's, or says what the DMABUF or memfd denies
- *	EMFILE	this process may have no more fds
+ *	EMFILE	this process has reached its limit of fds
  *	ENOTCONN the other end is closed
  *	or an error of recvmsg() (EAGAIN on a non-blocking socket).
  * A message that fails with EPROTO or EMFILE is lost: the slice must be sent again.
@@ -614,9 +614,9 @@ struct vdb_slice *vdb_slice_from_fd(int fd, int event_fd, const char *bdf,
  * DMA: memory that the device reaches.  For the owner.
  *
  * A device reaches memory through an IO address space: a type 1 container, or an
- * IOAS of an iommufd.  Memory is mapped into it at an IO virtual address (IOVA),
- * which the library chooses, and the device is told.  The kernel pins the memory as
- * long as it is mapped.  docs/dma.md says what can be relied on.
+ * IOAS of an iommufd.  Memory is mapped into it at an IO virtual address (IOVA).  The
+ * library chooses the IOVA, and the owner writes it to the device.  The kernel pins the
+ * memory as long as it is mapped.  docs/dma.md says what can be relied on.
  *
  * Mappings belong to the container or iommufd.  They last until they are unmapped or
  * its last fd is closed; they do not end with the object, the process that made
@@ -638,7 +638,7 @@ struct vdb_dma;
  * space.  If there are more, in this process or another, they see each other's
  * mappings only when the kernel refuses an IOVA; then they try another.
  *
- * Return: the address space, to be given back with vdb_dma_close(); NULL with errno:
+ * Return: the address space, to be closed with vdb_dma_close(); NULL with errno:
  *	EINVAL	@device came from vdb_device_from_fd(); the container has no group
  *		or no IOMMU set
  *	EOPNOTSUPP the device has no IOMMU (VFIO's noiommu mode): its DMA would reach
@@ -681,8 +681,9 @@ uint32_t vdb_dma_ioas(const struct vdb_dma *dma);
  * @dma: any
  * @bits: 1 to 64; of the device's registers and descriptors
  *
- * The kernel knows what the IOMMU can translate, and not what the device can
- * address.  At first it is 64.  It is for mappings made after this call.
+ * The kernel knows what the IOMMU can translate, but not what the device can
+ * address.  Without this call, the limit is 64 bits.  It applies to mappings that are
+ * made after the call.
  *
  * Return: 0; -1 with EINVAL if @bits is not in that range.
  */
@@ -693,10 +694,10 @@ int vdb_dma_set_width(struct vdb_dma *dma, unsigned int bits);
  * @dma: any
  * @iova, @length: the range
  *
- * For what an earlier process has mapped there, and for addresses that the
- * caller wants to use otherwise.  To be called before anything is mapped through
- * @dma, which may want the same addresses.  vdb_dma_unmap() and vdb_dma_revoke() unmap what is
- * there, and end the reservation, also if nothing is.
+ * For what an earlier process has mapped there, and for addresses that the caller
+ * wants to use otherwise.  Call it before anything is mapped through @dma, because a
+ * mapping could get the same addresses.  vdb_dma_unmap() and vdb_dma_revoke() end the
+ * reservation.  If anything is mapped there, they unmap it.
  *
  * Return: 0; -1 with EEXIST if part of it is given out or reserved, EINVAL if there
  * is no such range, ENOMEM.
@@ -731,11 +732,11 @@ int vdb_dma_map(struct vdb_dma *dma, void *address, uint64_t length, unsigned in
 		uint64_t *iova);
 
 /**
- * vdb_dma_unmap() - take memory away from the device
+ * vdb_dma_unmap() - end the device's access to memory
  * @dma: that mapped it, or reserved it
  * @iova, @length: of one mapping, exactly
  *
- * When it returns 0, the device cannot reach the memory.  It waits for no client.
+ * When it returns 0, the device cannot reach the memory.  It does not wait for clients.
  *
  * Return: 0; -1 with errno, and vdb_dma_error() says more:
  *	EINVAL	it is not one mapping of @dma
@@ -748,14 +749,14 @@ int vdb_dma_unmap(struct vdb_dma *dma, uint64_t iova, uint64_t length);
  * vdb_dma_unmap_unknown() - unmap all that this object does not know
  * @dma: whose IO address space no other object or process uses
  *
- * For an owner that was restarted: the process before it can have died after it had
- * mapped memory, and before it noted that.  To be called after vdb_dma_reserve() for all
- * that is to stay.
+ * For an owner that was restarted: the former process may have died after it had mapped
+ * memory, and before it had recorded that.  First call vdb_dma_reserve() for all mappings
+ * that must stay.
  *
  * When it returns 0, the device reaches only what @dma has mapped or reserved.
  *
  * Return: 0; -1 with errno, and vdb_dma_error() says more:
- *	EINVAL	a reserved range is a part of a mapping, and that stays
+ *	EINVAL	a reserved range is only a part of a mapping.  That mapping stays.
  */
 int vdb_dma_unmap_unknown(struct vdb_dma *dma);
 
@@ -773,23 +774,23 @@ int vdb_dma_unmap_unknown(struct vdb_dma *dma);
  * A memfd, all zeros, whose size cannot change.  vdb_slice_map(),
  * vdb_slice_send(), vdb_slice_receive() and vdb_slice_free() work as with
  * registers, and vdb_slice_iova() is the address for the device.  A client that
- * has it can use the memory, which is not revoked for it, and needs no right to the
- * device.  It cannot be watched.
+ * receives the slice can use the memory, also after vdb_dma_revoke(), and needs no
+ * right to the device.  The slice cannot be watched.
  *
  * The memory counts for the control group of the caller.
  *
- * Return: the slice, to be given back with vdb_slice_free(), which leaves it
- * mapped for the device; NULL with errno as vdb_dma_map().
+ * Return: the slice, to be freed with vdb_slice_free(), which leaves it mapped for
+ * the device; NULL with errno as vdb_dma_map().
  */
 struct vdb_slice *vdb_memory_alloc(struct vdb_dma *dma, uint64_t length, unsigned int flags);
 
 /**
- * vdb_dma_revoke() - take a slice of memory away from the device
+ * vdb_dma_revoke() - end the device's access to a slice of memory
  * @dma: that it was allocated from, or that its IOVAs were reserved in
  * @slice: stays a valid object
  *
- * As vdb_dma_unmap().  Processes that have the slice keep it as ordinary memory: give
- * another client new memory.
+ * As vdb_dma_unmap().  Processes that have the slice keep it as ordinary memory, so do
+ * not give it to another client.
  *
  * Before the IOVA is given out again, make sure that the device has no descriptor
  * with it any more, by stopping its queue for example.
@@ -930,9 +931,9 @@ int vdb_try_copy_to(volatile void *to, const void *from, size_t length,
  * Clients of the broker.  docs/protocol.md describes the protocol.
  *
  * Every call that talks to the broker ends within the connection's time limit,
- * which the caller sets.  If a call fails with ETIMEDOUT, the connection goes on.
- * The broker may have carried the request out or may still do so, except that a
- * slice which it grants too late is released.  Its late answer is dropped.
+ * which the caller sets.  If a call fails with ETIMEDOUT, the connection continues.
+ * The broker may have carried the request out, or may still do so.  The library drops
+ * its late answer.  If the broker grants a slice too late, the library releases it.
  *
  * If a call fails with ENOTCONN or EPROTO, the connection has ended, and all its
  * leases with it.  Every later call fails with ENOTCONN; close the client.
@@ -1041,15 +1042,16 @@ struct vdb_lease {
  *
  * If the configuration gives the slice memory, it comes with the lease: all zeros, at
  * vdb_slice_iova() for the device.  After the lease has ended, the device does not reach it
- * any more.  The broker frees its pages: the client keeps empty memory, and a client whose
- * lease can end at any time uses what it has read there if the lease still goes on then.
+ * any more.  The broker then frees its pages, so the client has empty memory.  If a lease
+ * can end at any time, copy the data out, and use the copy only if the lease has not ended
+ * by then.
  *
  * If the configuration gives the slice an interrupt, an eventfd comes with the lease.  The
  * kernel adds 1 to it at each interrupt, also while no broker runs, and never blocks on it.
  * It is non-blocking: poll it, then read 8 bytes.  It does not report the end of the lease.
  *
- * A program that was compiled for a library whose struct vdb_lease had no member for one of
- * them does not get it.
+ * A program that was compiled with a struct vdb_lease without one of these members does not
+ * get that one.
  *
  * If the slice was granted and the call fails, the library releases the slice, and
  * does not wait for that.
@@ -1260,7 +1262,7 @@ struct vdb_memory_share {
 	uint64_t limit;
 };
 
-/* All user ids that belong to a login share the account of its user. */
+/* The processes of a login, and the user's subordinate ids, are on the account of that user. */
 struct vdb_account_info {
 	uint64_t user;
 	struct vdb_share clients;
@@ -1372,8 +1374,8 @@ struct vdb_news {
  * vdb_client_watch() - be sent what happens to leases and devices from now on
  * @client: any
  *
- * An administrator is sent all.  Others are sent what happens to the leases of their
- * user, of all connections.  vdb_client_news() reports it.
+ * An administrator is sent everything.  Others are sent what happens to the leases of
+ * their user, on all connections.  vdb_client_news() reports it.
  *
  * Return: 0; -1 with ENOTSUP if the broker is older, ENOMEM, ETIMEDOUT, ENOTCONN.
  */
@@ -1385,7 +1387,8 @@ int vdb_client_watch(struct vdb_client *client);
  * @news: filled in; fields that its type does not have are 0
  *
  * Does not block.  To be called, like vdb_client_next(), when vdb_client_fd() polls
- * readable.  A program that waits too long is told how many it has missed.
+ * readable.  If a program waits too long, VDB_NEWS_MISSED reports the number that it has
+ * missed.
  *
  * Return: 1 if @news is filled in, 0 if there is nothing; -1 with EINVAL if @client
  * does not watch, ENOTCONN or EPROTO if the connection has ended.

@@ -198,7 +198,7 @@ int vdb_client_acquire_sized(struct vdb_client *client, const char *name,
 	report(client, asked, &event);
 	if (event.error)
 		return -1;
-	/* A program that does not know of them does not free them. */
+	/* A program with a shorter struct does not know these, and would not free them. */
 	if (size < VDB_UP_TO(vdb_lease, memory))
 		vdb_slice_free(got.memory);
 	if (size < VDB_UP_TO(vdb_lease, interrupt))
@@ -312,7 +312,7 @@ int vdb_client_next_sized(struct vdb_client *client, struct vdb_event *event, si
 	if (!vdb_is_size(size, VDB_FIRST_EVENT))
 		return client_fail(client, EINVAL, too_small);
 	ret = client_next(client, next_pending, &found);
-	/* A program that does not know of them does not free them. */
+	/* A program with a shorter struct does not know these, and would not free them. */
 	if (size < VDB_UP_TO(vdb_event, memory))
 		vdb_slice_free(found.memory);
 	if (size < VDB_UP_TO(vdb_event, interrupt))

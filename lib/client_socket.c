@@ -156,7 +156,10 @@ static int receive(struct vdb_client *client, struct message *m, int flags)
 	ssize_t size;
 
 	memset(m->body.bytes, 0, sizeof(m->body.bytes));
-	/* Reported once if the broker closed without reading all; what it sent comes next. */
+	/*
+	 * The kernel reports this once if the broker closed without reading everything.
+	 * What the broker has sent comes next.
+	 */
 	do {
 		size = fds_receive(client->socket, m->body.bytes, sizeof(m->body.bytes), m->fds,
 				       VDP_MAX_FDS, flags, &m->lost);

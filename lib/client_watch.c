@@ -66,7 +66,7 @@ int client_take_news(struct vdb_client *client, const struct vdp_news *news)
 		return client_break_off(client, EPROTO, "the broker sends news to a client that does not watch");
 	if (!has_texts(news))
 		return client_break_off(client, EPROTO, "the broker's news message has a text without an end");
-	/* What comes after those that are missed would be out of order. */
+	/* Later news would be out of order, because those before them are missed. */
 	if (queue->nr == ROOM || queue->missed)
 		queue->missed += news->type == VDP_NEWS_MISSED ? news->missed : 1;
 	else

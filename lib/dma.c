@@ -139,7 +139,7 @@ int vdb_dma_reserve(struct vdb_dma *dma, uint64_t iova, uint64_t length)
 			      (unsigned long long)length);
 }
 
-/* Where the IOMMU can use its largest pages if there is room, otherwise anywhere. */
+/* An address at which the IOMMU can use its largest pages, or any other if there is no room. */
 static bool find_place(struct vdb_dma *dma, const struct vdb_dma_source *source, uint64_t *iova)
 {
 	struct vdb_iova_wish wish = {
@@ -175,7 +175,10 @@ static int no_place(struct vdb_dma *dma, uint64_t length)
 			      (unsigned long long)length, dma->bits, dma->nr_usable, (unsigned long long)taken);
 }
 
-/* Why the kernel did not map, by errno, which may become another. */
+/*
+ * Fails with the reason why the kernel did not map.  Can replace errno by one that fits
+ * better.
+ */
 static int not_mapped(struct vdb_dma *dma, const struct vdb_dma_source *source, uint64_t iova)
 {
 	switch (errno) {
@@ -198,7 +201,7 @@ static int not_mapped(struct vdb_dma *dma, const struct vdb_dma_source *source, 
 			      (unsigned long long)source->length, (unsigned long long)iova);
 }
 
-/* Skips what others have mapped there: first by little, then by more. */
+/* Skips what others have mapped there, in steps that grow. */
 static int skip_foreign(struct vdb_dma *dma, uint64_t iova, uint64_t length, int tries)
 {
 	if (vdb_iova_take(&dma->space, iova, length, true))
@@ -226,7 +229,10 @@ int vdb_dma_map_source(struct vdb_dma *dma, const struct vdb_dma_source *source,
 	for (tries = 0; tries < MAX_FOREIGN; tries++) {
 		if (!find_place(dma, source, &place))
 			break;
-		/* First, as it needs memory: what is mapped must be known. */
+		/*
+		 * Taken before it is mapped: this can fail for lack of memory, and what
+		 * is mapped must be recorded.
+		 */
 		if (vdb_iova_take(&dma->space, place, source->length, false))
 			return vdb_dma_failed(dma, "%m");
 		if (!dma->kind->map(dma, place, source, read_only)) {
@@ -386,7 +392,7 @@ struct vdb_slice *vdb_memory_alloc(struct vdb_dma *dma, uint64_t length, unsigne
 	return slice;
 }
 
-/* A slice that was received says where it is mapped, which need not be true. */
+/* A received slice says where it is mapped, but that may be false. */
 static bool is_mapped_there(struct vdb_dma *dma, const struct vdb_slice *slice)
 {
 	uint64_t tag;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* An IO address space, and what the two kinds that the kernel has differ in. */
+/* An IO address space, and the functions that differ between the kernel's two kinds. */
 #ifndef VDB_DMA_H
 #define VDB_DMA_H
 
@@ -21,9 +21,12 @@ struct vdb_dma_kind {
 	int (*map)(struct vdb_dma *dma, uint64_t iova, const struct vdb_dma_source *source, bool read_only);
 	/* 0 bytes: nothing was mapped there. */
 	int (*unmap)(struct vdb_dma *dma, uint64_t iova, uint64_t length, uint64_t *unmapped);
-	/* Whether what all of the user's processes have locked counts, not this process alone. */
+	/*
+	 * Whether the limit counts what all processes of the user have locked, not only
+	 * this process.
+	 */
 	bool (*counts_per_user)(const struct vdb_dma *dma);
-	/* Why there can be no mapping more with errno ENOSPC. */
+	/* Why no further mapping is possible, if errno is ENOSPC. */
 	const char *no_entry;
 };
 

@@ -109,7 +109,7 @@ static int map(struct vdb_dma *dma, uint64_t iova, const struct vdb_dma_source *
 	map.vaddr = (uintptr_t)address;
 	ret = ioctl(dma->fd, VFIO_IOMMU_MAP_DMA, &map);
 	error = errno;
-	/* The kernel has pinned the pages, and needs the mapping no more. */
+	/* The kernel has pinned the pages, and does not need the mapping any more. */
 	if (source->fd >= 0)
 		munmap(address, source->length);
 	errno = error;

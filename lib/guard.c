@@ -59,7 +59,7 @@ extern const struct entry __stop_vdb_accesses[] __attribute__((visibility("hidde
 	"	.long %l[broken] - .\n"			\
 	".popsection\n"
 
-/* Where an access continues that has failed.  They return the error. */
+/* A failed access continues in one of these.  They return the error. */
 #define FAULTS						\
 unreachable:						\
 	return EFAULT;					\

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The addresses of an IO address space: which of them are taken, and where there is
- * room.  It knows nothing of the kernel: the usable ranges are passed in.
+ * The addresses of an IO address space: which of them are taken, and where there is room.
+ * This does not call the kernel: the caller passes the usable ranges.
  *
- * The search goes on where the last one ended, and begins again at the bottom when it
- * reaches the top.  So an address that was given back is used again as late as possible.
- * A device may still have it in a queue.
+ * The search continues where the last one ended, and begins again at the bottom when it
+ * reaches the top.  So an address that was freed is used again as late as possible.  A
+ * device may still have it in a queue.
  */
 #ifndef VDB_IOVA_H
 #define VDB_IOVA_H

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * That the structs of ioctls, event files and messages have one layout for 32 and 64
- * bits: compiled for either, this file finds a difference.
+ * Checks that the structs of ioctls, event files and messages have the same layout in
+ * 32-bit and 64-bit programs.  If there is a difference, this file does not compile for
+ * one of them.
  *
- * Where nothing is padded, a member's offset is the sum of the sizes before it, however
- * the CPU aligns 64-bit integers.  A member whose own size differs, such as a pointer,
- * changes the size of its struct.
+ * If nothing is padded, a member's offset is the sum of the sizes before it, regardless
+ * of how the CPU aligns 64-bit integers.  A member whose own size differs, such as a
+ * pointer, changes the size of its struct.
  */
 #include <assert.h>
 #include <linux/types.h>

@@ -78,7 +78,10 @@ void *vdb_slice_map(const struct vdb_slice *slice, uint64_t offset,
 	} while (address == MAP_FAILED && errno == EEXIST && wish);
 	if (address != MAP_FAILED)
 		return address;
-	/* So the kernel says what is the same of a memfd as EACCES of a DMABUF. */
+	/*
+	 * If a memfd is sealed against writing, the kernel says EPERM.  For a DMABUF it
+	 * says EACCES.
+	 */
 	if (errno == EPERM && slice->flags & VDB_FLAG_READ_ONLY)
 		errno = EACCES;
 	return NULL;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The limit of the memory that a process may lock, which is that for DMA, too. */
+/* The limit of the memory that a process can lock.  It also limits memory for DMA. */
 #ifndef VDB_MEMLOCK_H
 #define VDB_MEMLOCK_H
 

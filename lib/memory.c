@@ -87,7 +87,7 @@ struct vdb_slice *vdb_memory_from_fd(int fd, uint64_t iova, unsigned int flags)
 	struct statfs fs;
 	struct stat st;
 
-	/* A file that is not sealed has other sizes later: no file but a memfd can be. */
+	/* Only a sealed file keeps its size, and only memfds can be sealed. */
 	if (fstat(fd, &st) || fstatfs(fd, &fs))
 		return NULL;
 	if (flags & ~(VDB_FLAG_READ_ONLY | VDB_FLAG_DMA_READ_ONLY) || !is_sealed(fd, flags) ||

@@ -11,7 +11,7 @@
 #define VERSION		2	/* of registers */
 #define VERSION_MEMORY	3	/* of memory: .offset is its IOVA, .bar 0 */
 
-/* In the machine's byte order, as it does not leave the machine. */
+/* In the machine's byte order, because it does not leave the machine. */
 struct slice_message {
 	uint16_t magic;
 	uint16_t version;
@@ -55,7 +55,10 @@ int vdb_slice_send(int socket, const struct vdb_device *device, const struct vdb
 	return ret;
 }
 
-/* Memory is not watched.  What its message says of huge pages is what its fd shows. */
+/*
+ * Memory is not watched.  The fd shows whether it has huge pages, so this ignores the
+ * message's flag.
+ */
 static struct vdb_slice *memory_of(const struct slice_message *message, int fd)
 {
 	if (message->bar || message->watched || message->changes || message->bdf[0])

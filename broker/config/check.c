@@ -47,8 +47,8 @@ static void check_pages(struct reader *reader, const struct node *node, const ch
 }
 
 /*
- * No number is proposed: the begin of the page is that of a slice with other registers, which
- * the administrator has perhaps left out on purpose.
+ * This does not propose a number.  A slice from the start of the page would have other
+ * registers as well, which the administrator may have left out on purpose.
  */
 static void check_offset(struct reader *reader, const struct node *node, uint64_t offset)
 {

@@ -344,8 +344,8 @@ bool flow_has_room(const struct flow *flow)
 }
 
 /*
- * It does not keep a turn that it cannot use: others of its user would wait for it, and
- * the loop would not sleep.
+ * A flow that cannot use its turn loses it.  Otherwise others of its user would wait for
+ * it, and the loop would not sleep.
  */
 static enum flow_step wait_for_reader(struct flows *flows, struct flow *flow)
 {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What is in flight, and what a connection can do next: decisions without I/O
- * and without a clock.
+ * What is in flight, and what a connection can do next: decisions without I/O and without
+ * a clock.
  *
- * Each connection is on the account of its user until the kernel has nothing left
- * of it.  The kernel charges what a client has not read to this process.  So a client
- * that leaves too much unread is sent nothing more, and its requests are not read.  A
+ * Each connection is on the account of its user until the kernel has nothing left of it.
+ * The kernel charges messages that a client has not read to this process.  So if a client
+ * leaves too much unread, it is sent nothing more, and its requests are not read.  A
  * connection that must wait for others of its user, or for time, waits in line.
  */
 #ifndef CONNECTIONS_FLOW_H
@@ -17,8 +17,9 @@
 #include "core/table.h"
 
 /*
- * SO_SNDBUF: the least that the kernel accepts.  And an upper bound of the charge of a
- * message.  Two fit; the kernel can refuse a third.
+ * FLOW_ROOM is the value of SO_SNDBUF, the smallest that the kernel accepts.
+ * FLOW_MESSAGE is an upper bound of what the kernel charges for a message.  Two messages
+ * fit; the kernel can refuse a third.
  */
 #define FLOW_ROOM	4608
 #define FLOW_MESSAGE	(FLOW_ROOM / 2)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The cgroup, and from it the user, is read by process id, which another process can
- * have by then.  So it counts only if the process that connected still runs afterwards.
+ * The cgroup is read by process id, and the user follows from the cgroup.  Another
+ * process can have the id by then.  So the result counts only if the process that
+ * connected still runs afterwards.
  */
 #include <errno.h>
 #include <fcntl.h>

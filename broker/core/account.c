@@ -3,10 +3,10 @@
 
 #include "account.h"
 
-/* While there is no catalogue: for administrators. */
+/* The limits while there is no catalogue.  Administrators need connections to correct that. */
 #define CLIENTS_WITHOUT_CATALOGUE	64
 #define PER_USER_WITHOUT_CATALOGUE	4
-/* Of these, kept for root, who has the configuration read again. */
+/* Of these, kept for root, so that it can reload the configuration. */
 #define KEPT_WITHOUT_CATALOGUE		4
 
 uint64_t account_pooled(const struct account *account, enum resource resource)

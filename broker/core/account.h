@@ -42,7 +42,7 @@ void account_give_more_back(struct accounts *accounts, struct account *account,
 			    enum resource resource, uint64_t places);
 /* Forgets an account that uses nothing. */
 void account_done(struct accounts *accounts, struct account *account);
-/* The places that it uses of the pool. */
+/* The number of the pool's places that the account uses. */
 uint64_t account_pooled(const struct account *account, enum resource resource);
 void accounts_free(struct accounts *accounts);
 

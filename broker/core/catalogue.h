@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What can be leased, by whom, and the limits: the configuration as the core uses it. */
+/*
+ * What can be leased, by whom, and the limits: the configuration in the form that the
+ * core uses.
+ */
 #ifndef CORE_CATALOGUE_H
 #define CORE_CATALOGUE_H
 
@@ -47,7 +50,7 @@ struct slice {
 	struct actions actions;
 };
 
-/* What a device needs besides what all need. */
+/* Which driver handles what differs between kinds of devices; see devices/driver.h. */
 enum driver_kind { DRIVER_GENERIC, DRIVER_NVME, NR_DRIVERS };
 
 struct catalogue_device {

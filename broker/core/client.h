@@ -27,7 +27,7 @@ struct client {
 	/* If it watches, which is r.watch. */
 	struct client *next_watcher;
 	uint64_t next_news;		/* number of the first that it has not been sent */
-	uint64_t missed;		/* made room for others before they could be sent */
+	uint64_t missed;		/* news that were overwritten before they could be sent */
 	bool sending_news;		/* as @sending */
 };
 

@@ -162,7 +162,7 @@ static void export(struct core *core, struct lease *lease, uint32_t index)
 	     .saved_lease = &lease->r);
 }
 
-/* The slice that it waits for, or the array of which it waits for any. */
+/* The slice that it waits for.  If it waits for any index, this is the whole array. */
 static struct place place_claimed(const struct lease *lease)
 {
 	bool any = lease->r.wanted == ANY_INDEX;
@@ -174,9 +174,9 @@ static struct place place_claimed(const struct lease *lease)
 }
 
 /*
- * Whether an earlier request waits for the same.  What that one could not have, this
- * one cannot have either.  Many can wait for any of a large array, and the array is
- * searched for one of them only.
+ * Whether an earlier request waits for the same.  If that one could not be granted, this
+ * one cannot be either.  Many requests can wait for any index of a large array.  This way
+ * the array is searched only once.
  */
 static bool waits_behind(const struct device *device, const struct lease *lease)
 {

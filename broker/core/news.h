@@ -2,12 +2,13 @@
 /*
  * What has happened to leases and devices, for clients that watch.
  *
- * The last NEWS_ROOM are kept once for all of these clients, and each of them has a place
- * in them.  What a client has not been sent when it must make room for something new is
- * counted, and the client is sent that number.  So a client that does not read costs
- * nothing more.
+ * The core keeps the last NEWS_ROOM entries once for all of these clients, and each
+ * client has a place in them.  If a new entry overwrites one that a client has not been
+ * sent, the core counts that, and later sends the client the number.  So a client that
+ * does not read costs nothing more.
  *
- * An administrator is sent all.  Others are sent what happens to leases of their user.
+ * An administrator is sent everything.  Others are sent what happens to leases of their
+ * user.
  */
 #ifndef CORE_NEWS_H
 #define CORE_NEWS_H

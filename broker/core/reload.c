@@ -89,7 +89,7 @@ void reload_mark_devices(struct core *core)
 	}
 }
 
-/* What a driver has made of the device and of its leases means nothing to another one. */
+/* A driver cannot continue with what another one has set up for the device and its leases. */
 static bool has_other_driver(const struct catalogue *former, const struct catalogue *now,
 			     const char *bdf)
 {

@@ -62,7 +62,7 @@ static void wait_again(struct core *core, struct lease *lease)
 	lease->r.offset -= lease->r.index * lease->r.length;
 	lease_wait(lease);
 	deadline_set(&core->deadlines, lease, lease->r.wait_until);
-	/* It can be granted other bytes than those that the state has as taken. */
+	/* It can be granted bytes other than those that the state records as taken. */
 	if (lease->r.end)
 		end_complete(core, lease);
 	else

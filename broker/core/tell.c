@@ -74,7 +74,10 @@ static bool send(struct core *core, struct client *client, struct notice *notice
 	client->sending = notice;
 	if (client->message == MESSAGE_GRANT) {
 		lease->sent = true;
-		/* A grant says that the slice is live, and the next change may be seen as none. */
+		/*
+		 * A grant says that the slice is live.  If the device is suspended, a
+		 * state must follow.
+		 */
 		if (lease->device->suspended)
 			queue(core, client, lease, notice);
 	}

@@ -391,7 +391,7 @@ static bool do_now(struct devices *devices, const struct worker *worker,
 
 	if (!is_idle(devices, worker))
 		return false;
-	/* To allocate memory takes time. */
+	/* Allocating memory takes time. */
 	if (effect->type == EFFECT_EXPORT && !effect->saved_lease->memory &&
 	    export_now(devices, worker, effect, &buffer))
 		type = EVENT_EXPORTED;
@@ -544,8 +544,9 @@ static bool next_done(struct devices *devices, struct event *event)
 }
 
 /*
- * A job that resets the device has its result before the loop looks at the watch.  The core
- * must not take the device as suspended that this result says is in order.
+ * The result of a job that resets the device can come before the loop looks at the watch.
+ * The core must not treat the device as suspended if the result says that the device
+ * works.
  */
 static bool next_resume(const struct devices *devices, struct event *event)
 {

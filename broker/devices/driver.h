@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a device needs besides what all devices need: how it is prepared, and how each of
- * its leases begins and ends.  A driver knows one kind of device.  driver_generic writes
- * the registers and does the resets that the configuration names.
+ * What differs between kinds of devices: how a device is prepared, and how each of its
+ * leases begins and ends.  A driver knows one kind of device.  driver_generic writes the
+ * registers and does the resets that the configuration names.
  *
  * All functions run in the device's worker, one after another, and can wait for the
- * device.  Those that return bool: true; or false with a text in @why (@size bytes).
- * After a false the device is closed, except where it is said otherwise.
+ * device.  If a function that returns bool fails, it returns false and writes the reason
+ * to @why (@size bytes).  The worker then closes the device, unless the function's
+ * comment says otherwise.
  *
- * A device begins with open() or adopt(), and ends with close().  Between them the worker
- * calls, for each lease of a slice of it:
+ * A device begins with open() or adopt(), and ends with close().  In between, the worker
+ * does this for each lease of one of its slices:
  *
- *	lease_begin()	its memory is allocated and mapped, and nobody else has it
+ *	lease_begin()	its memory is allocated and mapped, and no client has it yet
  *			(the registers are exported, and the client is sent both)
  *			(the registers are revoked)
  *	lease_end()	afterwards the memory is unmapped, then freed
@@ -25,7 +26,7 @@
 
 struct held;
 
-/* A device, as a driver has it. */
+/* What a driver has of a device. */
 struct driven {
 	const char *bdf;
 	struct vdb_device *device;
@@ -38,7 +39,7 @@ struct driven {
 	struct held *held;	/* for driven_store() */
 };
 
-/* A lease, as a driver has it. */
+/* What a driver has of a lease. */
 struct lent {
 	uint64_t id;
 	uint32_t index;		/* in the array of slices */

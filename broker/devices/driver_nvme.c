@@ -18,7 +18,10 @@ static bool failed(struct nvme *nvme, char *why, size_t size)
 	return false;
 }
 
-/* Stored before there is a lease: a process that is killed before starts the controller again. */
+/*
+ * Stored before there is a lease.  If this process is killed earlier, the next one starts
+ * the controller again.
+ */
 static bool start(struct driven *driven, char *why, size_t size)
 {
 	char error[VDB_ERROR_SIZE];

@@ -101,8 +101,8 @@ static bool adopt(struct driven *driven, int stored, const struct lent *leases, 
 {
 	(void)leases;
 	/*
-	 * Of another driver, which the configuration does not name any more.  What that one made
-	 * of the device, such as queues in the memory of leases, must not go on.
+	 * The configuration named another driver before.  What that driver has set up on
+	 * the device, such as queues in the memory of leases, must not continue.
 	 */
 	if (stored >= 0) {
 		fd_close(stored);

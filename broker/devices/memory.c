@@ -87,7 +87,7 @@ bool memory_adopt(struct held *held, char *why, size_t size)
 	for (size_t i = 0; i < held->nr_memories; i++) {
 		struct lent_memory *memory = &held->memories[i];
 
-		/* As if the store had lost it: what is mapped for the device is not this. */
+		/* Treated as lost: it is not the memory that the device has mapped. */
 		if (memory->fd >= 0 && !fits(memory))
 			fds_close(&memory->fd, 1);
 		if (!vdb_dma_reserve(held->dma, memory->iova, memory->length))
@@ -174,7 +174,7 @@ const struct lent_memory *memory_allocate(struct held *held, const struct job *j
 static void forget(struct held *held, struct lent_memory *memory)
 {
 	hole_make(memory->fd);
-	/* What a failure leaves there is removed by the next process. */
+	/* If this fails, the next process removes it from the store. */
 	held->store->remove_memory(held->store->data, memory->lease);
 	fds_close(&memory->fd, 1);
 	*memory = held->memories[--held->nr_memories];

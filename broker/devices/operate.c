@@ -339,7 +339,7 @@ static bool begin_lease(struct held *held, struct job *job, int memory)
 	return ok;
 }
 
-/* What a failure leaves is ended by EFFECT_ACT and EFFECT_UNMAP. */
+/* If this fails, EFFECT_ACT and EFFECT_UNMAP end what it has begun. */
 static bool prepare_lease(struct held *held, struct job *job)
 {
 	const struct lent_memory *memory;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The configuration is read in a thread: files and name services can hang, and leases go
- * on meanwhile.
+ * A thread reads the configuration, because files and name services can hang.  Leases
+ * continue meanwhile.
  */
 #ifndef SHELL_READING_H
 #define SHELL_READING_H

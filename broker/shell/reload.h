@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Another configuration, while leases go on. */
+/* Replaces the configuration while leases continue. */
 #ifndef SHELL_RELOAD_H
 #define SHELL_RELOAD_H
 

@@ -52,7 +52,7 @@ static int put_driver(void *data, const char *bdf, int fd)
 	return store_put_driver(bdf, fd);
 }
 
-/* First the device: the rest is of no use without it, and the next process removes that. */
+/* The device first.  The rest is of no use without it, and the next process removes it. */
 static int take_out(void *data, const char *bdf, uint32_t ioas)
 {
 	(void)data;
@@ -254,8 +254,9 @@ static void remove_rest(struct former *former, const char *bdf)
 }
 
 /*
- * What no device or lease has: the former process died before it had stored the device,
- * before the state had the lease's memory, or after it had unmapped it.
+ * Removes from the store what belongs to no device and no lease.  The former process died
+ * before it had stored the device, before the state had the lease's memory, or after it
+ * had unmapped that.
  */
 static void remove_unused(struct former *former)
 {

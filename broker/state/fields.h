@@ -62,9 +62,9 @@ struct pairs {
 bool pairs_open(struct reader *from, struct pairs *pairs);
 
 /*
- * Writes the pairs, but those whose values are 0, which is what a missing field reads as.
- * @old: of the map that is replaced; nr is 0 if there is nothing to keep.  Returns the
- * number of pairs.
+ * Writes the pairs whose values are not 0, because a missing field reads as 0.  @old: of
+ * the map that is replaced; nr is 0 if there is nothing to keep.  Returns the number of
+ * pairs.
  */
 size_t fields_encode(const struct field *fields, const void *from, const struct pairs *old,
 		     struct writer *to);
