@@ -140,7 +140,7 @@ static int check_bind(const char *bdf)
 	if (!function_read(bdf, &function))
 		return fail("%s: there is no such function; vfio-dmabuf list shows all functions", bdf);
 	if (function_is_bridge(&function))
-		return fail("%s: it is a bridge, which the kernel needs; bind a function behind it", bdf);
+		return fail("%s: it is a bridge, which the kernel needs; bind a function below it", bdf);
 	if (!function.group[0])
 		return fail("%s: it has no IOMMU group; boot with an IOMMU on, see vfio-dmabuf doctor", bdf);
 	if (!strcmp(function.driver, args.driver))

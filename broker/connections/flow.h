@@ -71,7 +71,7 @@ struct flow {
 struct flows {
 	struct flow_limits limits;
 	struct table accounts;
-	struct flow_list ready;		/* flows that may be able to go on */
+	struct flow_list ready;		/* flows that may be able to continue */
 	struct flow_list strange;	/* flows without a hello; the oldest first */
 	struct flow_list idle;		/* flows after the hello; the least active first */
 	TAILQ_HEAD(, flow_account) unused;

@@ -3,7 +3,7 @@
 
 #include "connect.h"
 #include "end.h"
-#include "tell.h"
+#include "notify.h"
 
 struct client *connect_add(struct core *core, uint64_t id, uint64_t user,
 			   const struct identity *who)
@@ -92,7 +92,7 @@ void connect_dropped(struct core *core, struct client *client)
 	if (client->dropped)
 		return;
 	client->dropped = true;
-	tell_no_more(core, client);
+	notify_stop(core, client);
 	end_all_of(core, client);
 }
 

@@ -10,7 +10,7 @@
 #include "reload.h"
 #include "request.h"
 #include "settle.h"
-#include "tell.h"
+#include "notify.h"
 
 struct core *core_new(const struct catalogue *catalogue, effect_function *effect, void *shell)
 {
@@ -48,7 +48,7 @@ void core_free(struct core *core)
 
 static void sent(struct core *core, struct client *client, bool ok)
 {
-	struct lease *lease = tell_sent(core, client);
+	struct lease *lease = notify_sent(core, client);
 
 	if (!lease)
 		return;

@@ -6,7 +6,7 @@
 #include "end.h"
 #include "lease_set.h"
 #include "news.h"
-#include "tell.h"
+#include "notify.h"
 
 #define FIRST_PAUSE	1000000ULL
 #define LONGEST_PAUSE	60000000ULL
@@ -283,10 +283,10 @@ void device_prepared(struct core *core, struct device *device, bool ok)
 	go_on(core, device);
 }
 
-static void tell_if_granted(struct core *core, struct lease *lease)
+static void notify_if_granted(struct core *core, struct lease *lease)
 {
 	if (lease->r.phase == LEASE_GRANTED)
-		tell(core, lease);
+		notify(core, lease);
 }
 
 void device_set_suspended(struct core *core, struct device *device, bool suspended)
@@ -295,5 +295,5 @@ void device_set_suspended(struct core *core, struct device *device, bool suspend
 		return;
 	device->suspended = suspended;
 	news_of_device(core, suspended ? NEWS_DEVICE_SUSPENDED : NEWS_DEVICE_RESUMED, device);
-	for_each_lease(core, device, tell_if_granted);
+	for_each_lease(core, device, notify_if_granted);
 }

@@ -4,7 +4,7 @@
 #include "end.h"
 #include "lease_set.h"
 #include "news.h"
-#include "tell.h"
+#include "notify.h"
 
 static void revoke(struct core *core, struct lease *lease)
 {
@@ -52,15 +52,15 @@ void end_complete(struct core *core, struct lease *lease)
 	EMIT(core, EFFECT_LOG, .log = LOG_ENDED, .lease = lease->r.id, .saved_lease = &lease->r);
 	if (lease->was_granted)
 		news_of_lease(core, NEWS_ENDED, lease, 0);
-	if (!tell_is_done(lease))
+	if (!notify_is_done(lease))
 		lease_save(core, lease);
-	tell(core, lease);
+	notify(core, lease);
 	end_forget(core, lease);
 }
 
 void end_forget(struct core *core, struct lease *lease)
 {
-	if (lease->r.phase == LEASE_ENDED && tell_is_done(lease))
+	if (lease->r.phase == LEASE_ENDED && notify_is_done(lease))
 		lease_forget(core, lease);
 }
 

@@ -6,7 +6,7 @@
 #include "grant.h"
 #include "lease_set.h"
 #include "news.h"
-#include "tell.h"
+#include "notify.h"
 
 #define USEC	1000000ULL
 
@@ -284,5 +284,5 @@ void grant_exported(struct core *core, struct lease *lease, const struct event *
 	EMIT(core, EFFECT_LOG, .log = LOG_GRANTED, .lease = lease->r.id,
 	     .saved_lease = &lease->r);
 	news_of_lease(core, NEWS_GRANTED, lease, lease->r.seconds);
-	tell(core, lease);
+	notify(core, lease);
 }

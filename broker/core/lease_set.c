@@ -2,7 +2,7 @@
 #include <stdlib.h>
 
 #include "lease_set.h"
-#include "tell.h"
+#include "notify.h"
 
 static bool reserve(struct core *core, struct device *device)
 {

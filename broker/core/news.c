@@ -5,7 +5,7 @@
 #include "machine.h"
 #include "news.h"
 #include "request.h"
-#include "tell.h"
+#include "notify.h"
 
 static bool may_see(const struct core *core, const struct client *client, const struct news *news)
 {
@@ -75,7 +75,7 @@ static void add(struct core *core, const struct news *news)
 		drop_oldest(core);
 	for (struct client *client = core->watchers; client; client = client->next_watcher) {
 		if (may_see(core, client, news))
-			tell_wake(core, client);
+			notify_wake(core, client);
 		else if (client->next_news == core->next_news)
 			client->next_news++;
 	}

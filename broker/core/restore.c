@@ -10,7 +10,7 @@
 #include "lease_set.h"
 #include "reload.h"
 #include "settle.h"
-#include "tell.h"
+#include "notify.h"
 
 #define START_SHIFT	32	/* ids of each start are greater than those of earlier ones */
 
@@ -84,14 +84,14 @@ static void go_on(struct core *core, struct lease *lease)
 		deadline_set(&core->deadlines, lease, lease->r.expires);
 		/* If it was not sent, the client does not know it, and releases it. */
 		lease->sent = true;
-		tell(core, lease);
+		notify(core, lease);
 		break;
 	case LEASE_ENDING:
 		lease_take_bytes(lease);
 		break;
 	case LEASE_ENDED:
 		lease_free_bytes(core, lease);
-		tell(core, lease);
+		notify(core, lease);
 		break;
 	}
 }

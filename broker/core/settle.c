@@ -2,7 +2,7 @@
 #include "device_set.h"
 #include "grant.h"
 #include "settle.h"
-#include "tell.h"
+#include "notify.h"
 
 static uint64_t earlier(uint64_t a, uint64_t b)
 {
@@ -31,6 +31,6 @@ void settle(struct core *core)
 	for (size_t i = core->nr_devices; i--; )
 		if (core->devices[i]->changed)
 			grant_waiting(core, core->devices[i]);
-	tell_go_on(core);
+	notify_continue(core);
 	set_timer(core);
 }

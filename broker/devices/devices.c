@@ -302,7 +302,7 @@ static void copy_settings(const struct devices *devices, struct job *job)
 	job->driver = device->driver;
 }
 
-/* A lease that goes on keeps the depth that it has. */
+/* A lease that continues keeps its depth. */
 static uint32_t depth_of_slice(const struct devices *devices, const char *name)
 {
 	const struct catalogue_device *device;

@@ -66,10 +66,11 @@ struct driver {
 	bool (*open)(struct driven *driven, char *why, size_t size);
 	/*
 	 * The device was opened by a former process, which may have died in any of these
-	 * functions.  @leases: those with memory that go on, or are still to be ended.  What the
-	 * device has of others must end here: their memory is unmapped afterwards.  @stored: of
-	 * driven_store(), now the driver's; -1: none.  Memory of the driver's own must be
-	 * reserved here with vdb_dma_reserve(), or it is unmapped as well.
+	 * functions.  @leases: those with memory that continue, or that must still be ended.  If
+	 * the device has anything of other leases, such as queues, end it here: their memory is
+	 * unmapped afterwards.  @stored: the memfd of driven_store(), now the driver's; -1: none.
+	 * Reserve the driver's own memory here with vdb_dma_reserve().  Otherwise it is unmapped
+	 * as well.
 	 */
 	bool (*adopt)(struct driven *driven, int stored, const struct lent *leases, size_t nr,
 		      char *why, size_t size);

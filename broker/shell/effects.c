@@ -11,7 +11,7 @@
 
 static void save(struct shell *shell, const struct effect *effect)
 {
-	/* Memory was reserved.  A broker that cannot save must not go on. */
+	/* Memory was reserved.  A broker that cannot save must not continue. */
 	if (state_save(shell->state, effect)) {
 		journal_line(LOG_CRIT, "the state cannot be saved: %m");
 		abort();

@@ -195,7 +195,7 @@ void igbvf_owner_close(struct igbvf_owner *owner)
 		return;
 	for (unsigned int i = 0; i < owner->vfs; i++) {
 		if (owner->vf[i].state == LENT)
-			igbvf_take_back(owner, i);
+			igbvf_revoke(owner, i);
 		vdb_dma_close(owner->vf[i].dma);
 		vdb_device_close(owner->vf[i].device);
 	}
@@ -321,7 +321,7 @@ fail:
 	return -1;
 }
 
-int igbvf_take_back(struct igbvf_owner *owner, unsigned int number)
+int igbvf_revoke(struct igbvf_owner *owner, unsigned int number)
 {
 	if (number >= owner->vfs || owner->vf[number].state != LENT) {
 		errno = EINVAL;

@@ -41,7 +41,7 @@ struct igbvf_owner *igbvf_owner_open(const char *bdf, const char *token, unsigne
 struct igbvf_owner *igbvf_owner_open_vfs(const char *const *bdfs, unsigned int vfs,
 					 char error[VDB_ERROR_SIZE]);
 
-/* Takes back all that is lent, and closes what was opened.  Disables the PF's VFs if it has the PF. */
+/* Revokes all that is lent, and closes what was opened.  Disables the PF's VFs if it has the PF. */
 void igbvf_owner_close(struct igbvf_owner *owner);
 
 /* Whether the port has a link; it takes some time after igbvf_owner_open(), which it is for. */
@@ -72,7 +72,7 @@ int igbvf_lend(struct igbvf_owner *owner, unsigned int vf, const uint8_t mac[6],
 	       struct igbvf_lent *lent, char error[VDB_ERROR_SIZE]);
 
 /**
- * igbvf_take_back() - end what igbvf_lend() has begun
+ * igbvf_revoke() - end what igbvf_lend() has begun
  * @owner: any
  * @vf: lent
  *
@@ -83,6 +83,6 @@ int igbvf_lend(struct igbvf_owner *owner, unsigned int vf, const uint8_t mac[6],
  * Return: 0; -1 if one of the steps failed, with errno of the first.  The later steps are
  * done nevertheless.  The VF is not lent again then.
  */
-int igbvf_take_back(struct igbvf_owner *owner, unsigned int vf);
+int igbvf_revoke(struct igbvf_owner *owner, unsigned int vf);
 
 #endif

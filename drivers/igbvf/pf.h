@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the physical function (PF) of an Intel 82576 has to be told so that its virtual
+ * How to set up the physical function (PF) of an Intel 82576 so that its virtual
  * functions work, and nothing more: the PF itself does not send and receive.
  *
  * The functions need the PF's registers only: a mapping of its BAR 0, of the device fd or

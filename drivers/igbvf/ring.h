@@ -34,7 +34,7 @@ struct igbvf_ring {
 	volatile struct igbvf_descriptor *descriptors;
 	uint64_t buffers;	/* IOVA of the first buffer; the others follow */
 	uint32_t size;		/* a power of two, IGBVF_RING_MIN to IGBVF_RING_MAX */
-	uint32_t head;		/* the oldest that the device has not given back */
+	uint32_t head;		/* the oldest that the device has not finished */
 	uint32_t tail;		/* the next to be given to the device */
 };
 
@@ -62,7 +62,7 @@ static inline uint32_t igbvf_ring_index(const struct igbvf_ring *ring, uint32_t 
 
 /* ---- transmit ---- */
 
-/* Takes back what the device has sent.  Returns the number of free descriptors. */
+/* Frees the descriptors of frames that the device has sent.  Returns the number of free descriptors. */
 uint32_t igbvf_transmit_reclaim(struct igbvf_ring *ring);
 
 /*

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Registers, and the admin queue, which another process can go on with. */
+/* Registers, and the admin queue, with which another process can continue. */
 #include <errno.h>
 #include <linux/vfio.h>
 #include <stdarg.h>

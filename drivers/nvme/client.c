@@ -174,7 +174,7 @@ static void make_lists(uint64_t *lists, uint64_t data_iova, uint64_t data_size)
 
 static bool make_slots(struct vdb_nvme *queue)
 {
-	/* A queue with as many commands as entries could not be told from an empty one. */
+	/* A queue with as many commands as entries would look like an empty one. */
 	queue->nr_slots = queue->entries - 1;
 	queue->slots = calloc(queue->nr_slots, sizeof(queue->slots[0]));
 	queue->free = calloc(queue->nr_slots, sizeof(queue->free[0]));
@@ -316,7 +316,7 @@ uint64_t vdb_nvme_iova(const struct vdb_nvme *queue, const void *address)
 
 /*
  * What the program has read of the memory before was there.  An owner can also have made a
- * hole of the memory, so that the description is gone.
+ * hole of the memory, so that the description no longer exists.
  */
 static bool has_ended(const struct vdb_nvme *queue)
 {

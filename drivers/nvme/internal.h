@@ -25,7 +25,7 @@
  * commands.  The second part has the admin completion queue and a page for replies.
  *
  * Each change of the state is one
- * store, in an order with which another process can go on after any of them:
+ * store, in an order that lets another process continue after any of them:
  *	1. the command is written into the SQ
  *	2. submitted is incremented
  *	3. the doorbell is rung; the controller carries the command out

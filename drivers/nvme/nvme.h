@@ -17,8 +17,7 @@
 struct nvme;
 
 /*
- * Starts the controller, whatever its state is.  Queue pairs that there were are gone
- * afterwards.  @device and @dma stay open as long as the object.
+ * Starts the controller, whatever its state is.  This ends all queue pairs that it had.  @device and @dma stay open as long as the object.
  */
 struct nvme *nvme_start(const struct vdb_device *device, struct vdb_dma *dma, char error[VDB_ERROR_SIZE]);
 
@@ -49,8 +48,8 @@ void nvme_free(struct nvme *nvme);
 int nvme_stop(struct nvme *nvme);
 
 /*
- * Resets the function and starts the controller.  All queue pairs are gone afterwards, also
- * if the call fails: nvme_queue_end() reports that to the clients.
+ * Resets the function and starts the controller.  This ends all queue pairs, also if the
+ * call fails: nvme_queue_end() reports that to the clients.
  */
 int nvme_reset(struct nvme *nvme);
 

@@ -567,7 +567,7 @@ START_TEST(mistakes_are_named)
 END_TEST
 
 /* libfyaml treats a NUL as the end. The text after it must not be ignored. */
-START_TEST(nothing_is_ignored_behind_a_nul)
+START_TEST(nothing_is_ignored_after_a_nul)
 {
 	static const char text[] = "log:\n\0devices: {}\n";
 	const struct source source = { "a.yaml", text, sizeof(text) - 1 };
@@ -891,7 +891,7 @@ Suite *suite(void)
 	tcase_add_loop_test(tc, mistakes_between_files, 0, 15);
 	tcase_add_test(tc, one_mistake_in_two_files);
 	tcase_add_test(tc, no_mistakes_that_follow);
-	tcase_add_test(tc, nothing_is_ignored_behind_a_nul);
+	tcase_add_test(tc, nothing_is_ignored_after_a_nul);
 	tcase_add_test(tc, all_mistakes_are_named);
 	tcase_add_test(tc, mistakes_have_a_limit);
 	tcase_add_test(tc, too_many_children);

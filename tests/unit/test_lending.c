@@ -579,7 +579,7 @@ START_TEST(goes_on)
 END_TEST
 
 /* A device can be in a reset when a slice of it is granted. */
-START_TEST(suspension_before_the_grant_is_told)
+START_TEST(suspension_before_the_grant_is_reported)
 {
 	uint64_t lease;
 
@@ -599,7 +599,7 @@ START_TEST(suspension_before_the_grant_is_told)
 END_TEST
 
 /* All clients with leases of it are notified. */
-START_TEST(suspension_is_told)
+START_TEST(suspension_is_reported)
 {
 	uint64_t lease;
 
@@ -767,7 +767,7 @@ static void check_news(uint64_t client, enum news_type type, uint64_t lease)
 	ck_assert_uint_eq(last_news.lease, lease);
 }
 
-START_TEST(watchers_are_told)
+START_TEST(watchers_are_notified)
 {
 	uint64_t lease;
 
@@ -1248,12 +1248,12 @@ Suite *suite(void)
 	tcase_add_test(tc, limit_of_a_connection);
 	tcase_add_test(tc, the_idle_make_room);
 	tcase_add_loop_test(tc, goes_on, 0, 8);
-	tcase_add_test(tc, suspension_before_the_grant_is_told);
-	tcase_add_test(tc, suspension_is_told);
+	tcase_add_test(tc, suspension_before_the_grant_is_reported);
+	tcase_add_test(tc, suspension_is_reported);
 	tcase_add_loop_test(tc, reload_and_leases, 0, 11);
 	tcase_add_test(tc, root_revokes);
 	tcase_add_test(tc, leases_are_renewed);
-	tcase_add_test(tc, watchers_are_told);
+	tcase_add_test(tc, watchers_are_notified);
 	tcase_add_test(tc, watchers_see_their_own);
 	tcase_add_test(tc, watchers_that_do_not_read);
 	tcase_add_test(tc, watchers_stay);

@@ -255,7 +255,7 @@ static void expect_end(void)
 
 /* ---- what the owner describes ---- */
 
-START_TEST(tells_what_there_is)
+START_TEST(reports_what_there_is)
 {
 	ck_assert_uint_eq(vdb_nvme_id(queue), QID);
 	ck_assert_uint_eq(vdb_nvme_depth(queue), ENTRIES - 1);
@@ -694,7 +694,7 @@ Suite *suite(void)
 
 	tc = add_group(s, "commands");
 	tcase_add_checked_fixture(tc, setup_open, teardown);
-	tcase_add_test(tc, tells_what_there_is);
+	tcase_add_test(tc, reports_what_there_is);
 	tcase_add_test(tc, writes_and_reads);
 	tcase_add_test(tc, far_blocks);
 	tcase_add_test(tc, what_is_refused);

@@ -296,7 +296,7 @@ START_TEST(device_is_reset_at_the_end)
 }
 END_TEST
 
-START_TEST(suspension_is_told)
+START_TEST(suspension_is_reported)
 {
 	struct vdb_client *client = broker_connect();
 	struct vdb_lease lease = broker_acquire(client, "nvme/registers", 0);
@@ -311,7 +311,7 @@ START_TEST(suspension_is_told)
 }
 END_TEST
 
-START_TEST(suspension_before_the_grant_is_told)
+START_TEST(suspension_before_the_grant_is_reported)
 {
 	struct vdb_client *first = broker_connect(), *second = broker_connect();
 	struct vdb_lease array = broker_acquire(first, "edu/array", 0), page;
@@ -484,8 +484,8 @@ Suite *suite(void)
 	tcase_add_checked_fixture(tc, lender_start, lender_stop);
 	tcase_add_test(tc, registers_are_written_at_the_end);
 	tcase_add_test(tc, device_is_reset_at_the_end);
-	tcase_add_test(tc, suspension_is_told);
-	tcase_add_test(tc, suspension_before_the_grant_is_told);
+	tcase_add_test(tc, suspension_is_reported);
+	tcase_add_test(tc, suspension_before_the_grant_is_reported);
 	tcase_add_test(tc, device_that_cannot_be_put_in_order);
 	tcase_add_test(tc, device_goes_back_to_the_kernel);
 

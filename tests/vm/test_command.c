@@ -66,7 +66,7 @@ START_TEST(list_shows_functions)
 }
 END_TEST
 
-START_TEST(wrong_use_is_told)
+START_TEST(wrong_use_is_reported)
 {
 	ck_assert_int_eq(vfio_dmabuf("list 0000:7f:00.0"), 1);
 	check_says("there is no such function");
@@ -156,7 +156,7 @@ START_TEST(options_can_stand_anywhere)
 END_TEST
 
 /* A script must not take half of it for all. */
-START_TEST(output_that_cannot_be_written_is_told)
+START_TEST(output_that_cannot_be_written_is_reported)
 {
 	ck_assert_int_eq(vfio_dmabuf("list --json >/dev/full"), 1);
 	check_says("stdout: No space left on device");
@@ -578,10 +578,10 @@ Suite *suite(void)
 	TCase *tc = add_group(s, "list");
 
 	tcase_add_test(tc, list_shows_functions);
-	tcase_add_test(tc, wrong_use_is_told);
+	tcase_add_test(tc, wrong_use_is_reported);
 	tcase_add_test(tc, help_is_everywhere);
 	tcase_add_test(tc, options_can_stand_anywhere);
-	tcase_add_test(tc, output_that_cannot_be_written_is_told);
+	tcase_add_test(tc, output_that_cannot_be_written_is_reported);
 	tcase_add_test(tc, completion);
 
 	tc = add_group(s, "registers");

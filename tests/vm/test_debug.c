@@ -59,7 +59,7 @@ static void check_buffer_event(const char *name, const char *kind,
 	ck_assert_uint_eq(trace_number(&event, "size"), size);
 }
 
-START_TEST(events_tell_the_life_of_a_slice)
+START_TEST(events_show_the_life_of_a_slice)
 {
 	struct trace_event event;
 	char *map;
@@ -91,7 +91,7 @@ START_TEST(events_tell_the_life_of_a_slice)
 }
 END_TEST
 
-START_TEST(events_tell_the_life_of_a_bar_mapping)
+START_TEST(events_show_the_life_of_a_bar_mapping)
 {
 	char *map;
 
@@ -103,7 +103,7 @@ START_TEST(events_tell_the_life_of_a_bar_mapping)
 }
 END_TEST
 
-START_TEST(events_tell_of_suspension)
+START_TEST(events_show_suspension)
 {
 	struct trace_event event;
 
@@ -117,7 +117,7 @@ START_TEST(events_tell_of_suspension)
 }
 END_TEST
 
-START_TEST(closing_tells_of_each_slice)
+START_TEST(closing_is_reported_for_each_slice)
 {
 	int first = slice_new(&mem, MEM, 0, PAGE);
 	int second = slice_new(&mem, MEM, 2 * PAGE, PAGE);
@@ -291,10 +291,10 @@ Suite *suite(void)
 	TCase *tc = add_group(s, "events");
 
 	tcase_add_checked_fixture(tc, setup, NULL);
-	tcase_add_test(tc, events_tell_the_life_of_a_slice);
-	tcase_add_test(tc, events_tell_the_life_of_a_bar_mapping);
-	tcase_add_test(tc, events_tell_of_suspension);
-	tcase_add_test(tc, closing_tells_of_each_slice);
+	tcase_add_test(tc, events_show_the_life_of_a_slice);
+	tcase_add_test(tc, events_show_the_life_of_a_bar_mapping);
+	tcase_add_test(tc, events_show_suspension);
+	tcase_add_test(tc, closing_is_reported_for_each_slice);
 
 	tc = add_group(s, "listing");
 	tcase_add_checked_fixture(tc, setup, NULL);

@@ -77,7 +77,7 @@ START_TEST(first_read_says_what_is)
 }
 END_TEST
 
-START_TEST(disabled_memory_is_told)
+START_TEST(disabled_memory_is_reported)
 {
 	uint64_t before = next(events).changes;
 	struct vfio_dmabuf_event event;
@@ -100,7 +100,7 @@ START_TEST(disabled_memory_is_told)
 }
 END_TEST
 
-START_TEST(low_power_is_told)
+START_TEST(low_power_is_reported)
 {
 	uint32_t set = VFIO_DEVICE_FEATURE_SET;
 
@@ -113,7 +113,7 @@ START_TEST(low_power_is_told)
 END_TEST
 
 /* A suspension that begins and ends between two reads shows in the count. */
-START_TEST(resets_are_told)
+START_TEST(resets_are_reported)
 {
 	uint64_t before = next(events).changes;
 	struct vfio_dmabuf_event event;
@@ -148,7 +148,7 @@ START_TEST(revocation_is_the_end)
 }
 END_TEST
 
-START_TEST(revocation_of_another_slice_is_not_told)
+START_TEST(revocation_of_another_slice_is_not_reported)
 {
 	int other = slice_new(&dev, 0, 0, PAGE);
 
@@ -158,7 +158,7 @@ START_TEST(revocation_of_another_slice_is_not_told)
 }
 END_TEST
 
-START_TEST(closing_and_unbinding_are_told)
+START_TEST(closing_and_unbinding_are_reported)
 {
 	next(events);
 	if (_i) {
@@ -174,7 +174,7 @@ START_TEST(closing_and_unbinding_are_told)
 }
 END_TEST
 
-START_TEST(every_open_file_is_told)
+START_TEST(every_open_file_is_notified)
 {
 	int other = events_open(&dev, slice, O_CLOEXEC | O_NONBLOCK);
 	int same = dup(events);
@@ -233,7 +233,7 @@ static void *revoke_slice(void *unused)
 }
 
 /* After the revocation is reported, nothing reaches the device. */
-START_TEST(client_is_told_when_it_is_over)
+START_TEST(client_is_notified_when_it_is_over)
 {
 	struct client *c = client_start(CLIENT_NOBODY);
 	long map = client_mmap(c, slice, 0, PAGE, RW);
@@ -282,20 +282,20 @@ Suite *suite(void)
 
 	tcase_add_checked_fixture(tc, setup, NULL);
 	tcase_add_test(tc, first_read_says_what_is);
-	tcase_add_test(tc, disabled_memory_is_told);
-	tcase_add_test(tc, low_power_is_told);
-	tcase_add_loop_test(tc, resets_are_told, 0, 2);
+	tcase_add_test(tc, disabled_memory_is_reported);
+	tcase_add_test(tc, low_power_is_reported);
+	tcase_add_loop_test(tc, resets_are_reported, 0, 2);
 
 	tc = add_group(s, "revocation");
 	tcase_add_checked_fixture(tc, setup, NULL);
 	tcase_add_test(tc, revocation_is_the_end);
-	tcase_add_test(tc, revocation_of_another_slice_is_not_told);
-	tcase_add_loop_test(tc, closing_and_unbinding_are_told, 0, 2);
-	tcase_add_test(tc, client_is_told_when_it_is_over);
+	tcase_add_test(tc, revocation_of_another_slice_is_not_reported);
+	tcase_add_loop_test(tc, closing_and_unbinding_are_reported, 0, 2);
+	tcase_add_test(tc, client_is_notified_when_it_is_over);
 
 	tc = add_group(s, "files");
 	tcase_add_checked_fixture(tc, setup, NULL);
-	tcase_add_test(tc, every_open_file_is_told);
+	tcase_add_test(tc, every_open_file_is_notified);
 	tcase_add_test(tc, reader_is_woken);
 	tcase_add_test(tc, bad_requests_are_refused);
 	return s;

@@ -72,7 +72,7 @@ START_TEST(good_request_is_good)
 }
 END_TEST
 
-START_TEST(probe_tells_the_features)
+START_TEST(probe_reports_the_features)
 {
 	const uint32_t probe = VFIO_DEVICE_FEATURE_PROBE;
 
@@ -297,7 +297,7 @@ Suite *suite(void)
 
 	tcase_add_checked_fixture(tc, open_edu, NULL);
 	tcase_add_test(tc, good_request_is_good);
-	tcase_add_test(tc, probe_tells_the_features);
+	tcase_add_test(tc, probe_reports_the_features);
 	tcase_add_test(tc, flags_must_be_zero);
 	tcase_add_test(tc, open_flags_must_be_known);
 	tcase_add_test(tc, cloexec_is_as_asked);

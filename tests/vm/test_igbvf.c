@@ -286,7 +286,7 @@ START_TEST(client_that_writes_anything_to_its_registers)
 		client_call(flows[0].client, step_write_anything, &(struct client_step){ { 1 + i }, -1 });
 		flows_collect();
 	}
-	ck_assert_works(igbvf_take_back(port, 0));
+	ck_assert_works(igbvf_revoke(port, 0));
 	flows_traffic(&flows[1], 1, 40);
 	flow_check(&flows[1]);
 	/* The next client finds a VF that works. */
@@ -320,7 +320,7 @@ START_TEST(nothing_after_it_is_taken_back)
 	flows_traffic(flows, VFS, 20);
 	ck_assert_works(flow_call(&flows[0], step_echo_end));
 	flow_fill(&flows[1]);
-	ck_assert_works(igbvf_take_back(port, 0));
+	ck_assert_works(igbvf_revoke(port, 0));
 	ck_assert_fails(flow_call(&flows[0], step_send), ENODEV);
 	memcpy(copy, flows[0].memory, flow_lengths[0]);
 	for (int i = 0; i < 3; i++) {
@@ -332,7 +332,7 @@ START_TEST(nothing_after_it_is_taken_back)
 	ck_assert_int_eq(memcmp(copy, flows[0].memory, flow_lengths[0]), 0);
 	/* Its queues were stopped, and not only its memory was unmapped. */
 	ck_assert(!kmsg_wait_for(kmsg, fault, 1));
-	ck_assert_fails(igbvf_take_back(port, 0), EINVAL);
+	ck_assert_fails(igbvf_revoke(port, 0), EINVAL);
 
 	flow_lend(&flows[0], 0);
 	for (size_t i = 0; i < flow_lengths[0]; i++)
@@ -368,7 +368,7 @@ START_TEST(client_that_is_killed)
 			flows_receive();
 		ck_assert_works(kill(victim->client->pid, SIGKILL));
 		ck_assert_int_eq(waitpid(victim->client->pid, NULL, 0), victim->client->pid);
-		ck_assert_works(igbvf_take_back(port, 0));
+		ck_assert_works(igbvf_revoke(port, 0));
 		/* What it has sent is on the way, and nothing comes after it. */
 		while (flows[1].received != flows[1].sent || victim->received != victim->sent) {
 			length = peer_receive(frame, flows[1].received == flows[1].sent ? 500 : PATIENCE_MS);

@@ -47,7 +47,7 @@ START_TEST(kernel_drives_the_pf)
 		ck_assert_works(flow_call(&flows[i], step_echo));
 	flows_traffic(flows, VFS, 40);
 	flow_fill(&flows[1]);
-	ck_assert_works(igbvf_take_back(port, 0));
+	ck_assert_works(igbvf_revoke(port, 0));
 	flows_traffic(&flows[1], 1, 40);
 	flow_lend(&flows[0], 0);
 	flow_give(&flows[0], spare[0]);
@@ -64,7 +64,7 @@ START_TEST(kernel_does_not_answer)
 	char command[128], error[VDB_ERROR_SIZE] = "";
 	struct igbvf_lent lent;
 
-	ck_assert_works(igbvf_take_back(port, 0));
+	ck_assert_works(igbvf_revoke(port, 0));
 	snprintf(command, sizeof(command), "ip link set $(ls /sys/bus/pci/devices/%s/net) down", lab_bdf("IGB"));
 	ck_assert_int_eq(system(command), 0);
 	ck_assert_fails(igbvf_lend(port, 0, flows[0].mac, flow_lengths[0], &lent, error), ETIMEDOUT);

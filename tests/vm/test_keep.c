@@ -220,7 +220,7 @@ static size_t find_kept(const char *state, struct listed *buffer)
 }
 
 /* Not of a file that has got its struct file's memory. */
-START_TEST(listing_tells_of_the_slice)
+START_TEST(listing_shows_the_slice)
 {
 	const struct place *place = &places[_i];
 	ino_t inode = keep_slice(place);
@@ -312,7 +312,7 @@ Suite *suite(void)
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	/* The loop variable is the place. */
-	tcase_add_loop_test(tc, listing_tells_of_the_slice, 0, NR_PLACES);
+	tcase_add_loop_test(tc, listing_shows_the_slice, 0, NR_PLACES);
 	tcase_add_loop_test(tc, owner_goes_on, 0, NR_PLACES);
 	tcase_add_loop_test(tc, closing_revokes_and_unbinding_works, 0, NR_PLACES);
 	tcase_add_loop_test(tc, path_gives_no_access, NR_PLACES - 2, NR_PLACES);

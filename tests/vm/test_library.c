@@ -692,7 +692,7 @@ static void *read_until_revoked(void *address)
 	return (void *)reads;
 }
 
-START_TEST(threads_are_told_apart)
+START_TEST(threads_are_distinguished)
 {
 	struct vdb_slice *slices[THREADS];
 	pthread_t threads[THREADS];
@@ -1011,7 +1011,7 @@ Suite *suite(void)
 	tcase_add_checked_fixture(tc, owner_open_edu, NULL);
 	tcase_add_test(tc, revoked_slice_is_an_error);
 	tcase_add_test(tc, foreign_faults_are_not_ours);
-	tcase_add_test(tc, threads_are_told_apart);
+	tcase_add_test(tc, threads_are_distinguished);
 
 	tc = add_group(s, "reset");
 	tcase_add_checked_fixture(tc, owner_open_nvme, NULL);

@@ -111,7 +111,7 @@ START_TEST(slice_does_not_keep_the_device_open)
 }
 END_TEST
 
-START_TEST(opening_anew_brings_nothing_back)
+START_TEST(reopening_revives_no_slice)
 {
 	int fresh;
 
@@ -331,7 +331,7 @@ Suite *suite(void)
 	tcase_add_test(tc, one_of_two_device_fds_may_close);
 	tcase_add_test(tc, mapping_of_the_device_fd_counts_as_one);
 	tcase_add_test(tc, slice_does_not_keep_the_device_open);
-	tcase_add_test(tc, opening_anew_brings_nothing_back);
+	tcase_add_test(tc, reopening_revives_no_slice);
 	tcase_add_test(tc, death_of_the_owner_revokes);
 
 	tc = add_group(s, "driver");

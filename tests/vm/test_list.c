@@ -209,7 +209,7 @@ static uint64_t inode_of_mapping(const void *address)
 	return inode;
 }
 
-START_TEST(bar_mappings_are_told_from_slices)
+START_TEST(bar_mappings_differ_from_slices)
 {
 	void *bar = device_map(&mem, MEM, 2 * PAGE, 8 * PAGE);
 	void *slice = slice_map(slice_new(&mem, MEM, 3 * PAGE, PAGE), 0, PAGE);
@@ -479,7 +479,7 @@ Suite *suite(void)
 	tcase_add_checked_fixture(tc, setup, NULL);
 	tcase_add_test(tc, entry_says_what_the_buffer_is);
 	tcase_add_test(tc, mappings_are_counted);
-	tcase_add_test(tc, bar_mappings_are_told_from_slices);
+	tcase_add_test(tc, bar_mappings_differ_from_slices);
 	tcase_add_test(tc, state_follows_the_device);
 
 	tc = add_group(s, "errors");

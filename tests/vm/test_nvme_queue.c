@@ -134,7 +134,7 @@ static void free_lease(struct lease *lease)
 }
 
 /* The order matters: the controller uses the memory until the queue pair is deleted. */
-static void take_back(struct lease *lease)
+static void end_lease(struct lease *lease)
 {
 	ck_assert_works(vdb_slice_revoke(owner, lease->doorbells));
 	ck_assert_nvme(nvme_queue_delete(nvme, lease->qid, lease->memory));
@@ -181,7 +181,7 @@ START_TEST(starts_and_stops)
 	nvme = nvme_start(owner, dma, error);
 	ck_assert_msg(nvme, "%s", error);
 	lease = lend(1);
-	take_back(&lease);
+	end_lease(&lease);
 }
 END_TEST
 
@@ -206,7 +206,7 @@ START_TEST(what_the_owner_refuses)
 	ck_assert(!nvme_queue_exists(nvme, 2));
 	/* One that does not exist is deleted. */
 	ck_assert_nvme(nvme_queue_delete(nvme, 2, NULL));
-	take_back(&lease);
+	end_lease(&lease);
 }
 END_TEST
 
@@ -219,10 +219,10 @@ START_TEST(queues_are_found_by_their_tags)
 	ck_assert_uint_eq(nvme_queue_tag(nvme, 2), 77);
 	ck_assert_uint_eq(nvme_queue_tag(nvme, 1), 0);
 	ck_assert_uint_eq(nvme_queue_find(nvme, 0), 3);
-	take_back(&second);
+	end_lease(&second);
 	ck_assert_uint_eq(nvme_queue_find(nvme, 77), 0);
 	ck_assert_uint_eq(nvme_queue_find(nvme, 0), 2);
-	take_back(&first);
+	end_lease(&first);
 	ck_assert_uint_eq(nvme_queue_find(nvme, 0), 1);
 }
 END_TEST
@@ -246,7 +246,7 @@ START_TEST(interrupts)
 		ck_assert_uint_eq(completion.status, 0);
 	}
 	vdb_nvme_close(queue);
-	take_back(&lease);
+	end_lease(&lease);
 	close(options.eventfd);
 }
 END_TEST
@@ -308,7 +308,7 @@ START_TEST(same_blocks_as_the_kernels_driver)
 	ck_assert_works(vdb_nvme_flush(queue, 1, 0));
 	ck_assert_uint_eq(io_wait(queue), 0);
 	vdb_nvme_close(queue);
-	take_back(&lease);
+	end_lease(&lease);
 	ck_assert_nvme(nvme_stop(nvme));
 	close_controller();
 	ck_assert_int_eq(system("modprobe nvme"), 0);
@@ -324,7 +324,7 @@ START_TEST(same_blocks_as_the_kernels_driver)
 	ck_assert_uint_eq(io_wait(queue), 0);
 	ck_assert_int_eq(memcmp(data + PAGE, content, PAGE), 0);
 	vdb_nvme_close(queue);
-	take_back(&lease);
+	end_lease(&lease);
 }
 END_TEST
 
@@ -351,14 +351,14 @@ START_TEST(clients_killed_in_mid_io)
 		load_lend(victim, lease.doorbells, lease.memory);
 		load_wait_done(victim, 1 + rand() % 20);
 		in_mid_io += load_kill(victim) > 0;
-		take_back(&lease);
+		end_lease(&lease);
 		ck_assert_msg(!witness->report->wrong, "%s", (const char *)witness->report->what);
 	}
 	ck_assert_uint_ge(in_mid_io, 50);
 	load_wait_done(witness, before + KILLS);
 	ck_assert_uint_eq(witness->report->lost, 0);
 	load_finish(witness);
-	take_back(&of_witness);
+	end_lease(&of_witness);
 }
 END_TEST
 
@@ -467,7 +467,7 @@ static void go_on(struct vdb_slice *memories[], unsigned int nr)
 	queue = open_queue(&lease, NULL);
 	io_check(queue);
 	vdb_nvme_close(queue);
-	take_back(&lease);
+	end_lease(&lease);
 }
 
 /* Makes and deletes a queue pair, @times.  In memory of its own, which has been mapped before. */
@@ -603,12 +603,12 @@ START_TEST(client_rings_the_admin_doorbell)
 			ck_assert_uint_eq(entry->status >> 1 & 0x7ff, NVME_INVALID_QUEUE);
 		}
 		other = lend(2);
-		take_back(&other);
+		end_lease(&other);
 	}
 	queue = open_queue(&lease, NULL);
 	io_check(queue);
 	vdb_nvme_close(queue);
-	take_back(&lease);
+	end_lease(&lease);
 }
 END_TEST
 
@@ -635,7 +635,7 @@ START_TEST(client_writes_to_the_admin_queue)
 	}
 	dmar_text_at(lab_bdf("NVME"), iova, text, sizeof(text));
 	ck_assert(kmsg_wait_for(kmsg, text, 6));
-	take_back(&lease);
+	end_lease(&lease);
 	go_on(NULL, 0);
 }
 END_TEST
@@ -665,7 +665,7 @@ START_TEST(submission_queue_in_the_controllers_memory)
 	ck_assert_fails(vdb_nvme_flush(queue, 1, 0), ENODEV);
 	vdb_nvme_close(queue);
 	vdb_slice_free(submission);
-	take_back(&lease);
+	end_lease(&lease);
 }
 END_TEST
 

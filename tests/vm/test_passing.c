@@ -96,7 +96,7 @@ static void *revoke_on_message(void *data)
 	return NULL;
 }
 
-START_TEST(client_is_told_of_revocation)
+START_TEST(client_is_notified_of_revocation)
 {
 	struct client *c = client_start(CLIENT_NOBODY);
 	struct client_step step = { .fd = -1 };
@@ -338,7 +338,7 @@ Suite *suite(void)
 
 	tcase_add_checked_fixture(tc, owner_open_edu, NULL);
 	tcase_add_loop_test(tc, slice_goes_through_a_socket, 0, 2);
-	tcase_add_test(tc, client_is_told_of_revocation);
+	tcase_add_test(tc, client_is_notified_of_revocation);
 	tcase_add_loop_test(tc, receiver_has_an_event_fd_of_its_own, 0, 2);
 	tcase_add_test(tc, device_of_another_slice);
 	tcase_add_test(tc, received_slice_knows_its_state);

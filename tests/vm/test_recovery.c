@@ -139,7 +139,7 @@ static long live_and_die(struct client *client, int *device_fd, long maps[SLICES
 	return id;
 }
 
-START_TEST(next_owner_takes_back_what_it_does_not_know)
+START_TEST(next_owner_revokes_what_it_does_not_know)
 {
 	struct client *client = client_start(CLIENT_NOBODY), *second;
 	struct client_step step = { .fd = -1 };
@@ -191,7 +191,7 @@ Suite *suite(void)
 	Suite *s = suite_create("recovery");
 	TCase *tc = add_group(s, "killed owner");
 
-	tcase_add_test(tc, next_owner_takes_back_what_it_does_not_know);
+	tcase_add_test(tc, next_owner_revokes_what_it_does_not_know);
 	tcase_add_test(tc, without_a_next_owner_everything_is_revoked);
 	return s;
 }

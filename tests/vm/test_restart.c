@@ -311,7 +311,7 @@ START_TEST(reset_spares_those_who_live_on)
 END_TEST
 
 /* A client knows that its slice is suspended. There is no broker when the slice is live again. */
-START_TEST(resumption_meanwhile_is_told)
+START_TEST(resumption_meanwhile_is_reported)
 {
 	struct vdb_client *client;
 	struct vdb_lease lease;
@@ -332,7 +332,7 @@ START_TEST(resumption_meanwhile_is_told)
 END_TEST
 
 /* A client that has not read its answers is still notified of the end of its lease. */
-START_TEST(end_is_told_by_the_next_one)
+START_TEST(end_is_reported_by_the_next_one)
 {
 	const int numbers[] = { SIGTERM, SIGKILL };
 	const struct vdp_acquire acquire = {
@@ -752,8 +752,8 @@ Suite *suite(void)
 	tcase_add_test(tc, requests_meanwhile_are_answered);
 	tcase_add_test(tc, places_in_the_queue_are_kept);
 	tcase_add_test(tc, reset_spares_those_who_live_on);
-	tcase_add_test(tc, resumption_meanwhile_is_told);
-	tcase_add_loop_test(tc, end_is_told_by_the_next_one, 0, 2);
+	tcase_add_test(tc, resumption_meanwhile_is_reported);
+	tcase_add_loop_test(tc, end_is_reported_by_the_next_one, 0, 2);
 
 	tc = add_group(s, "damage");
 	tcase_add_checked_fixture(tc, setup, teardown);

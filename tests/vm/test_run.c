@@ -217,7 +217,7 @@ START_TEST(interrupt_of_a_terminal_comes_once)
 }
 END_TEST
 
-START_TEST(revocation_of_each_is_told)
+START_TEST(revocation_of_each_is_reported)
 {
 	ck_assert_runs("run " S " -s 'edu/array[1]' -s 'edu/array[2]' -- sh -c "
 		       "'vfio-dmabuf revoke " S " $(vfio-dmabuf leases " S " | grep -o \"^[0-9]*\"); sleep 1'");
@@ -233,7 +233,7 @@ static bool revoke_one(const struct vdb_buffer *buffer, void *device)
 }
 
 /* The program ends because of it before the broker reports it. */
-START_TEST(revocation_is_told_after_the_program)
+START_TEST(revocation_is_reported_after_the_program)
 {
 	struct vdb_device *device;
 	pid_t pid, program;
@@ -287,7 +287,7 @@ Suite *suite(void)
 	tcase_add_test(tc, leases_are_renewed);
 	tcase_add_test(tc, signals_are_passed_on);
 	tcase_add_test(tc, interrupt_of_a_terminal_comes_once);
-	tcase_add_test(tc, revocation_of_each_is_told);
-	tcase_add_test(tc, revocation_is_told_after_the_program);
+	tcase_add_test(tc, revocation_of_each_is_reported);
+	tcase_add_test(tc, revocation_is_reported_after_the_program);
 	return s;
 }

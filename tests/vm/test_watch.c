@@ -247,7 +247,7 @@ END_TEST
 /* ---- the broker ---- */
 
 /* If the broker is killed, its watchers continue, and report that events can be missing. */
-START_TEST(restarts_are_told)
+START_TEST(restarts_are_reported)
 {
 	struct vdb_client *client = broker_connect();
 	struct watcher watcher;
@@ -389,7 +389,7 @@ Suite *suite(void)
 	tcase_add_test(tc, others_see_their_own);
 	tcase_add_test(tc, text_is_for_people);
 	tcase_add_test(tc, devices_are_watched);
-	tcase_add_test(tc, restarts_are_told);
+	tcase_add_test(tc, restarts_are_reported);
 	tcase_add_test(tc, watchers_that_do_not_read);
 	tcase_add_test(tc, watch_ends_with_its_reader);
 	tcase_add_test(tc, watch_ends_with_its_reader_while_it_prints);

@@ -463,7 +463,7 @@ static pid_t start_unbinding(int *go)
 	return pid;
 }
 
-START_TEST(device_is_given_back_and_comes_back)
+START_TEST(device_is_returned_and_comes_back)
 {
 	struct granted granted;
 	int status, go;
@@ -729,7 +729,7 @@ Suite *suite(void)
 	tcase_add_test(tc, what_cannot_be_done_fails);
 	tcase_add_test(tc, device_is_adopted);
 	tcase_add_test(tc, suspension_is_seen);
-	tcase_add_test(tc, device_is_given_back_and_comes_back);
+	tcase_add_test(tc, device_is_returned_and_comes_back);
 	tcase_add_test(tc, hung_open_holds_nobody_up);
 
 	tc = add_group(s, "no_root");

@@ -83,7 +83,7 @@ struct vfio_device_feature_dma_buf {
  * Pages of the MSI-X table or PBA can be exported, because they can be mapped
  * through the device fd.  A client that maps them can change the device's
  * interrupt messages; only the IOMMU's interrupt remapping limits them.  Do not
- * export them to clients that are not trusted with that.
+ * export them to clients that you do not trust.
  *
  * Return: the new fd, owned by the caller, or -1 with errno:
  *	EINVAL	   flags not 0; open_flags other than stated; nr_ranges 0; argsz
@@ -107,25 +107,23 @@ struct vfio_device_feature_dma_buf {
 #define VFIO_DMABUF_MAX_END		(6ULL << 40)
 
 /*
- * Of a feature's flags: fail with EAGAIN instead of waiting for anything that a client,
- * an importer or the device can hold up.  An owner that must not wait, such as an event
- * loop, tries so and has a thread call again without the flag.
+ * A flag of features: the call fails with EAGAIN instead of waiting for anything that a
+ * client, an importer or the device can delay.  It is for an owner that must not wait, such
+ * as an event loop.  If the call fails, a thread of the owner calls again without the flag.
  *
- * Nothing is promised about when a call without the flag would be done, nor that one
- * with the flag ever succeeds: clients can see to it that it does not.
+ * A call with the flag may never succeed, because clients can prevent that.
  *
- * As every system call, these may wait for memory.  As every creation and every last
- * close of any DMABUF, an export takes a lock of the kernel's list of DMABUFs, which is
- * held for as long as it takes to change the list.
+ * Like every system call, a call with the flag may wait for memory.  An export also takes
+ * the lock of the kernel's list of DMABUFs while it changes that list, as does every
+ * creation and last close of any DMABUF.
  */
 #define VFIO_DMABUF_NONBLOCK	(1 << 0)
 
 /**
- * VFIO_DMABUF_FEATURE_EXPORT - export a slice, and all that belongs to it (GET)
+ * VFIO_DMABUF_FEATURE_EXPORT - export a slice, with its attribute, event fd and id (GET)
  *
- * One call for what otherwise takes VFIO_DEVICE_FEATURE_DMA_BUF, and then
- * VFIO_DMABUF_FEATURE_MEMATTR, _EVENTS and _INFO.  It is not subject to the device's
- * setting core_export.
+ * This call replaces four: VFIO_DEVICE_FEATURE_DMA_BUF, VFIO_DMABUF_FEATURE_MEMATTR,
+ * _EVENTS and _INFO.  The device's setting core_export does not affect it.
  *
  * @region_index: the BAR, 0 to 5.
  * @open_flags: O_RDONLY or O_RDWR, and O_CLOEXEC, which holds for both fds.
@@ -140,7 +138,7 @@ struct vfio_device_feature_dma_buf {
  * Return: 0, or -1 with errno, and there is no new fd:
  *	EAGAIN	   VFIO_DMABUF_NONBLOCK, and nothing has been exported of this BAR before
  *	EINVAL	   unknown flags, open_flags or memattr; a range that is empty, unaligned
- *		   or ends behind the BAR
+ *		   or ends after the BAR
  *	EOPNOTSUPP this machine has no such attribute (x86 without PAT)
  *	EOVERFLOW, ENODEV, EFAULT, ENOMEM, EMFILE  as for VFIO_DEVICE_FEATURE_DMA_BUF
  */
@@ -198,12 +196,12 @@ struct vfio_dmabuf_feature_export {
  *	EBADFD	   a call has returned 0 for this buffer before, or the device had
  *		   been closed; nothing reaches the device through it
  *	EINVAL	   flags has other bits
- *	EAGAIN	   VFIO_DMABUF_NONBLOCK, and there is somebody to wait for, or much to do:
+ *	EAGAIN	   VFIO_DMABUF_NONBLOCK, and the call would have to wait, or takes long:
  *		   a lock that clients can hold is held; the buffer has importers, is
  *		   mapped by a process with MMU notifiers, or in more than a few places or
- *		   pages; many others map the same bytes.  The buffer may be revoked by
- *		   then, but nothing that is promised above holds.  Call again without
- *		   the flag
+ *		   pages; many mappings of other buffers show the same bytes.  The buffer
+ *		   may be revoked by then, but mappings can still reach the device.  Call
+ *		   again without the flag
  *	EINTR	   a signal came before all importers had unmapped
  *	EBADF, EINVAL, ENODEV, ENOENT  see above
  *	EFAULT	   as usual
@@ -226,7 +224,7 @@ struct vfio_dmabuf_feature_revoke {
  * @flags: VFIO_DMABUF_BUFFER_*.
  * @memattr: VFIO_DMABUF_MEMATTR_*, which the page table entries of all its
  *	mappings have.
- * @state: VFIO_DMABUF_STATE_*, as the event files tell it.
+ * @state: VFIO_DMABUF_STATE_*, as the event files report it.
  * @mappings: VMAs of the buffer, in all processes.
  * @importers: devices that are attached to the buffer.
  * @dma_maps: mappings for DMA that they have.

@@ -5,23 +5,23 @@
  * lease when it can be sent.  The connection has one message at a time.  A client that
  * watches is sent news (news.h) when there is nothing to send about its own leases.
  */
-#ifndef CORE_TELL_H
-#define CORE_TELL_H
+#ifndef CORE_NOTIFY_H
+#define CORE_NOTIFY_H
 
 #include "machine.h"
 
 /* The lease has changed, for its client and for the client that asked for its end. */
-void tell(struct core *core, struct lease *lease);
+void notify(struct core *core, struct lease *lease);
 /* Hands over the messages that can be sent now. */
-void tell_go_on(struct core *core);
+void notify_continue(struct core *core);
 /* The last message is in the socket.  Returns its lease, or NULL. */
-struct lease *tell_sent(struct core *core, struct client *client);
+struct lease *notify_sent(struct core *core, struct client *client);
 /* Whether every client concerned knows that the lease has ended. */
-bool tell_is_done(const struct lease *lease);
+bool notify_is_done(const struct lease *lease);
 /* The client is sent nothing more. */
-void tell_no_more(struct core *core, struct client *client);
+void notify_stop(struct core *core, struct client *client);
 void notice_remove(struct client *client, struct notice *notice);
 /* There may be something to send to the client. */
-void tell_wake(struct core *core, struct client *client);
+void notify_wake(struct core *core, struct client *client);
 
 #endif

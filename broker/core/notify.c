@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "news.h"
-#include "tell.h"
+#include "notify.h"
 
-void tell_wake(struct core *core, struct client *client)
+void notify_wake(struct core *core, struct client *client)
 {
 	if (client->awake)
 		return;
@@ -21,10 +21,10 @@ static void queue(struct core *core, struct client *client, struct lease *lease,
 	notice->next = NULL;
 	*client->last = notice;
 	client->last = &notice->next;
-	tell_wake(core, client);
+	notify_wake(core, client);
 }
 
-void tell(struct core *core, struct lease *lease)
+void notify(struct core *core, struct lease *lease)
 {
 	queue(core, lease->client, lease, &lease->to_client);
 	if (lease->r.phase == LEASE_ENDED && lease->asker != lease->client)
@@ -87,7 +87,7 @@ static bool send(struct core *core, struct client *client, struct notice *notice
 	return true;
 }
 
-void tell_go_on(struct core *core)
+void notify_continue(struct core *core)
 {
 	while (core->awake) {
 		struct client *client = core->awake;
@@ -101,13 +101,13 @@ void tell_go_on(struct core *core)
 	}
 }
 
-struct lease *tell_sent(struct core *core, struct client *client)
+struct lease *notify_sent(struct core *core, struct client *client)
 {
 	struct notice *notice = client->sending;
 
 	client->sending = NULL;
 	client->sending_news = false;
-	tell_wake(core, client);
+	notify_wake(core, client);
 	if (!notice)
 		return NULL;
 	if (client->message == MESSAGE_END)
@@ -115,14 +115,14 @@ struct lease *tell_sent(struct core *core, struct client *client)
 	return notice->lease;
 }
 
-bool tell_is_done(const struct lease *lease)
+bool notify_is_done(const struct lease *lease)
 {
 	if (lease->client && !lease->to_client.done)
 		return false;
 	return !lease->asker || lease->asker == lease->client || lease->to_asker.done;
 }
 
-void tell_no_more(struct core *core, struct client *client)
+void notify_stop(struct core *core, struct client *client)
 {
 	struct client **link = &core->awake;
 
