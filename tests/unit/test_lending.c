@@ -202,7 +202,7 @@ static uint64_t is_granted_memory(uint64_t client, uint64_t serial, uint32_t ind
 	return lease;
 }
 
-/* Registers, actions (also if there are none), memory; then the client is told. */
+/* Registers, actions (also if there are none), memory; then the client is notified. */
 START_TEST(memory_is_unmapped_at_the_end)
 {
 	uint64_t lease;
@@ -245,7 +245,7 @@ START_TEST(memory_that_cannot_be_unmapped)
 }
 END_TEST
 
-/* It can have been mapped before that, and the device can have been prepared. */
+/* The memory may have been mapped before, and the device prepared. */
 START_TEST(memory_of_a_failed_export)
 {
 	uint64_t lease;
@@ -491,7 +491,7 @@ START_TEST(limits_of_a_user)
 }
 END_TEST
 
-/* There is room, and it would be of another user. */
+/* There is room, but it is kept for another user. */
 START_TEST(limit_of_a_connection)
 {
 	static struct catalogue few;
@@ -815,7 +815,7 @@ START_TEST(watchers_are_notified)
 }
 END_TEST
 
-/* Of his own user; and what is refused is no news. */
+/* A client sees the news of its own user.  A refused request is not news. */
 START_TEST(watchers_see_their_own)
 {
 	uint64_t lease;
@@ -847,7 +847,10 @@ START_TEST(watchers_see_their_own)
 }
 END_TEST
 
-/* Who does not read costs nothing, and is told how much he has missed. */
+/*
+ * A watcher that does not read costs nothing, and is sent the number of news that it has
+ * missed.
+ */
 START_TEST(watchers_that_do_not_read)
 {
 	opens();
@@ -875,7 +878,7 @@ START_TEST(watchers_that_do_not_read)
 }
 END_TEST
 
-/* The next process goes on with it, and says that something may be missing. */
+/* The next process continues the watch, and says that news may be missing. */
 START_TEST(watchers_stay)
 {
 	const struct restored_client clients[] = {
@@ -1045,7 +1048,7 @@ START_TEST(reset_when_idle)
 }
 END_TEST
 
-/* The request that was being handled is in the socket still. */
+/* The request that was being handled is still in the socket. */
 START_TEST(a_request_counts_once)
 {
 	const struct lease_record record = {

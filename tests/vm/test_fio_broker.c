@@ -45,7 +45,7 @@ static const char config[] =
 	"        allow: {users: [client, 4711]}}\n"
 	"      other: {offset: 4K, length: 4K, sharing: shared, memory: 1M, allow: {users: [root]}}\n";
 
-/* An unprivileged user with a directory of his own, where the programs' output is. */
+/* An unprivileged user with a directory for the output of the user's programs. */
 struct user {
 	enum client_user who;
 	const char *directory;

@@ -349,8 +349,8 @@ START_TEST(nothing_after_it_is_taken_back)
 END_TEST
 
 /*
- * Its VF continues to receive into the memory, until it is taken back.  The replies that
- * it has sent are complete, and the other client loses nothing.
+ * Its VF continues to receive into the memory until the owner revokes it.  The replies
+ * that the client has sent are complete, and the other client loses nothing.
  */
 START_TEST(client_that_is_killed)
 {

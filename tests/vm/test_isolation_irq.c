@@ -183,7 +183,10 @@ START_TEST(interrupt_of_any_vector)
 }
 END_TEST
 
-/* A real IOMMU compares the sender, but QEMU's does not if it is not told who that is. */
+/*
+ * A real IOMMU compares the sender.  QEMU's does not, because a write by DMA does not
+ * name it.
+ */
 START_TEST(interrupt_of_another_device_by_dma)
 {
 	int other;

@@ -271,7 +271,7 @@ static uint64_t time_of_grant(const struct world *world, uint64_t lease)
 	return 0;
 }
 
-/* What it was told is what there is. */
+/* The news that it was sent match the leases that there are. */
 static void check_watcher(struct world *world, const struct sim_client *client)
 {
 	for (int i = 0; i < client->nr_seen; i++) {

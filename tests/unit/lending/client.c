@@ -188,7 +188,7 @@ static void renew_of_others(struct world *world, struct sim_client *client)
 	if (request(world, client, (struct event){
 			.type = EVENT_RENEW, .lease = held->lease, .seconds = random_below(world, 12) }) &&
 	    !client->user)
-		/* It is not told of its new time. */
+		/* The client is not notified of its new time. */
 		held->renewed = true;
 }
 
@@ -460,7 +460,7 @@ bool client_has_seen(const struct sim_client *client, uint64_t lease)
 	return find_seen(client, lease) < client->nr_seen;
 }
 
-/* It is told of its user's leases, and root of all. */
+/* The client is sent news of its user's leases, and root of all. */
 static void read_news(struct world *world, struct sim_client *client, const struct news *news)
 {
 	bool sees = !client->user || news->whom == FOR_ALL || news->type == NEWS_MISSED ||

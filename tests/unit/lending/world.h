@@ -100,7 +100,7 @@ struct held {
 	uint64_t reloads, troubles;
 	uint64_t refused;		/* serial of a release that was answered with "no such lease" */
 	bool asked, unwanted, closed, renewed;
-	bool suspended;			/* as it was told */
+	bool suspended;			/* as it was notified last */
 };
 
 struct sim_client {
@@ -115,8 +115,8 @@ struct sim_client {
 	struct outstanding outstanding[OUTSTANDING_MAX];
 	struct held held[HELD_MAX];
 	bool watches;
-	uint64_t watches_since;		/* of what is granted later it is told */
-	uint64_t seen[RECORDS_MAX];	/* leases that it has been told of, and whose end not */
+	uint64_t watches_since;		/* it is sent news of what is granted later */
+	uint64_t seen[RECORDS_MAX];	/* leases whose grant it has seen, but not their end */
 	int nr_seen;
 	struct event requests[8];
 	int nr_requests;
@@ -208,7 +208,7 @@ void client_act(struct world *world, struct sim_client *client);
 void client_release_unwanted(struct world *world, struct sim_client *client);
 bool client_read(struct world *world, struct sim_client *client);
 void client_lost(struct world *world, struct sim_client *client);
-/* Whether a watcher was told of its grant, and not of its end. */
+/* Whether a watcher was sent the grant of the lease, but not its end. */
 bool client_has_seen(const struct sim_client *client, uint64_t lease);
 uint64_t troubles_of(const struct world *world, int device);
 
