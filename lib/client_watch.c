@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * News of the broker.  They can come during any call, and are kept until the program
- * takes them.  Of more than fit, the latest are counted.
+ * takes them.  If there are too many, the latest are only counted.
  */
 #include <errno.h>
 #include <stdlib.h>

@@ -259,7 +259,7 @@ class Client(Handle["_native.Client"]):
     def watch(self) -> Iterator[News]:
         """What happens to leases and devices from now on: an iterator that waits for the next news.
 
-        An administrator gets all.  Others get what happens to the leases of their owner, of
+        An administrator gets all.  Others get what happens to the leases of their user, on
         all connections.  If the program is slow, MissedNews says how many it has missed.
         The iterator raises DisconnectedError when the connection ends.
 

@@ -36,7 +36,7 @@ class DmaMapping(Closing):
         return not self._native.mapped()
 
     def close(self) -> None:
-        """Take the memory away from the device.  May be called again.
+        """End the device's access to the memory.  May be called again.
 
         When it returns, the device cannot reach the memory, and its object can be resized
         and closed.
@@ -90,9 +90,9 @@ class Dma(Handle["_native.Dma"]):
         self._native.reserve(iova, length)
 
     def unmap_unknown(self) -> None:
-        """Take all that this object has neither mapped nor reserved away from the device.
+        """Unmap everything that this object has neither mapped nor reserved.
 
-        For an owner that was restarted.  Nobody else uses the address space.
+        For an owner that was restarted.  No other object or process may use the address space.
         """
         self._native.unmap_unknown()
 
@@ -107,7 +107,7 @@ class Dma(Handle["_native.Dma"]):
         return DmaMapping(self._native.map(memory, Flag.DMA_READ_ONLY if device_read_only else 0))
 
     def unmap(self, iova: int, length: int) -> None:
-        """Take what is mapped at reserved IOVAs away from the device, and end the reservation.
+        """Unmap what is mapped at reserved IOVAs, and end the reservation.
 
         Raises NotFoundError if nothing was mapped there; the reservation ends then, too.
         """
@@ -131,11 +131,11 @@ class Dma(Handle["_native.Dma"]):
         return Slice(self._native.alloc(length, flags))
 
     def revoke(self, slice: Slice) -> bool:
-        """Take a slice of memory away from the device.
+        """End the device's access to a slice of memory.
 
         When this returns, the device cannot reach the memory.  It does not wait for clients.
-        They keep it as ordinary memory: give another client new memory.  Stop the device's
-        queue before its IOVA is given out again.
+        They keep it as ordinary memory, so do not give it to another client.  Stop the
+        device's queue before its IOVA is given out again.
 
         Returns False if it was revoked before.
         """

@@ -13,8 +13,8 @@ _ROOM = 1024
 class News:
     """What has happened at the broker.
 
-    Of the types RESTARTED, and of those of a later broker, there is nothing more to say.
-    All others have a class of their own.
+    RESTARTED, and types of a later broker, have only this class.  All other types have a
+    class of their own.
     """
 
     type: NewsType
@@ -78,7 +78,7 @@ def news_of(values: "_native._NewsTuple") -> News:
 
 
 class Backlog:
-    """News that the program has not taken yet.  Of more than fit, the latest are counted."""
+    """News that the program has not taken yet.  If there are too many, the latest are only counted."""
 
     __slots__ = ("_list", "_missed")
 

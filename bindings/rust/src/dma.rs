@@ -90,8 +90,8 @@ impl Drop for Raw {
 /// let mut queue = dma.alloc(0x1000, Flags::default())?;
 /// let memory = queue.map(Access::ReadWrite)?;
 /// memory.write_from(0, b"a command")?;
-/// println!("tell the device {:#x}", queue.iova().unwrap());
-/// // ... and when the device has been told to stop:
+/// println!("the device's address is {:#x}", queue.iova().unwrap());
+/// // ... and when the device has stopped:
 /// dma.revoke(&mut queue)?;
 /// # Ok(())
 /// # }
@@ -270,7 +270,7 @@ impl fmt::Debug for Dma {
 /// Memory of this process that a device reaches, until this is dropped; from [`Dma::map`].
 ///
 /// It keeps the address space.
-#[must_use = "dropping it takes the memory away from the device"]
+#[must_use = "dropping it unmaps the memory from the device"]
 pub struct DmaMapping {
     space: Arc<Space>,
     iova: u64,

@@ -143,7 +143,7 @@ impl Client {
     /// [`next_event`](Self::next_event), [`wait_event`](Self::wait_event) and
     /// [`events`](Self::events) return [`Event::News`](crate::Event::News).
     ///
-    /// An administrator gets all.  Others get what happens to the leases of their owner, of all
+    /// An administrator gets all.  Others get what happens to the leases of their user, on all
     /// connections.
     ///
     /// ```no_run
