@@ -88,7 +88,7 @@ unsigned int vdb_version(void);
  * @text: "0000:01:00.0", or "01:00.0" in domain 0; hexadecimal
  * @bdf: filled in as the kernel writes it
  *
- * Return: false, and @bdf as it was, if @text is no such name.
+ * Return: whether @text is the name of a function; if not, @bdf is unchanged.
  */
 bool vdb_parse_bdf(const char *text, char bdf[VDB_BDF_SIZE]);
 
