@@ -39,19 +39,25 @@ static void add_memory(struct table *table, uint64_t bytes)
 	table_add(table, "%s", bytes ? human_size(bytes) : "-");
 }
 
+static void add_interrupt(struct table *table, bool interrupt)
+{
+	table_add(table, "%s", interrupt ? "yes" : "-");
+}
+
 /* ---- slices ---- */
 
 static const char *const slice_columns[] = {
-	"SLICE", "FUNCTION", ">BAR", ">OFFSET", ">LENGTH", ">MEMORY", ">FREE", ">WAITING", ">LIMIT", "DEVICE", "KIND", NULL
+	"SLICE", "FUNCTION", ">BAR", ">OFFSET", ">LENGTH", ">MEMORY", "INTERRUPT", ">FREE", ">WAITING", ">LIMIT", "DEVICE", "KIND", NULL
 };
 
 static json_t *json_of_slice(const struct vdb_slice_info *info)
 {
-	return json_pack("{s:s,s:s,s:i,s:I,s:I,s:b,s:b,s:I,s:b,s:I,s:I,s:I,s:o,s:s}",
+	return json_pack("{s:s,s:s,s:i,s:I,s:I,s:b,s:b,s:I,s:b,s:b,s:I,s:I,s:I,s:o,s:s}",
 			 "name", info->name, "bdf", info->bdf, "bar", info->bar,
 			 "offset", (json_int_t)info->offset, "length", (json_int_t)info->length,
 			 "read_only", info->flags & VDB_FLAG_READ_ONLY, "write_combining", info->flags & VDB_FLAG_WC,
-			 "memory", (json_int_t)info->memory, "exclusive", info->exclusive, "count", (json_int_t)info->count,
+			 "memory", (json_int_t)info->memory, "interrupt", info->interrupt,
+			 "exclusive", info->exclusive, "count", (json_int_t)info->count,
 			 "free", (json_int_t)info->free, "waiting", (json_int_t)info->waiting,
 			 "max_seconds", json_number(info->max_seconds, 0), "device", device_phase_name(info->device));
 }
@@ -71,6 +77,7 @@ static bool on_slice(const struct vdb_slice_info *info, void *data)
 	table_add(table, "0x%" PRIx64, info->offset);
 	table_add(table, "%s", human_size(info->length));
 	add_memory(table, info->memory);
+	add_interrupt(table, info->interrupt);
 	table_add(table, "%u of %u", info->free, info->count);
 	table_add(table, "%u", info->waiting);
 	add_seconds(table, info->max_seconds);
@@ -84,19 +91,20 @@ static bool on_slice(const struct vdb_slice_info *info, void *data)
 /* ---- leases ---- */
 
 static const char *const lease_columns[] = {
-	"LEASE", "SLICE", "FUNCTION", ">BAR", ">OFFSET", ">LENGTH", ">MEMORY", "STATE", ">LEFT", "CLIENT", ">PID", ">UID", NULL
+	"LEASE", "SLICE", "FUNCTION", ">BAR", ">OFFSET", ">LENGTH", ">MEMORY", "INTERRUPT", "STATE", ">LEFT", "CLIENT", ">PID", ">UID", NULL
 };
 
 static json_t *json_of_lease(const struct vdb_lease_info *info)
 {
 	json_t *value = json_pack(
-		"{s:I,s:s,s:o,s:s,s:i,s:I,s:I,s:b,s:b,s:I,s:o,s:s,s:o,s:o}",
+		"{s:I,s:s,s:o,s:s,s:i,s:I,s:I,s:b,s:b,s:I,s:o,s:b,s:s,s:o,s:o}",
 		"lease", (json_int_t)info->id, "slice", info->name, "index", json_number(info->index, VDB_ANY_INDEX),
 		"bdf", info->bdf, "bar", info->bar,
 		"offset", (json_int_t)info->offset, "length", (json_int_t)info->length,
 		"read_only", info->flags & VDB_FLAG_READ_ONLY, "write_combining", info->flags & VDB_FLAG_WC,
 		"memory", (json_int_t)info->memory,
 		"iova", info->iova ? json_integer((json_int_t)info->iova) : json_null(),
+		"interrupt", info->interrupt,
 		"state", what_of(info),
 		"end", info->end == VDB_END_NONE ? json_null() : json_string(end_name(info->end) ?: "unknown"),
 		"seconds", json_number(info->seconds, 0));
@@ -124,6 +132,7 @@ static bool on_lease(const struct vdb_lease_info *info, void *data)
 	table_add(table, "0x%" PRIx64, info->offset);
 	table_add(table, "%s", human_size(info->length));
 	add_memory(table, info->memory);
+	add_interrupt(table, info->interrupt);
 	table_add(table, "%s%s", what_of(info), info->flags & VDB_FLAG_READ_ONLY ? ", read-only" : "");
 	add_seconds(table, info->seconds);
 	/* A client that has disconnected has no process. */

@@ -27,7 +27,7 @@ struct holder {
 	unsigned int bar;
 	uint64_t offset, length;
 	enum memory_type type;	/* of a slice's mappings, or of this one */
-	char text[160];
+	char text[256];
 	json_t *json;		/* what it is */
 };
 
@@ -175,16 +175,18 @@ static bool add_lease(const struct vdb_lease_info *info, void *data)
 		return true;
 	if (strcmp(info->bdf, bdf))
 		return true;
-	json = json_pack("{s:s,s:I,s:s,s:I,s:b,s:I,s:o}", "kind", "lease", "lease", (json_int_t)info->id,
+	json = json_pack("{s:s,s:I,s:s,s:I,s:b,s:I,s:o,s:b}", "kind", "lease", "lease", (json_int_t)info->id,
 			 "slice", info->name, "index", (json_int_t)info->index,
 			 "read_only", info->flags & VDB_FLAG_READ_ONLY, "memory", (json_int_t)info->memory,
-			 "iova", info->iova ? json_integer((json_int_t)info->iova) : json_null());
+			 "iova", info->iova ? json_integer((json_int_t)info->iova) : json_null(),
+			 "interrupt", info->interrupt);
 	json_add_client(json, info->client, info->pid, info->uid, info->gid);
 	if (info->memory)
 		snprintf(memory, sizeof(memory), ", memory of %s at IOVA 0x%" PRIx64,
 			 human_size(info->memory), info->iova);
-	add(info->bar, info->offset, info->length, json, "lease %" PRIu64 " of %s[%u]: %.40s, pid %u, uid %u%s",
-	    info->id, info->name, info->index, info->client, info->pid, info->uid, memory);
+	add(info->bar, info->offset, info->length, json, "lease %" PRIu64 " of %s[%u]: %.40s, pid %u, uid %u%s%s",
+	    info->id, info->name, info->index, info->client, info->pid, info->uid, memory,
+	    info->interrupt ? ", an interrupt" : "");
 	json_decref(json);
 	return true;
 }

@@ -17,7 +17,7 @@
 struct report {
 	struct vdb_status status;
 	json_t *devices;	/* NULL: only administrators receive them */
-	json_t *leases;		/* the number in each phase */
+	json_t *leases;		/* the number in each phase, and of interrupts that are granted */
 	json_t *accounts;
 	bool device_missing;
 };
@@ -33,6 +33,8 @@ static bool on_lease(const struct vdb_lease_info *info, void *data)
 {
 	if (info->phase >= VDB_LEASE_WAITING && info->phase <= VDB_LEASE_ENDED)
 		count(data, lease_phase_name(info->phase));
+	if (info->phase == VDB_LEASE_GRANTED && info->interrupt)
+		count(data, "interrupts");
 	return true;
 }
 
@@ -79,8 +81,8 @@ static int ask(struct vdb_client *client, struct report *report)
 {
 	if (vdb_client_status(client, &report->status))
 		return -1;
-	report->leases = json_pack("{s:i,s:i,s:i,s:i,s:i}", "waiting", 0, "exporting", 0,
-				   "granted", 0, "ending", 0, "ended", 0);
+	report->leases = json_pack("{s:i,s:i,s:i,s:i,s:i,s:i}", "waiting", 0, "exporting", 0,
+				   "granted", 0, "ending", 0, "ended", 0, "interrupts", 0);
 	report->accounts = json_array();
 	if (vdb_client_leases(client, on_lease, report->leases) ||
 	    vdb_client_accounts(client, on_account, report->accounts))
@@ -242,8 +244,9 @@ static void print_report(struct report *report)
 	print_broker(status);
 	if (status->admin)
 		printf("leases: %" JSON_INTEGER_FORMAT " granted, %" JSON_INTEGER_FORMAT " waiting, %"
-		       JSON_INTEGER_FORMAT " ending\n", number_of(report->leases, "granted"),
-		       number_of(report->leases, "waiting"), number_of(report->leases, "ending"));
+		       JSON_INTEGER_FORMAT " ending; interrupts: %" JSON_INTEGER_FORMAT "\n",
+		       number_of(report->leases, "granted"), number_of(report->leases, "waiting"),
+		       number_of(report->leases, "ending"), number_of(report->leases, "interrupts"));
 	putchar('\n');
 	print_totals(status);
 	if (json_array_size(report->devices)) {

@@ -11,6 +11,8 @@ void table_begin(struct table *table, const char *const *columns)
 {
 	*table = (struct table){ 0 };
 	while (columns[table->nr_columns]) {
+		if (table->nr_columns == TABLE_COLUMNS)
+			abort();
 		table->columns[table->nr_columns] = columns[table->nr_columns];
 		table->nr_columns++;
 	}

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
-#define TABLE_COLUMNS	12
+#define TABLE_COLUMNS	16
 
 struct table {
 	const char *columns[TABLE_COLUMNS];
@@ -16,7 +16,7 @@ struct table {
 	size_t cells;		/* of the last row */
 };
 
-/* Headers, up to NULL.  The cells of a column whose header begins with '>' are right-aligned. */
+/* Headers, up to NULL, at most TABLE_COLUMNS.  The cells of a column whose header begins with '>' are right-aligned. */
 void table_begin(struct table *table, const char *const *columns);
 /* Adds the next cell, from left to right.  After the last cell of a row, the next row begins. */
 void table_add(struct table *table, const char *format, ...) __attribute__((format(printf, 2, 3)));

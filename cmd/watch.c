@@ -58,11 +58,12 @@ static bool is_of_device(const struct vdb_news *news)
 static void add_lease(json_t *line, const struct vdb_news *news)
 {
 	json_object_update_new(line, json_pack(
-		"{s:I,s:s,s:I,s:s,s:i,s:I,s:I,s:b,s:b}",
+		"{s:I,s:s,s:I,s:s,s:i,s:I,s:I,s:b,s:b,s:b}",
 		"lease", (json_int_t)news->lease, "slice", news->name, "index", (json_int_t)news->index,
 		"bdf", news->bdf, "bar", (int)news->bar,
 		"offset", (json_int_t)news->offset, "length", (json_int_t)news->length,
-		"read_only", news->flags & VDB_FLAG_READ_ONLY, "write_combining", news->flags & VDB_FLAG_WC));
+		"read_only", news->flags & VDB_FLAG_READ_ONLY, "write_combining", news->flags & VDB_FLAG_WC,
+		"interrupt", news->interrupt));
 	json_add_client(line, news->client, news->pid, news->uid, news->gid);
 	if (news->type == VDB_NEWS_ENDED)
 		json_object_set_new(line, "end", json_string(end_name(news->end) ?: "unknown"));
@@ -123,6 +124,8 @@ static void print_lease(const struct vdb_news *news)
 		printf("  for %u s", news->seconds);
 	else
 		printf("  without limit");
+	if (news->type == VDB_NEWS_GRANTED && news->interrupt)
+		printf(", an interrupt");
 	print_client(news);
 }
 

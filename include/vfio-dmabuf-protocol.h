@@ -79,7 +79,7 @@ struct vdp_hello_answer {
 #define VDP_READ_ONLY	(1u << 0)	/* of flags, everywhere */
 #define VDP_WC		(1u << 1)	/* never in a request */
 #define VDP_EXCLUSIVE	(1u << 2)	/* never in a request: granted to one at a time */
-#define VDP_INTERRUPT	(1u << 3)	/* never in a request: the lease has an eventfd */
+#define VDP_INTERRUPT	(1u << 3)	/* never in a request: each lease has an eventfd */
 #define VDP_ANY_INDEX	0xffffffffu
 
 /*

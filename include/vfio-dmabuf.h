@@ -1209,6 +1209,7 @@ struct vdb_slice_info {
 	uint32_t max_seconds;	/* 0: no limit */
 	enum vdb_device_phase device;
 	uint64_t memory;	/* bytes for DMA that each lease gets; 0: none */
+	bool interrupt;		/* each lease gets an eventfd for its interrupt */
 };
 
 enum vdb_lease_phase {
@@ -1236,6 +1237,7 @@ struct vdb_lease_info {
 	enum vdb_end end;	/* also of one that is ending */
 	uint64_t memory;	/* bytes for DMA; 0: none */
 	uint64_t iova;		/* where the device has them; 0: not mapped, yet or any more */
+	bool interrupt;		/* it has an eventfd for its interrupt */
 };
 
 struct vdb_device_info {
@@ -1368,6 +1370,7 @@ struct vdb_news {
 	char bdf[16];
 	char client[64];	/* the name that it gave itself; "" if it has disconnected */
 	char reason[192];	/* why the device is lost */
+	bool interrupt;		/* the lease has an eventfd for its interrupt */
 };
 
 /**

@@ -133,6 +133,7 @@ int vdb_client_slices(struct vdb_client *client,
 			.max_seconds = slice->max_seconds,
 			.device = (enum vdb_device_phase)slice->device,
 			.memory = slice->memory,
+			.interrupt = slice->flags & VDP_INTERRUPT,
 		}, data);
 	}
 	free(items.bytes);
@@ -176,6 +177,7 @@ int vdb_client_leases(struct vdb_client *client,
 			.end = (enum vdb_end)lease->end,
 			.memory = lease->memory,
 			.iova = lease->iova,
+			.interrupt = lease->flags & VDP_INTERRUPT,
 		}, data);
 	}
 	free(items.bytes);

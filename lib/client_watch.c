@@ -92,6 +92,7 @@ static void report(const struct vdp_news *from, struct vdb_news *to)
 		.pid = from->pid,
 		.uid = from->uid,
 		.gid = from->gid,
+		.interrupt = from->flags & VDP_INTERRUPT,
 	};
 	memcpy(to->name, from->name, sizeof(to->name));
 	memcpy(to->bdf, from->bdf, sizeof(to->bdf));

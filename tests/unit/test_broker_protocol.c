@@ -255,8 +255,8 @@ static struct slice slices[] = {
 	  .max_seconds = 100, .rule = { .everybody = true } },
 	{ .name = "edu/array", .count = 4, .offset = 0x8000, .length = PAGE, .flags = SLICE_EXCLUSIVE,
 	  .rule = { .everybody = true } },
-	{ .name = "edu/wc", .bar = 1, .count = 1, .length = PAGE, .flags = SLICE_WC, .memory = 2 * PAGE,
-	  .rule = { .everybody = true } },
+	{ .name = "edu/wc", .bar = 1, .count = 1, .length = PAGE, .flags = SLICE_WC | SLICE_INTERRUPT,
+	  .memory = 2 * PAGE, .rule = { .everybody = true } },
 	{ .name = "edu/private", .bar = 3, .count = 1, .length = PAGE },
 };
 static struct slice absent_slices[] = {
@@ -355,6 +355,7 @@ static bool see_memory(const struct vdb_lease_info *info, void *data)
 
 	ck_assert_uint_eq(info->memory, is_it ? 2 * PAGE : 0);
 	ck_assert_uint_eq(info->iova, is_it ? 0x10000 : 0);
+	ck_assert_int_eq(info->interrupt, is_it);
 	return true;
 }
 
@@ -384,6 +385,8 @@ START_TEST(slice_is_granted_and_released)
 	ck_assert_ptr_null(page.memory);
 	ck_assert_uint_eq(vdb_slice_length(wc.memory), 2 * PAGE);
 	ck_assert_uint_eq(vdb_slice_iova(wc.memory), 0x10000);
+	ck_assert_int_eq(page.interrupt, -1);
+	ck_assert_int_ge(wc.interrupt, 0);
 	/* The limit of memory, and no limit of leases. */
 	ck_assert_works(vdb_client_release(client, third.id));
 	ck_assert_fails(vdb_client_acquire(client, "edu/wc", 0, 0, 50, 0, &(struct vdb_lease){ 0 }), EDQUOT);
@@ -408,6 +411,7 @@ START_TEST(slice_is_granted_and_released)
 	vdb_slice_free(third.slice);
 	vdb_slice_free(wc.slice);
 	vdb_slice_free(wc.memory);
+	close(wc.interrupt);
 	vdb_client_close(client);
 	vdb_client_close(admin);
 }
@@ -509,6 +513,7 @@ START_TEST(states_and_ends)
 	vdb_slice_free(array.slice);
 	vdb_slice_free(wc.slice);
 	vdb_slice_free(wc.memory);
+	close(wc.interrupt);
 	vdb_client_close(client);
 	vdb_client_close(admin);
 }
@@ -707,6 +712,7 @@ static bool see_slice(const struct vdb_slice_info *info, void *data)
 	struct seen *seen = data;
 
 	ck_assert_str_eq(info->name, seen->names[seen->nr++]);
+	ck_assert_int_eq(info->interrupt, !strcmp(info->name, "edu/wc"));
 	if (!strcmp(info->name, "edu/array")) {
 		ck_assert_str_eq(info->bdf, SHELL_BDF);
 		ck_assert_uint_eq(info->offset, 0x8000);
@@ -723,6 +729,7 @@ static bool see_slice(const struct vdb_slice_info *info, void *data)
 	} else if (!strcmp(info->name, "edu/wc")) {
 		ck_assert_uint_eq(info->flags, VDB_FLAG_WC);
 		ck_assert(!info->exclusive && info->free == 1);
+		ck_assert_uint_eq(info->memory, 2 * PAGE);
 	} else if (!strcmp(info->name, "absent/page")) {
 		ck_assert_int_eq(info->device, VDB_DEVICE_ABSENT);
 		ck_assert_uint_eq(info->free, 0);
@@ -742,6 +749,7 @@ static bool see_lease(const struct vdb_lease_info *info, void *data)
 	ck_assert_uint_eq(info->gid, 88);
 	ck_assert_int_eq(info->state, VDB_STATE_LIVE);
 	ck_assert_int_eq(info->end, VDB_END_NONE);
+	ck_assert(!info->interrupt);
 	if (seen->nr == 1) {
 		ck_assert_uint_eq(info->id, seen->lease);
 		ck_assert_int_eq(info->phase, VDB_LEASE_GRANTED);

@@ -77,7 +77,7 @@ END_TEST
 #define WHEN	"\"time\":1.5,"
 #define WHO	"\"client\":\"me\",\"pid\":7,\"uid\":0,\"gid\":0"
 #define PLACE	"\"slice\":\"a/b\",\"index\":0,\"bdf\":\"0000:01:00.0\",\"bar\":0,\"offset\":0,\"length\":4096," \
-		"\"read_only\":false,\"write_combining\":false,"
+		"\"read_only\":false,\"write_combining\":false,\"interrupt\":true,"
 
 static const struct {
 	const char *name, *good, *bad;

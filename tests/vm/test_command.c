@@ -365,7 +365,7 @@ START_TEST(slices_and_leases)
 	ck_assert_int_eq(json_unpack(one, "{s:s,s:I}", "name", &name, "free", &nr_free), 0);
 	ck_assert_str_eq(name, "edu/array");
 	ck_assert_int_eq(nr_free, 7);
-	ck_assert_uint_eq(json_object_size(one), 14);
+	ck_assert_uint_eq(json_object_size(one), 15);
 
 	ck_assert_runs("leases " S);
 	check_says("edu/array[3]");
@@ -379,7 +379,7 @@ START_TEST(slices_and_leases)
 	ck_assert_str_eq(name, "edu/array");
 	ck_assert_str_eq(state, "live");
 	ck_assert_int_eq(pid, getpid());
-	ck_assert_uint_eq(json_object_size(one), 18);
+	ck_assert_uint_eq(json_object_size(one), 19);
 	ck_assert(json_is_null(json_object_get(one, "end")));
 	ck_assert(json_is_null(json_object_get(one, "seconds")));
 

@@ -191,6 +191,83 @@ START_TEST(eventfd_that_is_full)
 }
 END_TEST
 
+/* Of each object in the list that has a name, whether it says that there is an interrupt. */
+static void check_list(json_t *list, const char *key, size_t nr)
+{
+	json_t *item;
+	size_t i;
+
+	ck_assert_uint_eq(json_array_size(list), nr);
+	json_array_foreach(list, i, item) {
+		const char *name = json_string_value(json_object_get(item, key));
+		json_t *interrupt = json_object_get(item, "interrupt");
+
+		ck_assert(json_is_boolean(interrupt));
+		ck_assert_int_eq(json_is_true(interrupt), !strcmp(name, "nvme/wakes"));
+	}
+}
+
+/* What the lines of a command say of the slices. */
+static void check_lines(const char *command, const char *with, const char *without)
+{
+	ck_assert_runs("%s -S " MANAGER_SOCKET, command);
+	for (char *next = command_out, *line; (line = strsep(&next, "\n"));) {
+		if (strstr(line, "nvme/wakes"))
+			ck_assert_msg(strstr(line, with), "%s", line);
+		if (strstr(line, "nvme/queue"))
+			ck_assert_msg(strstr(line, without) && !strstr(line, with), "%s", line);
+	}
+}
+
+START_TEST(interrupt_is_listed)
+{
+	FILE *watch = popen("vfio-dmabuf watch --json -S " MANAGER_SOCKET, "r");
+	struct vdb_client *client = broker_connect();
+	char line[2048], show[64];
+	json_t *status, *bars, *value;
+
+	ck_assert_ptr_nonnull(watch);
+	broker_wait_open(client);
+	do
+		ck_assert_ptr_nonnull(fgets(line, sizeof(line), watch));
+	while (!strstr(line, "watching"));
+	broker_acquire(client, "nvme/queue", 0);
+	broker_acquire(client, "nvme/wakes", 0);
+	for (unsigned int i = 0; i < 2;) {
+		ck_assert_ptr_nonnull(fgets(line, sizeof(line), watch));
+		value = command_json("watch", line);
+		if (strcmp(json_string_value(json_object_get(value, "event")), "granted"))
+			continue;
+		ck_assert_int_eq(json_is_true(json_object_get(value, "interrupt")), i++ == 1);
+	}
+	/* It ends when nobody reads any more. */
+	ck_assert_int_eq(pclose(watch), 0);
+
+	check_list(vfio_dmabuf_json("slices --json -S " MANAGER_SOCKET), "name", 2);
+	check_list(vfio_dmabuf_json("leases --json -S " MANAGER_SOCKET), "slice", 2);
+	check_lines("slices", "  1 MiB  yes  ", "  1 MiB  -  ");
+	check_lines("leases", "  1 MiB  yes  ", "  1 MiB  -  ");
+
+	snprintf(show, sizeof(show), "show %s", lab_bdf("NVME"));
+	check_lines(show, ", an interrupt", "IOVA 0x");
+	snprintf(show, sizeof(show), "show --json -S " MANAGER_SOCKET " %s", lab_bdf("NVME"));
+	bars = json_object_get(vfio_dmabuf_json(show), "bars");
+	value = json_array();
+	for (size_t i = 0; i < json_array_size(json_object_get(json_array_get(bars, 0), "holders")); i++) {
+		json_t *holder = json_array_get(json_object_get(json_array_get(bars, 0), "holders"), i);
+
+		if (json_object_get(holder, "lease"))
+			json_array_append(value, holder);
+	}
+	check_list(value, "slice", 2);
+
+	status = vfio_dmabuf_json("status --json -S " MANAGER_SOCKET);
+	ck_assert_int_eq(json_integer_value(json_object_get(json_object_get(status, "leases"), "interrupts")), 1);
+	ck_assert_runs("status -S " MANAGER_SOCKET);
+	ck_assert_ptr_nonnull(strstr(command_out, "leases: 2 granted, 0 waiting, 0 ending; interrupts: 1\n"));
+}
+END_TEST
+
 /* Its fds are two of the slice, the memory's and the interrupt's. */
 START_TEST(interrupt_is_passed_to_a_program)
 {
@@ -346,6 +423,7 @@ Suite *suite(void)
 	tcase_add_loop_test(tc, queues_outlive_the_broker, 0, 2);
 	tcase_add_loop_test(tc, interrupts_outlive_the_broker, 0, 2);
 	tcase_add_test(tc, eventfd_that_is_full);
+	tcase_add_test(tc, interrupt_is_listed);
 	tcase_add_test(tc, interrupt_is_passed_to_a_program);
 	tcase_add_loop_test(tc, configuration_names_another_driver, 0, 2);
 	tcase_add_test(tc, clients_that_die);

@@ -82,7 +82,7 @@ START_TEST(status_of_what_is_lent)
 	broker_acquire(client, "edu/array", 0);
 	ck_assert_runs("status " S);
 	check_says("broker: it grants leases\n");
-	check_says("leases: 1 granted, 0 waiting, 0 ending\n");
+	check_says("leases: 1 granted, 0 waiting, 0 ending; interrupts: 0\n");
 	check_says("WHAT         USED    LIMIT  POOL USED     POOL  LIMIT PER USER\n");
 	check_says("leases          1     1024          0     1023               2\n");
 	check_says("memory        0 B  256 MiB        0 B  256 MiB          64 MiB\n");

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -64,16 +65,18 @@ static struct connection *connection_of(uint64_t id)
 static void transmit(const struct packet *packet, uint64_t client)
 {
 	struct connection *connection = connection_of(client);
-	int fds[] = { shell.file, shell.file, -1 };
+	int fds[] = { shell.file, shell.file, -1, -1 };
 
-	if (packet->nr_fds == 3) {
+	if (packet->nr_fds > 2) {
 		fds[2] = memfd_create("memory", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 		ck_assert_works(ftruncate(fds[2], packet->body.grant.memory));
 		ck_assert_works(fcntl(fds[2], F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL));
 	}
+	if (packet->nr_fds > 3)
+		fds[3] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (connection)
 		fds_send(connection->fd, packet->body.bytes, packet->size, fds, packet->nr_fds, 0);
-	fd_close(fds[2]);
+	fds_close(fds + 2, 2);
 }
 
 static void on_effect(void *unused, const struct effect *effect)
