@@ -216,11 +216,12 @@ static PyObject *client_news(PyObject *self, PyObject *unused)
 		return client_raise(self, "news", error, &words);
 	if (!ret)
 		Py_RETURN_NONE;
-	return Py_BuildValue("iiKKKKKIIIIIIINNNN", (int)news.type, (int)news.end, (unsigned long long)news.time,
+	return Py_BuildValue("iiKKKKKIIIIIIINNNNN", (int)news.type, (int)news.end, (unsigned long long)news.time,
 			     (unsigned long long)news.missed, (unsigned long long)news.lease,
 			     (unsigned long long)news.offset, (unsigned long long)news.length,
 			     news.bar, news.flags, news.index, news.seconds, news.pid, news.uid, news.gid,
-			     text_of(news.name), text_of(news.bdf), text_of(news.client), text_of(news.reason));
+			     text_of(news.name), text_of(news.bdf), text_of(news.client), text_of(news.reason),
+			     PyBool_FromLong(news.interrupt));
 }
 
 static PyObject *total_tuple(const struct vdb_total *total)

@@ -98,21 +98,24 @@ static PyObject *slice_tuple(const struct item *item)
 {
 	const struct vdb_slice_info *info = &item->slice;
 
-	return Py_BuildValue("NNIINKKIIIIi", text_of(item->texts[0]), text_of(item->texts[1]),
+	return Py_BuildValue("NNIINKKIIIIiKN", text_of(item->texts[0]), text_of(item->texts[1]),
 			     info->bar, info->flags, PyBool_FromLong(info->exclusive),
 			     (unsigned long long)info->offset, (unsigned long long)info->length,
-			     info->count, info->free, info->waiting, info->max_seconds, (int)info->device);
+			     info->count, info->free, info->waiting, info->max_seconds, (int)info->device,
+			     (unsigned long long)info->memory, PyBool_FromLong(info->interrupt));
 }
 
 static PyObject *lease_tuple(const struct item *item)
 {
 	const struct vdb_lease_info *info = &item->lease;
 
-	return Py_BuildValue("KNNNIIKKIIIIIiii", (unsigned long long)info->id, text_of(item->texts[0]),
+	return Py_BuildValue("KNNNIIKKIIIIIiiiKKN", (unsigned long long)info->id, text_of(item->texts[0]),
 			     text_of(item->texts[1]), text_of(item->texts[2]), info->bar, info->flags,
 			     (unsigned long long)info->offset, (unsigned long long)info->length,
 			     info->index, info->seconds, info->pid, info->uid, info->gid,
-			     (int)info->state, (int)info->phase, (int)info->end);
+			     (int)info->state, (int)info->phase, (int)info->end,
+			     (unsigned long long)info->memory, (unsigned long long)info->iova,
+			     PyBool_FromLong(info->interrupt));
 }
 
 static PyObject *device_tuple(const struct item *item)

@@ -29,7 +29,7 @@ def news(kind: int, *, time: int = 0, lease: int = 0, missed: int = 0, end: int 
          reason: bytes = b"") -> bytes:
     """Of a lease and a device, all that a test does not give has a value of its own."""
     place = (0x1000, 0x2000) if lease else (0, 0)
-    numbers = (2, 1, 3, 4, 5, 6, 7) if lease else (0,) * 7
+    numbers = (2, 1 | 8, 3, 4, 5, 6, 7) if lease else (0,) * 7
     return packet(NEWS, 0, struct.pack("<QQQQQIIIIIIIIII64s16s64s192s", time, lease, *place, missed, kind, end,
                                        *numbers, 0, name, b"0000:01:00.0" if name else b"",
                                        b"me" if lease else b"", reason))

@@ -28,9 +28,14 @@ def items(kind: int, *bodies: bytes) -> Callable[[int, bytes], list[bytes]]:
     return answer
 
 
-SLICE = struct.pack("<64s16sQQIIIIIIII", b"nic/doorbell", b"0000:01:00.0", 65536, 4096, 2, 1 | 4, 64, 63, 1, 30, 3, 0)
-LEASE = struct.pack("<Q64s16s64sQQIIIIIIIIII", 7, b"nic/doorbell", b"0000:01:00.0", b"me", 65536, 4096, 2, 2, 5, 9,
-                    10, 11, 12, 1, 3, 77)
+SLICE = struct.pack("<64s16sQQIIIIIIIIQ", b"nic/doorbell", b"0000:01:00.0", 65536, 4096, 2, 1 | 4 | 8, 64, 63, 1, 30,
+                    3, 0, 8192)
+LEASE = struct.pack("<Q64s16s64sQQIIIIIIIIIIQQ", 7, b"nic/doorbell", b"0000:01:00.0", b"me", 65536, 4096, 2, 2 | 8, 5, 9,
+                    10, 11, 12, 1, 3, 77, 8192, 0x10000)
+# Without an interrupt, of a broker that does not know memory.
+PLAIN_SLICE = struct.pack("<64s16sQQIIIIIIII", b"nic/plain", b"0000:01:00.0", 0, 4096, 0, 0, 1, 1, 0, 0, 3, 0)
+PLAIN_LEASE = struct.pack("<Q64s16s64sQQIIIIIIIIII", 8, b"nic/plain", b"0000:01:00.0", b"me", 0, 4096, 0, 0, 0, 0,
+                          10, 11, 12, 0, 3, 0)
 DEVICE = struct.pack("<64s16sIIII192s", b"nic", b"0000:01:00.0", 9, 1, 4, 5, b"it is asleep")
 ACCOUNT = struct.pack("<QIIIIIIII", 1000, 1, 2, 3, 0, 4, 5, 6, 0)
 STATUS_BODY = struct.pack("<II6I6III192s", 3, 16, 1, 2, 3, 4, 5, 0, 6, 7, 8, 9, 10, 0, 2, 1, b"all is wrong")
@@ -40,7 +45,7 @@ LEASE_NEWS = news(3, time=1500000, lease=7, end=2, name=b"nic/doorbell")
 # What the broker sends, and what the program gets.
 ALL_NEWS = [
     (LEASE_NEWS, LeaseNews(NewsType.ENDED, 1.5, 7, End.EXPIRED, "nic/doorbell", 3, "0000:01:00.0", 2, 0x1000, 0x2000,
-                           Flag.READ_ONLY, 4, 5, 6, 7, "me")),
+                           Flag.READ_ONLY, 4, 5, 6, 7, "me", True)),
     (news(5, name=b"nic", reason=b"gone"), DeviceNews(NewsType.DEVICE_LOST, None, "nic", "0000:01:00.0", "gone")),
     (news(8), News(NewsType.RESTARTED, None)),
     (news(9, missed=3), MissedNews(NewsType.MISSED, None, 3)),
@@ -78,17 +83,20 @@ class ClientTest(unittest.TestCase):
         self.addCleanup(self.client.close)
 
     def test_lists(self) -> None:
-        self.broker.answers[LIST_SLICES] = items(LIST_SLICES, SLICE, SLICE)
-        self.broker.answers[LIST_LEASES] = items(LIST_LEASES, LEASE)
+        self.broker.answers[LIST_SLICES] = items(LIST_SLICES, SLICE, PLAIN_SLICE)
+        self.broker.answers[LIST_LEASES] = items(LIST_LEASES, LEASE, PLAIN_LEASE)
         self.broker.answers[LIST_DEVICES] = items(LIST_DEVICES, DEVICE)
         self.broker.answers[LIST_ACCOUNTS] = items(LIST_ACCOUNTS, ACCOUNT)
         expected = vfio_dmabuf.SliceInfo("nic/doorbell", "0000:01:00.0", 2, Flag.READ_ONLY, True, 65536, 4096, 64,
-                                         63, 1, 30, vfio_dmabuf.DevicePhase.OPEN)
-        self.assertEqual(self.client.slices(), [expected, expected])
-        (lease,) = self.client.leases()
+                                         63, 1, 30, vfio_dmabuf.DevicePhase.OPEN, 8192, True)
+        listed, plain_slice = self.client.slices()
+        self.assertEqual(listed, expected)
+        lease, plain_lease = self.client.leases()
+        for plain in plain_slice, plain_lease:
+            self.assertEqual((plain.name, plain.memory, plain.interrupt), ("nic/plain", 0, False))
         self.assertEqual(lease, vfio_dmabuf.LeaseInfo(
             7, "nic/doorbell", "0000:01:00.0", "me", 2, Flag.WRITE_COMBINING, 65536, 4096, 5, 9, 10, 11, 12,
-            State.SUSPENDED, vfio_dmabuf.LeasePhase.GRANTED, End(77)))
+            State.SUSPENDED, vfio_dmabuf.LeasePhase.GRANTED, End(77), 8192, 0x10000, True))
         self.assertEqual(lease.end.name, "UNKNOWN_77")
         (device,) = self.client.devices()
         self.assertEqual((device.name, device.phase, device.suspended, device.leases, device.waiting, device.reason),

@@ -91,12 +91,13 @@ def event_of(values: "_native._EventTuple") -> LeaseEvent | Granted | Refused:
 
 def slices(native: "_native.Client") -> list[SliceInfo]:
     """The list of slices."""
-    return [SliceInfo(v[0], v[1], v[2], Flag(v[3]), v[4], *v[5:11], DevicePhase(v[11])) for v in native.slices()]
+    return [SliceInfo(v[0], v[1], v[2], Flag(v[3]), v[4], *v[5:11], DevicePhase(v[11]), *v[12:])
+            for v in native.slices()]
 
 
 def leases(native: "_native.Client") -> list[LeaseInfo]:
     """The list of leases."""
-    return [LeaseInfo(*v[:5], Flag(v[5]), *v[6:13], State(v[13]), LeasePhase(v[14]), End(v[15]))
+    return [LeaseInfo(*v[:5], Flag(v[5]), *v[6:13], State(v[13]), LeasePhase(v[14]), End(v[15]), *v[16:])
             for v in native.leases()]
 
 

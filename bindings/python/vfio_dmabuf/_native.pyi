@@ -62,10 +62,11 @@ NEWS_MISSED: int
 _Buffer: TypeAlias = tuple[int, int, int, int, int, int, int, int, int, int, int]
 # type, error, request, lease, state, end, text, index, seconds, slice
 _EventTuple: TypeAlias = tuple[int, int, int, int, int, int, str, int, int, Slice | None, Slice | None, int]
-# type, end, time, missed, lease, offset, length, bar, flags, index, seconds, pid, uid, gid, name, bdf, client, reason
-_NewsTuple: TypeAlias = tuple[int, int, int, int, int, int, int, int, int, int, int, int, int, int, str, str, str, str]
-_SliceInfo: TypeAlias = tuple[str, str, int, int, bool, int, int, int, int, int, int, int]
-_LeaseInfo: TypeAlias = tuple[int, str, str, str, int, int, int, int, int, int, int, int, int, int, int, int]
+# type, end, time, missed, lease, offset, length, bar, flags, index, seconds, pid, uid, gid, name, bdf, client, reason, interrupt
+_NewsTuple: TypeAlias = tuple[int, int, int, int, int, int, int, int, int, int, int, int, int, int, str, str, str, str,
+                              bool]
+_SliceInfo: TypeAlias = tuple[str, str, int, int, bool, int, int, int, int, int, int, int, int, bool]
+_LeaseInfo: TypeAlias = tuple[int, str, str, str, int, int, int, int, int, int, int, int, int, int, int, int, int, int, bool]
 _DeviceInfo: TypeAlias = tuple[str, str, int, bool, int, int, str]
 _Share: TypeAlias = tuple[int, int, int]
 _Total: TypeAlias = tuple[int, int, int, int, int]

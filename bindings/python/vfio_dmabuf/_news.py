@@ -39,6 +39,7 @@ class LeaseNews(News):
     uid: int
     gid: int
     client: str  #: the name that it gave itself; "" if it has disconnected
+    interrupt: bool  #: the lease has an eventfd for its interrupt
 
 
 @dataclass(frozen=True)
@@ -64,12 +65,12 @@ _OF_DEVICES = {NewsType.DEVICE_OPEN, NewsType.DEVICE_LOST, NewsType.DEVICE_SUSPE
 def news_of(values: "_native._NewsTuple") -> News:
     """What _native.Client.news() has read."""
     (kind, end, microseconds, missed, lease, offset, length, bar, flags, index, seconds, pid, uid, gid,
-     name, bdf, client, reason) = values
+     name, bdf, client, reason, interrupt) = values
     type = NewsType(kind)
     time = microseconds / 1000000 if microseconds else None
     if type in _OF_LEASES:
         return LeaseNews(type, time, lease, End(end), name, index, bdf, bar, offset, length, Flag(flags), seconds,
-                         pid, uid, gid, client)
+                         pid, uid, gid, client, interrupt)
     if type in _OF_DEVICES:
         return DeviceNews(type, time, name, bdf, reason)
     if type == NewsType.MISSED:

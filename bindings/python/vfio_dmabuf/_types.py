@@ -146,6 +146,8 @@ class SliceInfo:
     waiting: int  #: requests that wait for it
     max_seconds: int  #: 0: no limit
     device: DevicePhase
+    memory: int  #: bytes for DMA that each lease gets; 0: none
+    interrupt: bool  #: each lease gets an eventfd for its interrupt
 
 
 @dataclass(frozen=True)
@@ -168,6 +170,9 @@ class LeaseInfo:
     state: State  #: REVOKED: it has ended
     phase: LeasePhase
     end: End  #: also of one that is ending
+    memory: int  #: bytes for DMA; 0: none
+    iova: int  #: where the device has them; 0: not mapped, yet or any more
+    interrupt: bool  #: it has an eventfd for its interrupt
 
 
 @dataclass(frozen=True)
