@@ -162,6 +162,7 @@ pub struct vdb_slice_info {
     pub max_seconds: u32,
     pub device: c_uint,
     pub memory: u64,
+    pub interrupt: bool,
 }
 
 #[repr(C)]
@@ -184,6 +185,7 @@ pub struct vdb_lease_info {
     pub end: c_uint,
     pub memory: u64,
     pub iova: u64,
+    pub interrupt: bool,
 }
 
 #[repr(C)]
@@ -271,6 +273,7 @@ pub struct vdb_news {
     pub bdf: [c_char; 16],
     pub client: [c_char; 64],
     pub reason: [c_char; 192],
+    pub interrupt: bool,
 }
 
 #[rustfmt::skip]

@@ -103,6 +103,10 @@ pub struct SliceInfo {
     pub max_time: Option<Duration>,
     /// Its device's.
     pub device: DevicePhase,
+    /// Bytes for DMA that each lease gets; 0: none.
+    pub memory: u64,
+    /// Each lease gets an eventfd for its interrupt.
+    pub interrupt: bool,
 }
 
 /// A lease, or a request that waits.
@@ -141,6 +145,12 @@ pub struct LeaseInfo {
     pub phase: LeasePhase,
     /// Why it ended or is ending.
     pub end: Option<End>,
+    /// Bytes for DMA; 0: none.
+    pub memory: u64,
+    /// Where the device has them; `None`: not mapped, yet or any more.
+    pub iova: Option<u64>,
+    /// It has an eventfd for its interrupt.
+    pub interrupt: bool,
 }
 
 /// A device of the broker.
@@ -276,6 +286,8 @@ impl Item for SliceInfo {
             waiting: raw.waiting,
             max_time: time_of(raw.max_seconds),
             device: DevicePhase::of(raw.device),
+            memory: raw.memory,
+            interrupt: raw.interrupt,
         }
     }
 }
@@ -304,6 +316,9 @@ impl Item for LeaseInfo {
             state: State::of(raw.state),
             phase: LeasePhase::of(raw.phase),
             end: End::of(raw.end),
+            memory: raw.memory,
+            iova: (raw.iova != 0).then_some(raw.iova),
+            interrupt: raw.interrupt,
         }
     }
 }

@@ -76,6 +76,8 @@ pub struct LeaseNews {
     pub gid: u32,
     /// The name that the client gave itself; empty if it has disconnected.
     pub client: String,
+    /// The lease has an eventfd for its interrupt.
+    pub interrupt: bool,
 }
 
 /// A device in [`News`].
@@ -104,6 +106,7 @@ impl LeaseNews {
             uid: raw.uid,
             gid: raw.gid,
             client: text(&raw.client),
+            interrupt: raw.interrupt,
         }
     }
 }
@@ -202,6 +205,7 @@ mod tests {
         raw.lease = 7;
         raw.missed = 3;
         raw.seconds = 5;
+        raw.interrupt = true;
         // Without an end.
         raw.name.fill(b'n' as _);
         raw.reason[0] = b'r' as _;
@@ -214,6 +218,7 @@ mod tests {
         let Happened::Ended(lease, End::Expired) = what(ffi::VDB_NEWS_ENDED) else { panic!() };
         assert_eq!((lease.id, lease.time), (LeaseId(7), Some(Duration::from_secs(5))));
         assert_eq!(lease.name, "n".repeat(64));
+        assert!(lease.interrupt);
         assert!(matches!(what(ffi::VDB_NEWS_GRANTED), Happened::Granted(_)));
         assert!(matches!(what(ffi::VDB_NEWS_RENEWED), Happened::Renewed(_)));
         assert!(matches!(what(ffi::VDB_NEWS_DEVICE_OPEN), Happened::DeviceOpen(_)));
