@@ -5,6 +5,7 @@
     bindings.py owner EDU NVME IVSHMEM    PCI functions
     bindings.py client SOCKET
     bindings.py tasks SOCKET
+    bindings.py interrupt SOCKET
     bindings.py survive SOCKET
 """
 import asyncio
@@ -16,6 +17,7 @@ import os
 import select
 import signal
 import socket
+import struct
 import sys
 import threading
 import time
@@ -566,6 +568,98 @@ async def tasks(path: str) -> None:
                                     ConnectionError), "leases end with the connection")
 
 
+class Queue:
+    """A lent NVMe queue, for flushes of namespace 1.  The broker describes it as drivers/nvme/layout.h says."""
+
+    def __init__(self, lease: vfio_dmabuf.Lease | aio.Lease) -> None:
+        self.memory = lease.memory.memory()
+        (_, _, _, _, self.entries, sq_doorbell, cq_doorbell, self.sq, _, _,
+         self.cq) = struct.unpack_from("<QIIIIQQQIIQ", self.memory)
+        self.registers = lease.slice.map()
+        self.doorbells = sq_doorbell - lease.slice.offset, cq_doorbell - lease.slice.offset
+        self.submitted = self.completed = 0
+
+    def flush(self) -> None:
+        struct.pack_into("<BBHI56x", self.memory, self.sq + 64 * (self.submitted % self.entries), 0, 0, self.submitted, 1)
+        self.submitted += 1
+        self.registers.write32(self.doorbells[0], self.submitted % self.entries)
+
+    def is_complete(self) -> bool:
+        """Whether the oldest command is, without an error.  Takes it out of the queue."""
+        lap, place = divmod(self.completed, self.entries)
+        command, status = struct.unpack_from("<HH", self.memory, self.cq + 16 * place + 12)
+        if (command, status) != (self.completed, ~lap & 1):
+            return False
+        self.completed += 1
+        self.registers.write32(self.doorbells[1], self.completed % self.entries)
+        return True
+
+    def close(self) -> None:
+        self.registers.close()
+        self.memory.close()
+
+
+def flush_and_wait(lease: vfio_dmabuf.Lease, queue: Queue) -> bool:
+    """Flushes more often than the queue has entries, and waits for each interrupt."""
+    for _ in range(40):
+        if lease.interrupt.read(8) is not None:
+            return False
+        queue.flush()
+        if not readable(lease.interrupt, LIMIT) or len(lease.interrupt.read(8)) != 8 or not queue.is_complete():
+            return False
+    return True
+
+
+async def interrupt_task(path: str) -> None:
+    async with await aio.connect(path, timeout=LIMIT) as client:
+        async with await client.acquire("nvme/wakes") as lease:
+            queue = Queue(lease)
+            woken = asyncio.Event()
+            asyncio.get_running_loop().add_reader(lease.interrupt, woken.set)
+            queue.flush()
+            async with asyncio.timeout(LIMIT):
+                await woken.wait()
+            asyncio.get_running_loop().remove_reader(lease.interrupt)
+            ok(lease.interrupt.read(8) and queue.is_complete(), "a task waits for an interrupt")
+            queue.close()
+        ok(lease.interrupt.closed, "and the release closes its eventfd")
+
+
+def interrupt(path: str) -> None:
+    before = fds()
+    with Client(path, timeout=LIMIT) as client:
+        client.watch()
+        plain, lease = client.acquire("nvme/queue"), client.acquire("nvme/wakes")
+        ok(plain.interrupt is None and lease.interrupt is not None, "one of two leases has an interrupt")
+        ok({slice.name: (slice.memory, slice.interrupt) for slice in client.slices()} ==
+           {"nvme/queue": (1 << 20, False), "nvme/wakes": (1 << 20, True)}, "which the slices say")
+        ok({info.id: (info.memory, info.iova, info.interrupt) for info in client.leases()} ==
+           {plain.id: (1 << 20, plain.memory.iova, False), lease.id: (1 << 20, lease.memory.iova, True)}, "and the leases")
+        told = []
+        while len(told) < 2:
+            news = client.next_news(LIMIT)
+            if isinstance(news, LeaseNews):
+                told.append((news.lease, news.interrupt))
+        ok(told == [(plain.id, False), (lease.id, True)], f"and the news: {told}")
+        queue = Queue(lease)
+        ok(flush_and_wait(lease, queue), "it comes for each command")
+        with client.acquire("nvme/wakes") as other:
+            other_queue = Queue(other)
+            other_queue.flush()
+            ok(readable(other.interrupt, LIMIT), "another lease has an interrupt of its own")
+            ok(lease.interrupt.read(8) is None and flush_and_wait(lease, queue), "which is not the first one's")
+            other_queue.close()
+        file = lease.interrupt
+        queue.close()
+        lease.release()
+        ok(file.closed, "the release closes the eventfd")
+        plain.release()
+    del queue, other_queue
+    asyncio.run(interrupt_task(path))
+    gc.collect()
+    ok(fds() == before, "nothing is left open")
+
+
 async def survive(path: str) -> None:
     """The program for tests/vm/support/survivor.h: prints a byte on standard output for each successful round."""
     output = os.dup(1)
@@ -613,6 +707,8 @@ def main() -> None:
         owner(*args)
     elif what == "client":
         client(*args)
+    elif what == "interrupt":
+        interrupt(*args)
     elif what == "survive":
         asyncio.run(survive(*args))
     else:

@@ -8,6 +8,7 @@
 
 #include "lender.h"
 #include "manager.h"
+#include "page.h"
 #include "suite.h"
 #include "survivor.h"
 #include "sysfs.h"
@@ -88,6 +89,12 @@ START_TEST(tasks)
 }
 END_TEST
 
+START_TEST(interrupt)
+{
+	run("interrupt " MANAGER_SOCKET);
+}
+END_TEST
+
 START_TEST(broker_is_killed)
 {
 	survivor_check((const char *const[]){ "python3", "/lab/bindings.py", "survive", MANAGER_SOCKET, NULL });
@@ -110,5 +117,11 @@ Suite *suite(void)
 	tcase_add_test(tc, tasks);
 	tcase_add_test(tc, example);
 	tcase_add_test(tc, broker_is_killed);
+
+	tc = add_group(s, "queues");
+	tcase_set_timeout(tc, LIMIT);
+	if (!page_too_large())
+		tcase_add_checked_fixture(tc, lender_start_queues, lender_stop);
+	add_test_or_skip(tc, interrupt, page_too_large());
 	return s;
 }

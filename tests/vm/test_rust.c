@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "lender.h"
+#include "page.h"
 #include "suite.h"
 #include "survivor.h"
 
@@ -41,7 +42,7 @@ START_TEST(broker_is_killed)
 END_TEST
 
 /* libcheck gives a test the name of its function, and all of these have one function. */
-static void add_named(TCase *tc, int index)
+static void add_named(TCase *tc, int index, const char *missing)
 {
 	TTest *test = malloc(sizeof(*test));
 
@@ -49,21 +50,29 @@ static void add_named(TCase *tc, int index)
 		abort();
 	*test = *rust_test;
 	test->name = names[index];
-	tcase_add_loop_test(tc, test, index, index + 1);
+	if (missing)
+		add_test_or_skip(tc, test, missing);
+	else
+		tcase_add_loop_test(tc, test, index, index + 1);
 }
 
 Suite *suite(void)
 {
 	Suite *s = suite_create("rust");
-	TCase *device = add_group(s, "device"), *broker = add_group(s, "broker");
+	TCase *device = add_group(s, "device"), *broker = add_group(s, "broker"), *queues = add_group(s, "queues");
 	FILE *list = popen(PROGRAM, "r");
 	char group[64];
 	int nr = 0;
 
 	tcase_add_checked_fixture(broker, lender_start, lender_stop);
 	tcase_add_test(broker, broker_is_killed);
+	if (!page_too_large())
+		tcase_add_checked_fixture(queues, lender_start_queues, lender_stop);
 	while (list && nr < MAX_TESTS && fscanf(list, "%63s %63s", group, names[nr]) == 2) {
-		add_named(!strcmp(group, "broker") ? broker : device, nr);
+		if (!strcmp(group, "queues"))
+			add_named(queues, nr, page_too_large());
+		else
+			add_named(!strcmp(group, "broker") ? broker : device, nr, NULL);
 		nr++;
 	}
 	/* Without a list of tests, this program fails. */

@@ -15,14 +15,14 @@ use crate::support::*;
 
 pub const SOCKET: &str = "/tmp/broker.socket";
 /// A time limit for an emulated machine.
-const LONG: Duration = Duration::from_secs(60);
+pub const LONG: Duration = Duration::from_secs(60);
 
-fn connect() -> Client {
+pub fn connect() -> Client {
     Client::connect_to(SOCKET, Some(LONG)).unwrap()
 }
 
 /// A device is opened in the background.
-fn acquire(client: &mut Client, request: Acquire) -> Lease {
+pub fn acquire(client: &mut Client, request: Acquire) -> Lease {
     loop {
         match client.acquire(&request) {
             Ok(lease) => return lease,

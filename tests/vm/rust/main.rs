@@ -14,9 +14,11 @@ mod examples;
 mod guard;
 mod mapping;
 mod passing;
+mod queue;
 mod support;
 
-/// test_rust.c has the fixtures of groups: for "broker", a broker is running.
+/// test_rust.c has the fixtures of groups: for "broker", a broker is running, and for "queues",
+/// one that lends queues of an NVMe drive.
 const TESTS: &[(&str, &str, fn())] = &[
     ("device", "device_describes_itself", device::describes_itself),
     ("device", "device_that_cannot_be_opened", device::cannot_be_opened),
@@ -62,6 +64,7 @@ const TESTS: &[(&str, &str, fn())] = &[
     ("broker", "broker_describes_itself", broker::describes_itself),
     ("broker", "broker_that_is_none", broker::none),
     ("broker", "example_client_of_the_broker", examples::client_of_the_broker),
+    ("queues", "interrupt_is_waited_for", queue::interrupt_is_waited_for),
 ];
 
 fn main() {

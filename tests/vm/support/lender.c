@@ -37,14 +37,34 @@ const char lender_config[] =
 	"    slices:\n"
 	"      wc: {bar: 2, length: @PMD@, caching: write-combining, allow: everybody}\n";
 
+static const char queues_config[] =
+	"devices:\n"
+	"  nvme:\n"
+	"    function: @NVME@\n"
+	"    driver: nvme\n"
+	"    slices:\n"
+	"      queue: {offset: 4K, length: 4K, sharing: shared, memory: 1M, depth: 31, allow: everybody}\n"
+	"      wakes: {offset: 4K, length: 4K, sharing: shared, memory: 1M, depth: 31, interrupt: true,\n"
+	"        allow: everybody}\n";
+
 pid_t lender;
 
-void lender_start(void)
+static void start(const char *config)
 {
 	unlink(BROKER_LOG);
 	manager_init();
-	broker_configure(lender_config);
+	broker_configure(config);
 	lender = broker_start();
+}
+
+void lender_start(void)
+{
+	start(lender_config);
+}
+
+void lender_start_queues(void)
+{
+	start(queues_config);
 }
 
 void lender_stop(void)

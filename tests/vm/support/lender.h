@@ -16,4 +16,10 @@ extern pid_t lender;
 void lender_start(void);
 void lender_stop(void);
 
+/*
+ * Instead of lender_start(): NVMe queues for everybody, nvme/queue without and nvme/wakes with an
+ * interrupt.  Needs pages of 4 KiB.
+ */
+void lender_start_queues(void);
+
 #endif
