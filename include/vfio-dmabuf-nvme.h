@@ -209,6 +209,19 @@ struct vdb_nvme_completion {
 int vdb_nvme_poll(struct vdb_nvme *queue, struct vdb_nvme_completion *completions, unsigned int room);
 
 /**
+ * vdb_nvme_has_ended() - whether the queue has ended, and its memory may be gone
+ * @queue: any
+ *
+ * The lent memory is taken away at the end of the lease, also while a program uses data that
+ * it has read before: it then sees zeros.  A program that must not take zeros for what is on
+ * the drive copies the data, or computes from it, and calls this function afterwards.  If it
+ * returns false, all that was read of the memory before the call was there.  No system call.
+ *
+ * Return: true if the queue has ended, or vdb_nvme_end() was called.
+ */
+bool vdb_nvme_has_ended(const struct vdb_nvme *queue);
+
+/**
  * vdb_nvme_end() - stop waiting for completions
  * @queue: any
  *

@@ -558,6 +558,11 @@ int vdb_nvme_poll(struct vdb_nvme *queue, struct vdb_nvme_completion *completion
 	return -1;
 }
 
+bool vdb_nvme_has_ended(const struct vdb_nvme *queue)
+{
+	return queue->ended || has_ended(queue);
+}
+
 void vdb_nvme_end(struct vdb_nvme *queue)
 {
 	queue->ended = true;

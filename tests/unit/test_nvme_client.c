@@ -589,7 +589,9 @@ START_TEST(ended_by_the_owner)
 	ck_assert_works(vdb_nvme_ring(queue));
 	fetch();
 	post(fetched[2].id, 0);
+	ck_assert(!vdb_nvme_has_ended(queue));
 	layout->ended = 1;
+	ck_assert(vdb_nvme_has_ended(queue));
 	ck_assert_fails(vdb_nvme_read(queue, NSID, 0, 1, data, 9), ENODEV);
 	ck_assert_fails(vdb_nvme_ring(queue), ENODEV);
 	expect(2, 0);
@@ -619,7 +621,9 @@ START_TEST(memory_is_freed)
 	}
 	ck_assert_works(vdb_nvme_read(queue, NSID, 0, 1, data, 7));
 	ck_assert_works(vdb_nvme_ring(queue));
+	ck_assert(!vdb_nvme_has_ended(queue));
 	make_hole();
+	ck_assert(vdb_nvme_has_ended(queue));
 	ck_assert_fails(vdb_nvme_read(queue, NSID, 0, 1, data, 9), ENODEV);
 	ck_assert_fails(vdb_nvme_ring(queue), ENODEV);
 	expect(7, VDB_NVME_LOST);
@@ -634,7 +638,9 @@ START_TEST(ended_by_the_program)
 	ck_assert_works(vdb_nvme_ring(queue));
 	fetch();
 	post(fetched[1].id, 0);
+	ck_assert(!vdb_nvme_has_ended(queue));
 	vdb_nvme_end(queue);
+	ck_assert(vdb_nvme_has_ended(queue));
 	ck_assert_fails(vdb_nvme_flush(queue, NSID, 3), ENODEV);
 	expect(2, 0);
 	expect(1, VDB_NVME_LOST);

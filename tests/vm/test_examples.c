@@ -267,6 +267,7 @@ START_TEST(nvme_whose_lease_is_revoked)
 	ck_assert_ptr_nonnull(fgets(line, sizeof(line), program.output));
 	ck_assert_msg(!strncmp(line, "nvme: block ", 12) || !strncmp(line, "nvme: the queue has ended", 25),
 		      "it says: %s", line);
+	ck_assert_msg(!strstr(line, "is not what was written"), "it says: %s", line);
 	ck_assert_int_eq(end(&program), 1);
 }
 END_TEST

@@ -342,23 +342,51 @@ START_TEST(one_is_killed_and_another_goes_on)
 }
 END_TEST
 
+static json_int_t only_lease(void)
+{
+	json_t *list = vfio_dmabuf_json("leases --json");
+
+	ck_assert_uint_eq(json_array_size(list), 1);
+	return json_integer_value(json_object_get(json_array_get(list, 0), "lease"));
+}
+
 START_TEST(revoked_lease)
 {
 	pid_t run = start(&first, "nvme/queue", "--name=test --rw=randread --bs=4k --iodepth=32 --size=8m "
 			  "--time_based --runtime=1h");
 	const char *memory = map_memory(child_of(run, "fio"));
-	json_int_t lease;
-	json_t *list;
 
 	wait_for_io(memory, 10);
-	list = vfio_dmabuf_json("leases --json");
-	ck_assert_uint_eq(json_array_size(list), 1);
-	lease = json_integer_value(json_object_get(json_array_get(list, 0), "lease"));
-	ck_assert_runs("revoke %lld", lease);
+	ck_assert_runs("revoke %lld", only_lease());
 	ck_assert_int_ne(finish(&first, run), 0);
 	check_said("nvme/queue: the lease has ended: revoked by an administrator");
 	check_said("vfio-dmabuf: the queue has ended: its lease has ended");
+	check_said("No such device");
 	check_fio(&first, "--name=test --rw=read --bs=4k --iodepth=32 --size=64k");
+}
+END_TEST
+
+/*
+ * The checksum takes longer than the I/O, so the lease ends, and its memory is taken away, while
+ * fio computes that of data that was read in time.
+ */
+START_TEST(lease_that_ends_while_fio_verifies)
+{
+	static const char job[] = "--name=test --bs=128k --iodepth=4 --size=4m --verify=sha3-512";
+
+	check_fio(&first, "%s --rw=write --do_verify=0", job);
+	for (unsigned int i = 0; i < 5; i++) {
+		pid_t run = start(&first, "nvme/queue", "%s --rw=randread --time_based --runtime=1h", job);
+		const char *memory = map_memory(child_of(run, "fio"));
+
+		wait_for_io(memory, 2 + i);
+		ck_assert_runs("revoke %lld", only_lease());
+		ck_assert_int_ne(finish(&first, run), 0);
+		check_said("vfio-dmabuf: the queue has ended: its lease has ended");
+		check_said("No such device");
+		ck_assert_msg(!strstr(output, "verify"), "%s", output);
+		munmap((void *)memory, MIB);
+	}
 }
 END_TEST
 
@@ -379,5 +407,6 @@ Suite *suite(void)
 	tcase_add_test(tc, only_those_who_are_allowed);
 	tcase_add_test(tc, one_is_killed_and_another_goes_on);
 	tcase_add_test(tc, revoked_lease);
+	tcase_add_test(tc, lease_that_ends_while_fio_verifies);
 	return s;
 }

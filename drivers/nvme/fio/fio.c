@@ -8,12 +8,17 @@
  * buffers are in the memory that was lent with it, so nothing is copied, and the job makes
  * no system call while it waits for completions.
  *
+ * A job that verifies has buffers of its own, and the engine copies.  The lent memory is taken
+ * away with the lease, at any time: fio would find zeros in a buffer that it compares, and
+ * report that the drive has lost data.
+ *
  * The headers are fio's, and fio is GPL-2.0: so is what is built from this file.
  */
 #include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include <fio.h>
 #include <optgroup.h>
@@ -41,6 +46,9 @@ struct job {
 	time_t revoked;			/* when that was seen; 0: it was not */
 	bool reported;			/* that the queue has ended */
 	struct vdb_nvme_completion *completions;
+	char *data;			/* lent: for what fio has at buffers */
+	char *buffers;			/* the same, unless the job verifies */
+	size_t buffers_size;
 };
 
 static struct fio_option options[] = {
@@ -227,22 +235,49 @@ static void cleanup(struct thread_data *td)
 
 static int iomem_alloc(struct thread_data *td, size_t size)
 {
-	const struct job *job = td->io_ops_data;
+	struct job *job = td->io_ops_data;
 	size_t room;
-	void *data = vdb_nvme_data(job->queue, &room);
 
+	job->data = vdb_nvme_data(job->queue, &room);
 	if (size > room) {
 		log_err("vfio-dmabuf: the job needs %zu bytes for its buffers, and the lease has %zu; lower iodepth= or bs=, or lend more memory\n",
 			size, room);
 		return 1;
 	}
-	td->orig_buffer = data;
+	job->buffers = job->data;
+	if (td->o.verify) {
+		job->buffers = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (job->buffers == MAP_FAILED) {
+			log_err("vfio-dmabuf: %zu bytes for buffers: %s\n", size, strerror(errno));
+			return 1;
+		}
+		job->buffers_size = size;
+	}
+	td->orig_buffer = job->buffers;
 	return 0;
 }
 
 static void iomem_free(struct thread_data *td)
 {
+	struct job *job = td->io_ops_data;
+
+	if (job->buffers_size)
+		munmap(job->buffers, job->buffers_size);
+	job->buffers_size = 0;
 	td->orig_buffer = NULL;
+}
+
+/* Where the controller has the data of a command. */
+static char *lent_data(const struct job *job, const struct io_u *io_u)
+{
+	return job->data + ((char *)io_u->xfer_buf - job->buffers);
+}
+
+/* False: the lease has ended, and what was copied may not be what was read. */
+static bool copy_from_lent(const struct job *job, const struct io_u *io_u)
+{
+	memcpy(io_u->xfer_buf, lent_data(job, io_u), io_u->xfer_buflen);
+	return !vdb_nvme_has_ended(job->queue);
 }
 
 static int open_file(struct thread_data *td, struct fio_file *file)
@@ -275,10 +310,12 @@ static enum fio_q_status queue(struct thread_data *td, struct io_u *io_u)
 
 	switch (io_u->ddir) {
 	case DDIR_READ:
-		ret = vdb_nvme_read(job->queue, job->nsid, block, blocks, io_u->xfer_buf, tag);
+		ret = vdb_nvme_read(job->queue, job->nsid, block, blocks, lent_data(job, io_u), tag);
 		break;
 	case DDIR_WRITE:
-		ret = vdb_nvme_write(job->queue, job->nsid, block, blocks, io_u->xfer_buf, tag);
+		if (job->buffers_size)
+			memcpy(lent_data(job, io_u), io_u->xfer_buf, io_u->xfer_buflen);
+		ret = vdb_nvme_write(job->queue, job->nsid, block, blocks, lent_data(job, io_u), tag);
 		break;
 	case DDIR_SYNC:
 	case DDIR_DATASYNC:
@@ -369,10 +406,13 @@ static struct io_u *event(struct thread_data *td, int i)
 	struct job *job = td->io_ops_data;
 	const struct vdb_nvme_completion *completion = &job->completions[i];
 	struct io_u *io_u = (struct io_u *)(uintptr_t)completion->tag;
+	uint32_t status = completion->status;
 
-	io_u->error = vdb_nvme_status_errno(completion->status);
+	if (!status && job->buffers_size && io_u->ddir == DDIR_READ && !copy_from_lent(job, io_u))
+		status = VDB_NVME_LOST;
+	io_u->error = vdb_nvme_status_errno(status);
 	io_u->resid = 0;
-	io_u->engine_data = (void *)(uintptr_t)completion->status;
+	io_u->engine_data = (void *)(uintptr_t)status;
 	if (io_u->error == ENODEV)
 		report_end(job);
 	return io_u;

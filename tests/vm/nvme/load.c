@@ -129,7 +129,7 @@ static void verify_if_lent(struct vdb_nvme *queue, const char *data, unsigned in
 	static uint64_t copy[CELL_BLOCKS * BLOCK / 8];
 
 	memcpy(copy, data + cell * CELL_BLOCKS * BLOCK, blocks_of(cell) * BLOCK);
-	if (!vdb_nvme_ring(queue))
+	if (!vdb_nvme_has_ended(queue))
 		verify(copy, cell);
 }
 
