@@ -20,6 +20,7 @@
 /* In memory that all of them see. */
 struct crowd {
 	unsigned int members;
+	int begin;		/* eventfd: one for each, when all are started */
 	int reached;		/* eventfd: one for each that was asked */
 	struct {
 		pid_t pid;
@@ -34,7 +35,10 @@ static void live(struct crowd *c, unsigned int number, crowd_fn *work, int fd)
 {
 	const int own = 3, reached = 4;
 	int high = fcntl(c->reached, F_DUPFD, 10);
+	eventfd_t one;
 
+	if (eventfd_read(c->begin, &one))
+		_exit(1);
 	/* The two that it keeps become the first ones, the others go. */
 	if (high < 0 || (fd >= 0 && dup2(fd, own) < 0) || dup2(high, reached) < 0)
 		_exit(1);
@@ -57,6 +61,8 @@ struct crowd *crowd_start(unsigned int members, crowd_fn *work, const int *fds)
 
 	ck_assert_ptr_ne(c, MAP_FAILED);
 	c->members = members;
+	c->begin = eventfd(0, EFD_CLOEXEC | EFD_SEMAPHORE);
+	ck_assert_works(c->begin);
 	c->reached = eventfd(0, EFD_CLOEXEC | EFD_SEMAPHORE);
 	ck_assert_works(c->reached);
 	for (i = 0; i < members; i++) {
@@ -66,6 +72,9 @@ struct crowd *crowd_start(unsigned int members, crowd_fn *work, const int *fds)
 			live(c, i, work, fds ? fds[i] : -1);
 		c->member[i].pid = pid;
 	}
+	/* Those that are at work would take the processors from this process. */
+	ck_assert_works(eventfd_write(c->begin, members));
+	close(c->begin);
 	return c;
 }
 
