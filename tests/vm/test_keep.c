@@ -193,10 +193,10 @@ static void reuse_files(void)
 		close(fds[i]);
 }
 
-/* A slice of the second page that is in this place only; its inode. */
+/* A slice of the first page that is in this place only; its inode. */
 static ino_t keep_slice(const struct place *place)
 {
-	int slice = slice_new(&nvme, 0, PAGE, PAGE);
+	int slice = slice_new(&nvme, 0, 0, PAGE);
 	struct stat st;
 
 	ck_assert_works(fstat(slice, &st));
@@ -212,7 +212,7 @@ static size_t find_kept(const char *state, struct listed *buffer)
 	size_t nr = listing_read(nvme.bdf, all, 8), found = 0;
 
 	for (size_t i = 0; i < nr && i < 8; i++)
-		if (!strcmp(all[i].ranges, page_ranges("1+1")) && !strcmp(all[i].state, state)) {
+		if (!strcmp(all[i].ranges, page_ranges("0+1")) && !strcmp(all[i].state, state)) {
 			*buffer = all[i];
 			found++;
 		}
@@ -257,7 +257,7 @@ START_TEST(owner_goes_on)
 		ck_assert_works(slice_revoke(&nvme, fd));
 		close(fd);
 	}
-	slice = slice_new(&nvme, 0, PAGE, PAGE);
+	slice = slice_new(&nvme, 0, 0, PAGE);
 	read32(slice_map(slice, 0, PAGE));
 	ck_assert_works(slice_revoke(&nvme, slice));
 }

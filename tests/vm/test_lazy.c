@@ -45,7 +45,7 @@ static void setup(void)
 {
 	device_open(&dev, "NVME");
 	slice = slice_new(&dev, 0, 0, PAGE);
-	other = slice_new(&dev, 0, PAGE, PAGE);
+	other = slice_new(&dev, 0, 0, PAGE);
 	map = slice_map(slice, 0, PAGE);
 	write32(map + NVME_CC, DIRTY);
 	importer = importer_open();

@@ -26,8 +26,9 @@
 #include "suite.h"
 #include "sysfs.h"
 
-#define SIZE	(16UL << 20)
 #define MEM	2	/* ivshmem's BAR that is plain memory */
+/* Of that BAR.  It has more pages than a revocation zaps that must not wait. */
+#define SIZE	(8 * PMD)
 #define RW	(PROT_READ | PROT_WRITE)
 
 static struct device dev;
