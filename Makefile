@@ -19,7 +19,7 @@ help:
 	@echo 'make check        unit tests, and guest tests on stock 7.3, 7.2 and 6.12;'
 	@echo '                  KERNEL=7.2: only there; TEST=revoke: only that'
 	@echo '                  ARCH=arm64: guest tests on arm64, KERNEL=7.3, 6.12 or 7.3-16k;'
-	@echo '                  also for demo, lab-shell, check-drivers, module, stress'
+	@echo '                  also for demo, lab-shell, check-drivers, module, stress, bench'
 	@echo 'make check-packages  the Debian packages on a clean Debian 13, and an installation from'
 	@echo '                  the tarball; DEBIAN=12: the packages on Debian 12'
 	@echo 'make check-drivers  drivers/: NVMe queues, fio on them, and VFs, of unprivileged clients'
@@ -45,7 +45,7 @@ help:
 	@echo 'make clean        remove build/; make distclean: the cache as well'
 
 # What is for amd64 alone.
-check-packages check-debug check-kcsan model packages fuzz kfuzz peers rust go bench: amd64
+check-packages check-debug check-kcsan model packages fuzz kfuzz peers rust go: amd64
 amd64:
 	@[ -z "$(FOREIGN)" ] || { echo "lab: this is not for ARCH=$(ARCH), only for amd64" >&2; exit 1; }
 
@@ -138,7 +138,7 @@ demo: image
 
 bench: IMAGE_PROGRAMS = bench
 bench: image
-	@rm -f build/bench.samples build/bench.json
+	@rm -f $(addprefix build$(addprefix /,$(FOREIGN))/,bench.samples bench.json)
 	@$(ENTER) lab/boot --bench $(LAB_BOOT) $(KERNEL_ONE)
 	@$(ENTER) bench/report $(KERNEL_ONE)
 	@$(ENTER) bench/plot

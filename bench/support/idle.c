@@ -11,8 +11,16 @@
 #include "sample.h"
 #include "suite.h"
 
-/* Of the loop below, for one count. */
+/* A loop that counts, and how many instructions it takes for one count. */
+#ifdef __aarch64__
+#define COUNT	"mov x9, xzr\n1:\n\tadd x9, x9, #1\n\tstr x9, [%0]\n\tb 1b"
+#define CHANGED	"x9", "memory"
+#define EACH	3
+#else
+#define COUNT	"1:\n\tincq (%0)\n\tjmp 1b"
+#define CHANGED	"memory"
 #define EACH	2
+#endif
 
 static volatile uint64_t *counter;
 
@@ -23,7 +31,7 @@ static void count(void)
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	sched_setscheduler(0, SCHED_IDLE, &none);
-	__asm__ volatile("1:\n\tincq (%0)\n\tjmp 1b" :: "r"(counter) : "memory");
+	__asm__ volatile(COUNT :: "r"(counter) : CHANGED);
 	__builtin_unreachable();
 }
 

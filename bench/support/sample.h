@@ -14,11 +14,18 @@
 
 /*
  * Instructions executed so far: under QEMU's icount, with one nanosecond for
- * each, the time stamp counter is just that.
+ * each, a counter of 1 GHz is just that.
  */
 static inline uint64_t instructions(void)
 {
+#ifdef __aarch64__
+	uint64_t count;
+
+	__asm__ volatile("mrs %0, cntvct_el0" : "=r"(count) :: "memory");
+	return count;
+#else
 	return __builtin_ia32_rdtsc();
+#endif
 }
 
 /* Page faults that this process has taken so far. */
