@@ -224,8 +224,7 @@ START_TEST(memory_of_another_vf_is_not_reached)
 	memset(secret, 's', PAGE);
 	frame_make((uint8_t *)secret, peer_mac(), flows[0].mac, REPLIES, 4711);
 	memcpy(copy, secret, PAGE);
-	vf_fault(0, expected, sizeof(expected));
-	snprintf(expected + strlen(expected), 32, "%llx", (unsigned long long)iova);
+	vf_fault_at(0, iova, expected, sizeof(expected));
 	ck_assert_works(flow_call(&flows[1], step_echo));
 
 	for (int tries = 0; tries < 5 && !logged; tries++) {

@@ -135,6 +135,14 @@ void vf_fault(unsigned int number, char *text, size_t size)
 	dmar_text(name, text, size);
 }
 
+void vf_fault_at(unsigned int number, uint64_t iova, char *text, size_t size)
+{
+	char name[64];
+
+	find_vf(number, name, sizeof(name));
+	dmar_text_at(name, iova, text, size);
+}
+
 void flow_lend(struct flow *flow, unsigned int number)
 {
 	char error[VDB_ERROR_SIZE];

@@ -74,9 +74,11 @@ void find_vf(unsigned int number, char *name, size_t size);
 
 /*
  * An access of a VF to an IOVA that is not mapped is a fault, which the kernel logs, and
- * most of them not if there are several in 5 s: the text that identifies those of a VF.
+ * most of them not if there are several in 5 s: the text that identifies those of a VF,
+ * and those at one IOVA.
  */
 void vf_fault(unsigned int number, char *text, size_t size);
+void vf_fault_at(unsigned int number, uint64_t iova, char *text, size_t size);
 
 void flow_lend(struct flow *flow, unsigned int number);
 void flow_give(struct flow *flow, struct client *client);
