@@ -197,22 +197,31 @@ static const struct hold {
 #define WITH_IMPORTERS ((int)(sizeof(holds) / sizeof(*holds)))
 #define ALL (WITH_IMPORTERS - 1)
 
+/* Seconds for which a process has run or, if the kernel tells that, waited for a processor. */
+static double active(pid_t pid)
+{
+	unsigned long long delay = 0;
+	char path[40], text[100];
+	struct timespec run;
+	clockid_t clock;
+
+	ck_assert_int_eq(clock_getcpuclockid(pid, &clock), 0);
+	ck_assert_works(clock_gettime(clock, &run));
+	snprintf(path, sizeof(path), "/proc/%d/schedstat", pid);
+	if (file_read(path, text, sizeof(text)) > 0)
+		sscanf(text, "%*u %llu", &delay);
+	return run.tv_sec + run.tv_nsec / 1e9 + delay / 1e9;
+}
+
 /*
- * Seconds for which neither the owner has run, nor one of its children that have ended.  A
- * client that does not run can delay them only by keeping them from running, too.  How long
- * they run tells nothing of clients: an emulated processor takes long to flush the TLBs of
+ * Seconds for which the owner has slept, and so has another process, unless that is 0.  What
+ * a client holds that does not run makes them sleep.  How long they run, or wait for a
+ * processor, tells nothing of clients: an emulated processor takes long to flush the TLBs of
  * all processors.
  */
-static double time_off(void)
+static double time_asleep(pid_t other)
 {
-	struct rusage children;
-	struct timespec own;
-
-	getrusage(RUSAGE_CHILDREN, &children);
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &own);
-	return now() - own.tv_sec - own.tv_nsec / 1e9 -
-		children.ru_utime.tv_sec - children.ru_utime.tv_usec / 1e6 -
-		children.ru_stime.tv_sec - children.ru_stime.tv_usec / 1e6;
+	return now() - active(getpid()) - (other ? active(other) : 0);
 }
 
 /*
@@ -238,9 +247,9 @@ static double time_revoke(int fd)
 	double begin;
 
 	read32(map);
-	begin = time_off();
+	begin = time_asleep(0);
 	ck_assert_works(slice_revoke(&dev, fd));
-	begin = time_off() - begin;
+	begin = time_asleep(0) - begin;
 	munmap(map, PAGE);
 	close(fd);
 	return begin;
@@ -248,20 +257,20 @@ static double time_revoke(int fd)
 
 static double time_suspension(void)
 {
-	double begin = time_off();
+	double begin = time_asleep(0);
 
 	device_set_memory(&dev, false);
 	device_set_memory(&dev, true);
-	return time_off() - begin;
+	return time_asleep(0) - begin;
 }
 
 /* Another client of the same slice, which can run. */
 static double time_touch(struct client *c, long map)
 {
-	double begin = now();
+	double begin = time_asleep(c->pid);
 
 	client_read32(c, map);
-	return now() - begin;
+	return time_asleep(c->pid) - begin;
 }
 
 /* A client with a mapping.  It is stopped, and like the owner it has a share of the processors. */
@@ -277,15 +286,14 @@ static struct crowd *client_that_dies(int fd)
 
 static double time_death(struct crowd *c)
 {
-	struct timespec lived;
-	clockid_t clock;
-	double begin;
+	pid_t pid = crowd_pid(c, 0);
+	double begin = time_asleep(pid);
 
-	ck_assert_int_eq(clock_getcpuclockid(crowd_pid(c, 0), &clock), 0);
-	ck_assert_works(clock_gettime(clock, &lived));
-	begin = time_off() - lived.tv_sec - lived.tv_nsec / 1e9;
+	ck_assert_works(kill(pid, SIGKILL));
+	ck_assert_works(waitid(P_PID, pid, NULL, WEXITED | WNOWAIT));
+	begin = time_asleep(pid) - begin;
 	crowd_end(c);
-	return time_off() - begin;
+	return begin;
 }
 
 static void add(double *sum, double *worst, double time)
@@ -333,7 +341,7 @@ static void hold(const struct hold *how)
 		crowd_stop(busy);
 		client_munmap(other, map, PAGE);
 	}
-	printf("# %s: in %d trials others waited %.3f s, at most %.3f s to revoke, %.3f s to suspend, %.3f s for another client, %.3f s for one to die\n",
+	printf("# %s: in %d trials others slept %.3f s, at most %.3f s to revoke, %.3f s to suspend, %.3f s for another client, %.3f s for one to die\n",
 	       how->text, trial, total, revoke, suspend, touch, death);
 	/* The death of a client must not be delayed either. */
 	crowd_end(busy);
