@@ -313,14 +313,14 @@ static void hold(const struct hold *how)
 	struct client *other = client_start(CLIENT_NOBODY);
 	int trial, i;
 
-	/* Before the others, which would delay the flushes of TLBs. */
+	/* These begin, and stop, while nobody else is at work. */
 	for (i = 0; i < TRIALS; i++)
 		dying[i] = client_that_dies(slices[1]);
-	clients = crowd_start(CLIENTS, how->work, slices);
 	busy = crowd_start(how->busy, spin, NULL);
+	crowd_stop(busy);
+	clients = crowd_start(CLIENTS, how->work, slices);
 	for (i = 0; how->imported && i < CLIENTS; i++)
 		importer_attach(slices[i], &dev);
-	crowd_stop(busy);
 	crowd_wait(clients);
 	how->starve(clients);
 	prefer(other->pid, true);
