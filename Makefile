@@ -27,6 +27,7 @@ help:
 	@echo '                  KERNEL=7.3-rt: only there'
 	@echo 'make check-debug  the guest tests on a kernel with KASAN, lockdep and more'
 	@echo 'make check-kcsan  tests of races on a kernel that reports data races (KCSAN)'
+	@echo 'make check-debug-rt  tests of locks on a kernel with PREEMPT_RT, lockdep and KASAN'
 	@echo 'make model        Spin looks at every state of a model of the protocol'
 	@echo 'make stress       everything at once, at random, for a minute; SECONDS=600: longer;'
 	@echo '                  KERNEL=7.3, 7.2, 6.12, debug; SEED=n: the same choices'
@@ -45,7 +46,7 @@ help:
 	@echo 'make clean        remove build/; make distclean: the cache as well'
 
 # What is for amd64 alone.
-check-packages check-debug check-kcsan model packages fuzz kfuzz peers rust go: amd64
+check-packages check-debug check-kcsan check-debug-rt model packages fuzz kfuzz peers rust go: amd64
 amd64:
 	@[ -z "$(FOREIGN)" ] || { echo "lab: this is not for ARCH=$(ARCH), only for amd64" >&2; exit 1; }
 
@@ -78,7 +79,7 @@ check-packages: lab
 check-drivers: lab
 	@TEST= $(ENTER) lab/check drivers
 
-debug-kernel kcsan-kernel: lab
+debug-kernel kcsan-kernel debug-rt-kernel: lab
 	@. lab/env && $(ENTER) lab/debug-kernel "$$CACHE" $(@:-kernel=)
 
 check-debug: debug-kernel
@@ -88,6 +89,11 @@ check-debug: debug-kernel
 KCSAN_TESTS := test_race,test_revoke,test_evict,test_suspend,test_events,test_interrupt,test_list,test_ids,test_sleep,test_stress
 check-kcsan: kcsan-kernel
 	@$(ENTER) env LAB_BOOT="--tests $(KCSAN_TESTS) $$LAB_BOOT" lab/check kcsan
+
+# Those in which a fault, a revocation, a suspension or an importer takes a lock.
+DEBUG_RT_TESTS := $(KCSAN_TESTS),test_mmap,test_slice,test_fault,test_lifetime,test_importer,test_memattr,test_walkers,test_nonblock,test_hostile,test_recovery,test_sriov,test_aer
+check-debug-rt: debug-rt-kernel
+	@$(ENTER) env LAB_BOOT="--tests $(DEBUG_RT_TESTS) $$LAB_BOOT" lab/check --guests debug-rt
 
 model: lab
 	@$(ENTER) lab/model
@@ -127,7 +133,7 @@ go: lab $(patsubst %,%-kernel,$(filter debug,$(KERNEL)))
 # The image with all that is in it, for the targets below.
 KERNEL_ONE = $(or $(KERNEL),7.3)
 IMAGE_PROGRAMS = user $(if $(filter debug,$(KERNEL)),unit)
-image: lab $(patsubst %,%-kernel,$(filter debug kcsan,$(KERNEL)))
+image: lab $(patsubst %,%-kernel,$(filter debug kcsan debug-rt,$(KERNEL)))
 	@$(ENTER) sh -euc 'make -s -f lab/programs.mk -j$$(nproc) $(IMAGE_PROGRAMS); lab/build-module $(KERNEL_ONE); lab/image $(KERNEL_ONE)'
 
 lab-shell: image
@@ -149,5 +155,5 @@ clean:
 distclean: clean
 	@. lab/env && rm -rf "$$CACHE"
 
-.PHONY: help amd64 lab module model packages dist check check-kernels check-packages check-drivers debug-kernel check-debug kcsan-kernel check-kcsan stress fuzz peers rust go image lab-shell demo bench clean distclean
+.PHONY: help amd64 lab module model packages dist check check-kernels check-packages check-drivers debug-kernel check-debug kcsan-kernel check-kcsan debug-rt-kernel check-debug-rt stress fuzz peers rust go image lab-shell demo bench clean distclean
 SHELL := /bin/bash
