@@ -91,7 +91,7 @@ check-kcsan: kcsan-kernel
 	@$(ENTER) env LAB_BOOT="--tests $(KCSAN_TESTS) $$LAB_BOOT" lab/check kcsan
 
 # Those in which a fault, a revocation, a suspension or an importer takes a lock.
-DEBUG_RT_TESTS := $(KCSAN_TESTS),test_mmap,test_slice,test_fault,test_lifetime,test_importer,test_memattr,test_walkers,test_nonblock,test_hostile,test_recovery,test_sriov,test_aer
+DEBUG_RT_TESTS := $(KCSAN_TESTS),test_mmap,test_slice,test_fault,test_lifetime,test_importer,test_memattr,test_walkers,test_nonblock,test_hostile,test_recovery,test_sriov
 check-debug-rt: debug-rt-kernel
 	@$(ENTER) env LAB_BOOT="--tests $(DEBUG_RT_TESTS) $$LAB_BOOT" lab/check --guests debug-rt
 
