@@ -213,14 +213,22 @@ static double active(pid_t pid)
 	return run.tv_sec + run.tv_nsec / 1e9 + delay / 1e9;
 }
 
+/* QEMU stops all processors of an arm64 machine for each flush of a TLB. */
+#ifdef __aarch64__
+#define FLUSHES_ARE_SLOW	true
+#else
+#define FLUSHES_ARE_SLOW	false
+#endif
+
 /*
- * Seconds for which the owner has slept, and so has another process, unless that is 0.  What
- * a client holds that does not run makes them sleep.  How long they run, or wait for a
- * processor, tells nothing of clients: an emulated processor takes long to flush the TLBs of
- * all processors.
+ * A clock in seconds.  If flushes are slow, it runs only while the owner sleeps, and so does
+ * another process, unless that is 0.  What a client holds that does not run makes them sleep,
+ * and how long they run, or wait for a processor, tells nothing of clients then.
  */
-static double time_asleep(pid_t other)
+static double clock_of(pid_t other)
 {
+	if (!FLUSHES_ARE_SLOW)
+		return now();
 	return now() - active(getpid()) - (other ? active(other) : 0);
 }
 
@@ -247,9 +255,9 @@ static double time_revoke(int fd)
 	double begin;
 
 	read32(map);
-	begin = time_asleep(0);
+	begin = clock_of(0);
 	ck_assert_works(slice_revoke(&dev, fd));
-	begin = time_asleep(0) - begin;
+	begin = clock_of(0) - begin;
 	munmap(map, PAGE);
 	close(fd);
 	return begin;
@@ -257,41 +265,42 @@ static double time_revoke(int fd)
 
 static double time_suspension(void)
 {
-	double begin = time_asleep(0);
+	double begin = clock_of(0);
 
 	device_set_memory(&dev, false);
 	device_set_memory(&dev, true);
-	return time_asleep(0) - begin;
+	return clock_of(0) - begin;
 }
 
 /* Another client of the same slice, which can run. */
 static double time_touch(struct client *c, long map)
 {
-	double begin = time_asleep(c->pid);
+	double begin = clock_of(c->pid);
 
 	client_read32(c, map);
-	return time_asleep(c->pid) - begin;
+	return clock_of(c->pid) - begin;
 }
 
-/* A client with a mapping.  It is stopped, and like the owner it has a share of the processors. */
+/* A client with a mapping.  It is stopped. */
 static struct crowd *client_that_dies(int fd)
 {
 	struct crowd *c = crowd_start(1, touch_and_drop, &fd);
 
 	crowd_wait(c);
 	crowd_stop(c);
-	prefer(crowd_pid(c, 0), true);
+	if (FLUSHES_ARE_SLOW)
+		prefer(crowd_pid(c, 0), true);
 	return c;
 }
 
 static double time_death(struct crowd *c)
 {
 	pid_t pid = crowd_pid(c, 0);
-	double begin = time_asleep(pid);
+	double begin = clock_of(pid);
 
 	ck_assert_works(kill(pid, SIGKILL));
 	ck_assert_works(waitid(P_PID, pid, NULL, WEXITED | WNOWAIT));
-	begin = time_asleep(pid) - begin;
+	begin = clock_of(pid) - begin;
 	crowd_end(c);
 	return begin;
 }
@@ -309,7 +318,7 @@ static void add(double *sum, double *worst, double time)
 static void hold(const struct hold *how)
 {
 	struct crowd *clients, *busy, *dying[TRIALS];
-	double total = 0, revoke = 0, suspend = 0, touch = 0, death = 0;
+	double total = 0, others = 0, revoke = 0, suspend = 0, touch = 0, death = 0;
 	struct client *other = client_start(CLIENT_NOBODY);
 	int trial, i;
 
@@ -323,8 +332,9 @@ static void hold(const struct hold *how)
 		importer_attach(slices[i], &dev);
 	crowd_wait(clients);
 	how->starve(clients);
-	prefer(other->pid, true);
-	for (trial = 0; trial < TRIALS && total < bound(); trial++) {
+	if (FLUSHES_ARE_SLOW)
+		prefer(other->pid, true);
+	for (trial = 0; trial < TRIALS && total + others < bound(); trial++) {
 		long map = client_mmap(other, slices[0], 0, PAGE, RW);
 
 		if (how->busy)
@@ -335,26 +345,29 @@ static void hold(const struct hold *how)
 		add(&total, &revoke, time_revoke(how->imported ? slices[CLIENTS - 1 - trial] :
 						 slice_new(&dev, MEM, 2 * PMD, PAGE)));
 		add(&total, &suspend, time_suspension());
-		add(&total, &touch, time_touch(other, map));
-		add(&total, &death, time_death(dying[trial]));
+		prefer(0, FLUSHES_ARE_SLOW);
+		add(&others, &touch, time_touch(other, map));
+		add(&others, &death, time_death(dying[trial]));
 		prefer(0, false);
 		crowd_stop(busy);
 		client_munmap(other, map, PAGE);
 	}
-	printf("# %s: in %d trials others slept %.3f s, at most %.3f s to revoke, %.3f s to suspend, %.3f s for another client, %.3f s for one to die\n",
+	printf("# %s: %d trials took the owner %.3f s, at most %.3f s to revoke, %.3f s to suspend, %.3f s for another client, %.3f s for one to die\n",
 	       how->text, trial, total, revoke, suspend, touch, death);
 	/* The death of a client must not be delayed either. */
 	crowd_end(busy);
-	have_all_time();
+	if (FLUSHES_ARE_SLOW)
+		have_all_time();
 	crowd_end(clients);
 	for (; trial < TRIALS; trial++)
 		crowd_end(dying[trial]);
 	client_end(other);
 	if (*group.path)
 		cgroup_end(&group);
-	ck_assert_msg(revoke < bound() && suspend < bound() && touch < bound() && death < bound(),
-		      "%.2f s to revoke, %.2f s to suspend, %.2f s for another client, %.2f s for one to die",
-		      revoke, suspend, touch, death);
+	ck_assert_msg(total < bound(), "%d trials took the owner %.2f s", trial, total);
+	/* These have only a share of the processors, because of the busy loops. */
+	ck_assert_msg(touch < bound() && death < bound(), "%.2f s for another client, %.2f s for one to die",
+		      touch, death);
 }
 
 START_TEST(starved_clients_hold_nobody_up)
