@@ -10,8 +10,8 @@
 void function_path(const char *bdf, const char *file, char *path, size_t size);
 /*
  * Reads a link of the function, for example "driver".  @name receives the last part of the
- * link's target: for "driver", the name of the driver.  Returns false if there is no such
- * link, or if the name does not fit.
+ * link's target: for "driver", the name of the driver.  Returns false if the
+ * link does not exist, or if the name does not fit.
  */
 bool function_link(const char *bdf, const char *link, char *name, size_t size);
 

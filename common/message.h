@@ -42,7 +42,7 @@ struct message_size {
 	size_t known;	/* size of the struct here; later versions can be longer */
 };
 
-/* Returns false if there is no message of this type. */
+/* Returns false if no message has this type. */
 bool message_size(uint32_t type, struct message_size *size);
 /*
  * Looks for a field that this version does not know: a byte after @known that is not 0.
