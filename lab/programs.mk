@@ -150,6 +150,8 @@ $(igbvf_tests): $(igbvf)
 $(igbvf_tests): parts := $(igbvf)
 build/user/tests/test_stress: $(stress)
 build/user/tests/test_stress: parts := $(stress)
+build/user/tests/test_checksum: build/user/broker/state/crc32c.o
+build/user/tests/test_checksum: parts := build/user/broker/state/crc32c.o
 build/user/tests/test_workers: $(devices) $(nvme)
 build/user/tests/test_workers: parts := $(devices) $(nvme) -lsystemd
 build/user/tests/test_workers: GUEST_CPPFLAGS += $(DEVICES_CPPFLAGS)
@@ -209,4 +211,4 @@ $(shell rm -f $(stale) $(stale:=.d))
 
 -include $(wildcard build/user/*.d build/user/*/*.d build/user/broker/*/*.d build/user/drivers/*/*.d)
 .PHONY: all user unit bench FORCE
-.SECONDARY: $(support) $(bench_support) $(stress) $(devices) $(nvme) $(nvme_load) $(igbvf) $(queues) $(fio)
+.SECONDARY: $(support) $(bench_support) $(stress) $(devices) build/user/broker/state/crc32c.o $(nvme) $(nvme_load) $(igbvf) $(queues) $(fio)

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include <endian.h>
 #include <string.h>
+#ifdef __aarch64__
+#include <arm_acle.h>
+#include <sys/auxv.h>
+#endif
 
 #include "crc32c.h"
 
@@ -48,8 +52,23 @@ uint32_t crc32c_by_table(uint32_t sum, const void *data, size_t size)
 	return ~sum;
 }
 
-#ifdef __x86_64__
-__attribute__((target("sse4.2")))
+/* How the CPU's instruction is called for, and how to ask whether the CPU has it. */
+#if defined(__x86_64__)
+#define TARGET			"sse4.2"
+#define HAVE_INSTRUCTION()	__builtin_cpu_supports("sse4.2")
+#define SUM8(sum, byte)		__builtin_ia32_crc32qi(sum, byte)
+#define SUM32(sum, word)	__builtin_ia32_crc32si(sum, word)
+#define SUM64(sum, word)	__builtin_ia32_crc32di(sum, word)
+#elif defined(__aarch64__)
+#define TARGET			"+crc"
+#define HAVE_INSTRUCTION()	(getauxval(AT_HWCAP) & HWCAP_CRC32)
+#define SUM8(sum, byte)		__crc32cb(sum, byte)
+#define SUM32(sum, word)	__crc32cw(sum, word)
+#define SUM64(sum, word)	__crc32cd(sum, word)
+#endif
+
+#ifdef TARGET
+__attribute__((target(TARGET)))
 static uint32_t by_instruction(uint32_t sum, const void *data, size_t size)
 {
 	const uint8_t *at = data;
@@ -59,18 +78,18 @@ static uint32_t by_instruction(uint32_t sum, const void *data, size_t size)
 		uint64_t word;
 
 		memcpy(&word, at, sizeof(word));
-		sum = __builtin_ia32_crc32di(sum, word);
+		sum = SUM64(sum, word);
 	}
 	if (size >= 4) {
 		uint32_t word;
 
 		memcpy(&word, at, sizeof(word));
-		sum = __builtin_ia32_crc32si(sum, word);
+		sum = SUM32(sum, word);
 		at += 4;
 		size -= 4;
 	}
 	while (size--)
-		sum = __builtin_ia32_crc32qi(sum, *at++);
+		sum = SUM8(sum, *at++);
 	return ~sum;
 }
 #endif
@@ -78,8 +97,8 @@ static uint32_t by_instruction(uint32_t sum, const void *data, size_t size)
 /* With the table it would be most of the cost of a save. */
 uint32_t crc32c(uint32_t sum, const void *data, size_t size)
 {
-#ifdef __x86_64__
-	if (__builtin_cpu_supports("sse4.2"))
+#ifdef TARGET
+	if (HAVE_INSTRUCTION())
 		return by_instruction(sum, data, size);
 #endif
 	return crc32c_by_table(sum, data, size);
