@@ -166,10 +166,6 @@ static void encode_key(const struct field *field, struct writer *to)
 	to->left -= to->at - at;
 }
 
-/*
- * Most pairs of a lease, which is saved four times, are numbers.  So these do not go
- * through libcbor, and the key is copied with its padding.
- */
 static void encode_uint(const struct field *field, uint64_t value, struct writer *to)
 {
 	uint8_t *at = to->at;
@@ -245,21 +241,43 @@ static bool are_zero(const struct field *fields, const void *from)
 	return true;
 }
 
+/*
+ * Writes consecutive numbers while there is room for any, and counts them.  Most pairs of
+ * a lease, which is saved four times, are numbers.  So these do not go through libcbor,
+ * and the key is copied with its padding.  @field: moved to the first that was not done.
+ */
+static size_t encode_uints(const struct field **field, const void *from, struct writer *to)
+{
+	uint8_t *at = to->at, *last;
+	const struct field *next = *field;
+	size_t nr = 0;
+
+	if (to->left < PAIR_MAX)
+		return 0;
+	last = at + to->left - PAIR_MAX;
+	for (; next->type == FIELD_UINT && at <= last; next++) {
+		uint64_t value = load_uint(next, (const uint8_t *)from + next->offset);
+
+		if (!value)
+			continue;
+		at = put_uint(put_key(at, next), value);
+		nr++;
+	}
+	to->left -= at - to->at;
+	to->at = at;
+	*field = next;
+	return nr;
+}
+
 size_t fields_encode(const struct field *fields, const void *from, const struct pairs *old,
 		     struct writer *to)
 {
 	size_t nr = 0;
 
-	for (const struct field *field = fields; field->type != FIELD_END; field++) {
-		if (field->type == FIELD_UINT) {
-			uint64_t value = load_uint(field, (const uint8_t *)from + field->offset);
-
-			if (value) {
-				encode_uint(field, value, to);
-				nr++;
-			}
-			continue;
-		}
+	for (const struct field *field = fields; ; field++) {
+		nr += encode_uints(&field, from, to);
+		if (field->type == FIELD_END)
+			break;
 		/* A map may have unknown pairs to keep. */
 		if (is_zero(field, from) && !(field->fields && old->nr))
 			continue;

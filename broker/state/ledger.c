@@ -172,11 +172,10 @@ static int find_key(const struct record *record, size_t *key, size_t *key_size, 
 	return from.left || *key_size > UINT16_MAX ? damaged() : 0;
 }
 
+/* @slot: the key's; NULL: it has none. */
 static void take(struct ledger *ledger, size_t offset, const struct key *key, size_t key_at,
-		 bool removes, bool unknown)
+		 struct slot *slot, bool removes)
 {
-	struct slot *slot = ledger_find(ledger, key);
-
 	if (slot)
 		ledger->live -= slot->size;
 	if (removes) {
@@ -190,7 +189,6 @@ static void take(struct ledger *ledger, size_t offset, const struct key *key, si
 	slot->size = size_of(record_at(ledger, offset));
 	slot->key = key_at;
 	slot->key_size = key->size;
-	slot->unknown = unknown;
 	ledger->live += slot->size;
 }
 
@@ -209,7 +207,7 @@ static int load_record(struct ledger *ledger, size_t *offset)
 	if (!index_reserve(&ledger->index, ledger->index.nr + 1))
 		return -1;
 	key = ledger_key((const uint8_t *)record + key_at, key_size);
-	take(ledger, *offset, &key, key_at, removes, false);
+	take(ledger, *offset, &key, key_at, ledger_find(ledger, &key), removes);
 	*offset += size_of(record);
 	return 0;
 }
@@ -345,20 +343,20 @@ struct writer ledger_writer(const struct ledger *ledger)
 }
 
 int ledger_append(struct ledger *ledger, const uint8_t *end, size_t key_at, const struct key *key,
-		  bool removes, bool unknown)
+		  struct slot *slot, bool removes)
 {
 	struct record *record = record_at(ledger, ledger->end);
 	size_t offset = ledger->end;
 
 	/* A search needs a free slot to end. */
-	if (!removes && ledger->index.nr + 1 >= ledger->index.room && !ledger_find(ledger, key)) {
+	if (!removes && !slot && ledger->index.nr + 1 >= ledger->index.room) {
 		errno = ENOSPC;
 		return -1;
 	}
 	record->size = end - record->body;
 	record->sum = sum_of(record);
 	commit(ledger, ledger->begin, ledger->end + size_of(record));
-	take(ledger, offset, key, sizeof(*record) + key_at, removes, unknown);
+	take(ledger, offset, key, sizeof(*record) + key_at, slot, removes);
 	return 0;
 }
 

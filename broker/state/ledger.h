@@ -53,11 +53,12 @@ struct reader ledger_body(const struct ledger *ledger, const struct slot *slot);
 struct writer ledger_writer(const struct ledger *ledger);
 /*
  * Appends what was written there, up to @end.  The same bytes as in @key begin @key_at
- * bytes after the start of the map.  @removes: the map has no other pairs.
- * @unknown: see struct slot.  -1 with errno; ENOSPC: it was not reserved.
+ * bytes after the start of the map.  @slot: what ledger_find() returns for @key; a slot
+ * stays unknown.  @removes: the map has no other pairs.  -1 with errno; ENOSPC: it was
+ * not reserved.
  */
 int ledger_append(struct ledger *ledger, const uint8_t *end, size_t key_at, const struct key *key,
-		  bool removes, bool unknown);
+		  struct slot *slot, bool removes);
 /* Copies the live records to the other half.  -1 with errno; ENOSPC: it was not reserved. */
 int ledger_compact(struct ledger *ledger);
 

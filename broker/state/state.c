@@ -65,7 +65,7 @@ static int append(struct ledger *ledger, const struct record_type *type, const v
 	set_map_pairs(&to, start, 2 + pairs);
 	if (to.full)
 		return -1;
-	return ledger_append(ledger, to.at, head, &key, false, slot && slot->unknown);
+	return ledger_append(ledger, to.at, head, &key, slot, false);
 }
 
 static int append_removal(struct ledger *ledger, const struct identity_pairs *identity)
@@ -75,7 +75,7 @@ static int append_removal(struct ledger *ledger, const struct identity_pairs *id
 
 	write_map(&to, 2);
 	write_encoded(&to, identity->bytes, identity->size);
-	return to.full ? -1 : ledger_append(ledger, to.at, 1, &key, true, false);
+	return to.full ? -1 : ledger_append(ledger, to.at, 1, &key, ledger_find(ledger, &key), true);
 }
 
 static int save(struct state *state, const struct record_type *type, const void *record)

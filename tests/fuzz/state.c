@@ -106,7 +106,7 @@ static void load_records(const uint8_t *data, size_t size)
 		write_encoded(&to, data, length);
 		/* Its own idea of the key is not what is tested. */
 		key = ledger_key(data, length < 9 ? length : 9);
-		must(!to.full && !ledger_append(ledger, to.at, 0, &key, false, false));
+		must(!to.full && !ledger_append(ledger, to.at, 0, &key, ledger_find(ledger, &key), false));
 		data += length;
 		size -= length;
 	}

@@ -266,7 +266,7 @@ static struct state *raw(const void *bytes, size_t size)
 	to = ledger_writer(ledger);
 	write_encoded(&to, bytes, size);
 	ck_assert(!to.full);
-	ck_assert_works(ledger_append(ledger, to.at, at, &key, false, false));
+	ck_assert_works(ledger_append(ledger, to.at, at, &key, ledger_find(ledger, &key), false));
 	state = state_load(dup(ledger->fd), &saved);
 	if (!state)
 		ck_assert_int_eq(errno, EBADMSG);
