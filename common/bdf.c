@@ -29,11 +29,30 @@ static char *write_hex(char *to, unsigned int number, int digits)
 	return to;
 }
 
+#define USUAL_SIZE	sizeof("0000:00:00.0")
+
+/* As the kernel and the broker write it; a name with a longer domain is not. */
+static bool is_usual(const char *text)
+{
+	static const char least[] = "0000:00:00.0", most[] = "ffff:ff:1f.7";
+
+	for (size_t i = 0; i < USUAL_SIZE; i++)
+		if (text[i] < least[i] || text[i] > most[i] ||
+		    (text[i] > '9' && text[i] < 'a' && text[i] != most[i]))
+			return false;
+	return true;
+}
+
 bool bdf_parse(const char *text, char bdf[BDF_SIZE])
 {
 	unsigned int domain = 0, bus, slot, function;
-	const char *colon = strchr(text, ':');
+	const char *colon;
 
+	if (is_usual(text)) {
+		memcpy(bdf, text, USUAL_SIZE);
+		return true;
+	}
+	colon = strchr(text, ':');
 	if (colon && strchr(colon + 1, ':') && !parse_hex(&text, 8, ':', &domain))
 		return false;
 	if (!parse_hex(&text, 2, ':', &bus) || !parse_hex(&text, 2, '.', &slot) ||

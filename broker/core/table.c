@@ -31,9 +31,9 @@ static size_t position(const struct table *table, uint64_t key)
 {
 	size_t low = 0, high = table->nr;
 
-	/* A new key is usually the greatest. */
-	if (high && key_of(table->items[high - 1]) < key)
-		return high;
+	/* A new key is usually the greatest, and many tables have one item. */
+	if (high && key_of(table->items[high - 1]) <= key)
+		return key_of(table->items[high - 1]) < key ? high : high - 1;
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
 

@@ -61,10 +61,22 @@ uint32_t crc32c_by_table(uint32_t sum, const void *data, size_t size)
 #define SUM64(sum, word)	__builtin_ia32_crc32di(sum, word)
 #elif defined(__aarch64__)
 #define TARGET			"+crc"
-#define HAVE_INSTRUCTION()	(getauxval(AT_HWCAP) & HWCAP_CRC32)
+#define HAVE_INSTRUCTION()	(capabilities() & HWCAP_CRC32)
 #define SUM8(sum, byte)		__crc32cb(sum, byte)
 #define SUM32(sum, word)	__crc32cw(sum, word)
 #define SUM64(sum, word)	__crc32cd(sum, word)
+#endif
+
+#ifdef __aarch64__
+/* A sum is often of some bytes only, and the C library's function then takes as long. */
+static unsigned long capabilities(void)
+{
+	static unsigned long known;
+
+	if (!known)
+		known = getauxval(AT_HWCAP);
+	return known;
+}
 #endif
 
 #ifdef TARGET
