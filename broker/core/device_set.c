@@ -239,6 +239,9 @@ static void compare(struct core *core, struct device *device, const struct event
 			end_begin(core, lease, END_CLIENT);
 		else if (buffer->revoked)
 			end_begin(core, lease, END_DEVICE);
+		else
+			/* Only now is it known whether the slice is suspended. */
+			notify(core, lease);
 	}
 }
 
@@ -252,6 +255,7 @@ void device_opened(struct core *core, struct device *device, const struct event 
 	}
 	device->phase = DEVICE_SETTLING;
 	device->deadline = core->now + device->patience;
+	device_set_suspended(core, device, event->suspended);
 	if (event->fresh)
 		for_each_lease(core, device, end_if_lent);
 	else

@@ -19,7 +19,7 @@ enum event_type {
 	EVENT_REVOKE,		/* lease */
 	EVENT_WATCH,
 	/* Results of the workers: device, ok. */
-	EVENT_OPENED,		/* fresh, buffers, nr_buffers */
+	EVENT_OPENED,		/* fresh, suspended, buffers, nr_buffers */
 	EVENT_PREPARED,
 	EVENT_EXPORTED,		/* lease, buffer, iova */
 	EVENT_REVOKED,		/* lease or 0, buffer */

@@ -82,9 +82,11 @@ static void go_on(struct core *core, struct lease *lease)
 	case LEASE_GRANTED:
 		lease_take_bytes(lease);
 		deadline_set(&core->deadlines, lease, lease->r.expires);
-		/* If it was not sent, the client does not know it, and releases it. */
+		/*
+		 * If it was not sent, the client does not know it, and releases it.  The
+		 * client is notified when the device is open.
+		 */
 		lease->sent = true;
-		notify(core, lease);
 		break;
 	case LEASE_ENDING:
 		lease_take_bytes(lease);

@@ -502,7 +502,8 @@ static void opened(struct devices *devices, struct worker *worker, struct job *j
 	worker->open = true;
 	worker->facts = job->facts;
 	worker->fd = job->fd;
-	if (watch_begin(&devices->watcher, &worker->watch, job->request, job->events))
+	if (watch_begin(&devices->watcher, &worker->watch, job->request, job->events,
+			job->event.suspended))
 		lose(devices, worker);
 	job->request = job->events = -1;
 }

@@ -277,6 +277,7 @@ static bool open_device(struct held *held, struct job *job)
 	job->facts = held->facts;
 	job->fd = vdb_device_fd(held->device);
 	job->event.fresh = fresh;
+	job->event.suspended = vdb_event_read(job->events, NULL) == VDB_STATE_SUSPENDED;
 	if (!fresh)
 		return true;
 	/* Otherwise leases granted from now on would be lost with this process. */

@@ -138,10 +138,11 @@ static int add(struct watcher *watcher, struct watch *watch, sd_event_source **s
 	return 0;
 }
 
-int watch_begin(struct watcher *watcher, struct watch *watch, int request, int events)
+int watch_begin(struct watcher *watcher, struct watch *watch, int request, int events,
+		bool suspended)
 {
 	watch->calls = watcher->calls;
-	watch->suspended = false;
+	watch->suspended = suspended;
 	if (add(watcher, watch, &watch->request, request, on_request)) {
 		close(events);
 		return -1;

@@ -39,8 +39,12 @@ int watcher_fd(const struct watcher *watcher);
 /* Makes the calls for what has been reported. */
 void watcher_look(struct watcher *watcher);
 
-/* Takes ownership of @request and @events, also if it fails.  -1 with errno. */
-int watch_begin(struct watcher *watcher, struct watch *watch, int request, int events);
+/*
+ * Takes ownership of @request and @events, also if it fails.  @suspended: as the
+ * opening reported it.  -1 with errno.
+ */
+int watch_begin(struct watcher *watcher, struct watch *watch, int request, int events,
+		bool suspended);
 /*
  * True: the device was resumed since the last report.  That is not reported again.  Can also
  * be called for a watch that has not begun.

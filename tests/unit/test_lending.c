@@ -163,9 +163,9 @@ START_TEST(goes_on)
 		size_t nr;
 		const char *at_start, *when_open;
 	} table[] = {
-		{ LEASE_GRANTED, true, live, 1, "start open send:state", "" },
-		{ LEASE_GRANTED, true, revoked, 1, "start open send:state", "save:ending revoke" },
-		{ LEASE_GRANTED, true, strange, 2, "start open send:state", "save-device revoke save:ending close" },
+		{ LEASE_GRANTED, true, live, 1, "start open", "send:state" },
+		{ LEASE_GRANTED, true, revoked, 1, "start open", "save:ending revoke" },
+		{ LEASE_GRANTED, true, strange, 2, "start open", "save-device revoke save:ending close" },
 		{ LEASE_GRANTED, false, live, 1, "start save:ending open", "revoke" },
 		{ LEASE_ENDING, true, live, 1, "start open", "revoke" },
 		{ LEASE_EXPORTING, true, NULL, 0, "start save:waiting open", "save:exporting export" },
@@ -380,10 +380,10 @@ START_TEST(time_goes_on)
 		.clients = &client, .nr_clients = 1,
 	};
 
-	starts(&restored, "start open send:state");
+	starts(&restored, "start open");
+	happens((struct event){ .type = EVENT_OPENED, .ok = true, .suspended = true,
+				.buffers = &live, .nr_buffers = 1 }, "send:suspended");
 	happens((struct event){ .type = EVENT_SENT, .client = 1, .ok = true }, "");
-	happens((struct event){ .type = EVENT_OPENED, .ok = true, .buffers = &live, .nr_buffers = 1 },
-		"");
 	ck_assert_uint_le(timer, 5000000);
 	now = 5000000;
 	happens((struct event){ .type = EVENT_TIME }, "save:ended send:end");

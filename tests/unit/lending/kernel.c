@@ -276,6 +276,7 @@ static bool open_device(struct world *world, struct sim_device *device, struct e
 	}
 	if (!event->fresh)
 		unmap_unknown(world, device);
+	event->suspended = device->suspended;
 	event->buffers = device->listed;
 	event->nr_buffers = list(world, device);
 	return true;

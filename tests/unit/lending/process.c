@@ -202,6 +202,16 @@ static void put_into_inbox(struct world *world, struct sim_client *client)
 	client->inbox[client->nr_inbox++] = *message;
 }
 
+/* What a client is sent is what the device would say now. */
+static void check_state(struct world *world, const struct job *job)
+{
+	const struct sim_device *device = device_by_bdf(world, job->record.bdf);
+
+	if (device->open && job->effect.suspended != device->suspended)
+		violation(world, "a client is told a state that its device does not have",
+			  job->effect.lease, job->effect.suspended);
+}
+
 static void send(struct world *world, const struct job *job)
 {
 	struct sim_client *client = client_by_id(world, job->effect.client);
@@ -210,6 +220,8 @@ static void send(struct world *world, const struct job *job)
 		return;
 	if (client->sending)
 		violation(world, "two messages at once", client->id, 0);
+	if (job->effect.message == MESSAGE_STATE)
+		check_state(world, job);
 	client->sending = true;
 	client->sent = false;
 	client->pending = (struct sim_message){
@@ -454,18 +466,14 @@ bool process_serve(struct world *world, struct sim_client *client)
 bool process_result(struct world *world, struct sim_device *device)
 {
 	struct event event;
-	bool opened;
 
 	if (!device->nr_results)
 		return false;
 	event = device->results[0];
 	device->nr_results = 0;
-	opened = event.type == EVENT_OPENED && event.ok;
+	/* What has changed since is reported, because it is watched from now on. */
+	event.suspended = device->suspended;
 	process_handle(world, &event);
-	/* It is watched from now on. */
-	if (opened && !world->crashed && device->open)
-		process_handle(world, &(struct event){ .type = EVENT_SUSPENDED,
-			.device = event.device, .suspended = device->suspended });
 	return true;
 }
 
