@@ -18,6 +18,7 @@
 #include "shell/reload.h"
 #include "shell/shell.h"
 #include "shell/start.h"
+#include "state/manager.h"
 
 #define CONFIG		SYSCONFDIR "/vfio-dmabuf"
 #define MAX_EVENTS	64
@@ -98,6 +99,12 @@ static void on_news(struct watch *watch, uint32_t events)
 	devices_look(shell.devices);
 }
 
+static void on_manager(struct watch *watch, uint32_t events)
+{
+	(void)watch, (void)events;
+	shell_go_on(&shell);
+}
+
 static void on_reading(struct watch *watch, uint32_t events)
 {
 	(void)watch, (void)events;
@@ -152,7 +159,10 @@ static int watch_more(void)
 	static struct watch reading = { .on_event = on_reading };
 	static struct watch news = { .on_event = on_news };
 	static struct watch results = { .on_event = on_results };
+	static struct watch manager = { .on_event = on_manager };
 
+	if (manager_fd() >= 0 && add(manager_fd(), EPOLLOUT | EPOLLET, &manager))
+		return -1;
 	return add(devices_fd(shell.devices), EPOLLIN | EPOLLET, &results) ||
 	       add(devices_watch_fd(shell.devices), EPOLLIN, &news) ||
 	       add(shell.reload.reading.fd, EPOLLIN, &reading) ? -1 : 0;
@@ -187,6 +197,7 @@ static uint64_t work(void)
 {
 	uint64_t until;
 
+	reload_work(&shell);
 	take_results();
 	do
 		until = connections_work(shell.connections, shell.now);
@@ -194,6 +205,7 @@ static uint64_t work(void)
 	if (devices_changed)
 		shell_show_status(&shell);
 	devices_changed = false;
+	until = earlier(shell.reload.deadline, until);
 	return earlier(metrics_work(shell.metrics), until);
 }
 
@@ -214,10 +226,9 @@ static uint64_t feed_watchdog(uint64_t period)
 
 	if (!period)
 		return UINT64_MAX;
-	if (shell.now >= next) {
-		sd_notify(0, "WATCHDOG=1");
-		next = shell.now + period / 2;
-	}
+	/* If the manager has no room, it hears from us when it reads again. */
+	if (shell.now >= next)
+		next = shell.now + (manager_send("WATCHDOG=1", -1) ? period / 8 : period / 2);
 	return next;
 }
 
@@ -301,7 +312,7 @@ int main(int argc, char **argv)
 		shell_show_status(&shell);
 		sd_notify(0, "READY=1");
 		loop();
-		sd_notify(0, "STOPPING=1");
+		manager_send("STOPPING=1", -1);
 		ret = EXIT_SUCCESS;
 	}
 	end();

@@ -18,14 +18,6 @@ static void save(struct shell *shell, const struct effect *effect)
 	}
 }
 
-static void keep(struct shell *shell, uint64_t client)
-{
-	connections_set_greeted(shell->connections, client);
-	if (store_put_client(client, connections_fd(shell->connections, client)))
-		journal_line(LOG_WARNING, "client %llu cannot be put into the fd store: %m; a restart will disconnect it",
-			     (unsigned long long)client);
-}
-
 static void reply(struct shell *shell, const struct effect *effect)
 {
 	struct packet packet;
@@ -93,7 +85,8 @@ void effects_carry_out(void *data, const struct effect *effect)
 		save(shell, effect);
 		break;
 	case EFFECT_KEEP:
-		keep(shell, effect->client);
+		/* The store has it already; see requests.c. */
+		connections_set_greeted(shell->connections, effect->client);
 		break;
 	case EFFECT_REPLY:
 		reply(shell, effect);

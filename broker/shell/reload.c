@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -9,7 +10,8 @@
 
 #define MINUTE	60000000ULL
 #define SECOND	1000000ULL
-#define FIRST_MS	5000	/* that a start waits for the first reading */
+#define LIMIT		5		/* seconds that a reading may take */
+#define NEVER		UINT64_MAX
 
 /* The first mistake is kept for the status.  All are logged. */
 static void report(void *data, const char *line)
@@ -101,48 +103,74 @@ static void answer_all(struct shell *shell)
 		connections_go_on(shell->connections, *(uint64_t *)waiting->items[i]);
 }
 
-void reload_end(struct shell *shell)
+/* What the reading that has ended means for those who wait for it. */
+static void conclude(struct shell *shell, bool accepted)
 {
 	struct reload *reload = &shell->reload;
-	struct settings *settings = take(shell);
 
-	reload->accepted = settings && accept(shell, settings);
-	if (reload->accepted) {
+	reload->accepted = accepted;
+	reload->deadline = NEVER;
+	if (accepted)
 		journal_line(LOG_NOTICE, "the configuration is in force");
-	} else {
-		settings_free(settings);
+	else
 		journal_line(LOG_ERR, "the reload is rejected; the former configuration stays in force");
-	}
 	shell_show_status(shell);
 	answer_all(shell);
 	if (reload->again)
 		reload_begin(shell);
 }
 
-/* -1: no thread. */
+void reload_end(struct shell *shell)
+{
+	struct settings *settings = take(shell);
+	bool accepted = settings && accept(shell, settings);
+
+	if (!accepted)
+		settings_free(settings);
+	conclude(shell, accepted);
+}
+
+/* The reading ends without settings. */
+static void fail(struct shell *shell, const char *why)
+{
+	shell->reload.ended++;
+	*shell->problem = '\0';
+	report(shell, why);
+	conclude(shell, false);
+}
+
+void reload_work(struct shell *shell)
+{
+	struct reload *reload = &shell->reload;
+
+	if (shell->now >= reload->deadline && reading_give_up(&reload->reading))
+		fail(shell, "the configuration was not read within 5 seconds: a file or a name service does not answer; reload when it does, or name users and groups by number");
+}
+
 static int begin(struct shell *shell)
 {
 	struct reload *reload = &shell->reload;
 
 	reload->again = false;
 	reload->begun++;
-	if (!reading_begin(&reload->reading))
-		return 0;
-	reload->ended++;
-	reload->accepted = false;
-	*shell->problem = '\0';
-	report(shell, "no thread to read the configuration; free some memory and reload");
-	shell_show_status(shell);
-	answer_all(shell);
-	return -1;
+	reload->deadline = shell->now + LIMIT * SECOND;
+	return reading_begin(&reload->reading);
 }
 
 void reload_begin(struct shell *shell)
 {
-	if (shell->reload.reading.running)
-		shell->reload.again = true;
-	else
-		begin(shell);
+	struct reload *reload = &shell->reload;
+
+	if (reload->reading.attempt) {
+		reload->again = true;
+		/* The first one has had its time at the start. */
+		if (reload->deadline == NEVER)
+			reload->deadline = shell->now;
+	} else if (begin(shell)) {
+		fail(shell, errno == EBUSY ?
+		     "earlier readings of the configuration still wait for a file or a name service; reload when it answers" :
+		     "no thread to read the configuration; free some memory and reload");
+	}
 }
 
 int reload_first(struct shell *shell)
@@ -151,7 +179,9 @@ int reload_first(struct shell *shell)
 
 	if (reading_init(&reload->reading, shell->config_file, shell->config_dir) || begin(shell))
 		return -1;
-	if (reading_wait(&reload->reading, FIRST_MS)) {
+	/* What a start has begun to read counts also if it is late. */
+	reload->deadline = NEVER;
+	if (reading_wait(&reload->reading, LIMIT * 1000)) {
 		shell->settings = take(shell);
 		reload->accepted = shell->settings;
 	} else {

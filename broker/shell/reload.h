@@ -13,6 +13,7 @@ struct shell;
 struct reload {
 	struct reading reading;
 	uint64_t begun, ended;		/* readings; one at a time */
+	uint64_t deadline;		/* of the one that runs; UINT64_MAX: it has none */
 	bool accepted;			/* the last that has ended */
 	bool again;			/* another begins after the one that runs */
 	struct table waiting;		/* clients */
@@ -40,6 +41,8 @@ enum reload_answer reload_ask(struct shell *shell, uint64_t client);
 void reload_forget(struct reload *reload, uint64_t client);
 /* A reading has ended: puts it into force if it fits.  If not, nothing changes. */
 void reload_end(struct shell *shell);
+/* Gives up a reading that takes too long: nothing changes.  See struct reload.deadline. */
+void reload_work(struct shell *shell);
 /* A reading that runs is left alone. */
 void reload_free(struct reload *reload);
 

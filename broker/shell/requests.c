@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: MIT */
+#include <errno.h>
+
 #include "common/clock.h"
 #include "core/client.h"
 #include "protocol/encode.h"
+#include "shell/journal.h"
 #include "shell/reload.h"
 #include "shell/requests.h"
 #include "shell/shell.h"
+#include "state/store.h"
 
 static bool answer(struct shell *shell, uint64_t client, const struct packet *packet)
 {
@@ -80,14 +84,35 @@ static enum packet_outcome reload(struct shell *shell, const struct request *req
 	return PACKET_DONE;
 }
 
+/*
+ * Puts a client into the fd store before it is greeted.  False: the service manager has no
+ * room for the message now, and the loop does not wait for that.
+ */
+static bool keep(struct shell *shell, const struct client *client)
+{
+	if (client->greeted ||
+	    !store_put_client(client->r.id, connections_fd(shell->connections, client->r.id)))
+		return true;
+	if (errno == EAGAIN) {
+		shell->unsent = true;
+		return false;
+	}
+	journal_line(LOG_WARNING, "client %llu cannot be put into the fd store: %m; a restart will disconnect it",
+		     (unsigned long long)client->r.id);
+	return true;
+}
+
 /* A request that adds a record needs memory of the state before it has any effect. */
-static enum packet_outcome ask_core(struct shell *shell, const struct request *request)
+static enum packet_outcome ask_core(struct shell *shell, const struct client *client,
+				    const struct request *request)
 {
 	enum event_type type = request->event.type;
 
 	if ((type == EVENT_HELLO || type == EVENT_ACQUIRE) &&
 	    state_reserve(shell->state, 1 + shell_new_records(shell)))
 		return refuse(shell, request, VDP_ERROR_MEMORY, "the broker has no memory left");
+	if (type == EVENT_HELLO && !keep(shell, client))
+		return PACKET_LATER;
 	shell->request = request;
 	shell_handle(shell, &request->event);
 	shell->request = NULL;
@@ -111,7 +136,7 @@ enum packet_outcome requests_on_packet(void *data, uint64_t id, const void *byte
 		decode(&request, id, client->greeted, bytes, size);
 	switch (request.kind) {
 	case REQUEST_FOR_CORE:
-		return ask_core(shell, &request);
+		return ask_core(shell, client, &request);
 	case REQUEST_LIST:
 		return begin_list(shell, &request);
 	case REQUEST_RELOAD:

@@ -38,6 +38,7 @@ struct shell {
 	uint64_t now;			/* of this round */
 	const struct request *request;	/* that the core is handling */
 	char status[256];		/* that the service manager was sent last */
+	bool unsent;			/* it had no room for the status, or a client for the store */
 };
 
 /*
@@ -51,5 +52,7 @@ void shell_handle(struct shell *shell, const struct event *event);
 size_t shell_new_records(const struct shell *shell);
 /* Sends the status to the service manager, if it has changed. */
 void shell_show_status(struct shell *shell);
+/* The service manager has room for messages again. */
+void shell_go_on(struct shell *shell);
 
 #endif

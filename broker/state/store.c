@@ -6,6 +6,7 @@
 #include <string.h>
 #include <systemd/sd-daemon.h>
 
+#include "manager.h"
 #include "store.h"
 
 #define WAIT_USEC	(10 * 1000000ULL)
@@ -16,6 +17,12 @@
 #define DMA		"dma-"
 #define DRIVER		"driver-"
 #define MEMORY		"memory-"
+
+/* Clients that are to be removed when the manager has room. */
+static struct {
+	uint64_t *clients;
+	size_t nr, room;
+} late;
 
 bool store_exists(void)
 {
@@ -34,22 +41,37 @@ static int result_of(int ret)
 	return -1;
 }
 
+#define MESSAGE_SIZE	(NAME_SIZE + 64)
+
+/* Without FDPOLL=0, the manager would forget a client that disconnects before we know. */
+static void write_put(char message[MESSAGE_SIZE], const char *name)
+{
+	snprintf(message, MESSAGE_SIZE, "FDSTORE=1\nFDNAME=%s\nFDPOLL=0", name);
+}
+
+static void write_removal(char message[MESSAGE_SIZE], const char *name)
+{
+	snprintf(message, MESSAGE_SIZE, "FDSTOREREMOVE=1\nFDNAME=%s", name);
+}
+
 static int put(const char *name, int fd)
 {
-	char message[NAME_SIZE + 64];
+	char message[MESSAGE_SIZE];
 
 	if (!store_exists())
 		return 0;
-	/* Without FDPOLL=0, the manager would forget a client that disconnects before we know. */
-	snprintf(message, sizeof(message), "FDSTORE=1\nFDNAME=%s\nFDPOLL=0", name);
+	write_put(message, name);
 	return result_of(sd_pid_notify_with_fds(0, 0, message, &fd, 1));
 }
 
 static int take_out(const char *name)
 {
+	char message[MESSAGE_SIZE];
+
 	if (!store_exists())
 		return 0;
-	return result_of(sd_notifyf(0, "FDSTOREREMOVE=1\nFDNAME=%s", name));
+	write_removal(message, name);
+	return result_of(sd_notify(0, message));
 }
 
 static void name_client(char name[NAME_SIZE], uint64_t id)
@@ -95,10 +117,13 @@ int store_put_state(int fd)
 
 int store_put_client(uint64_t id, int fd)
 {
-	char name[NAME_SIZE];
+	char name[NAME_SIZE], message[MESSAGE_SIZE];
 
+	if (!store_exists())
+		return 0;
 	name_client(name, id);
-	return put(name, fd);
+	write_put(message, name);
+	return manager_send(message, fd);
 }
 
 int store_put_device(const char *bdf, int fd)
@@ -138,12 +163,41 @@ int store_remove_state(void)
 	return take_out(STATE);
 }
 
-int store_remove_client(uint64_t id)
+static int remove_now(uint64_t id)
 {
-	char name[NAME_SIZE];
+	char name[NAME_SIZE], message[MESSAGE_SIZE];
 
 	name_client(name, id);
-	return take_out(name);
+	write_removal(message, name);
+	return manager_send(message, -1);
+}
+
+static bool remove_later(uint64_t id)
+{
+	if (late.nr == late.room) {
+		size_t room = late.room ? 2 * late.room : 64;
+		uint64_t *clients = realloc(late.clients, room * sizeof(*clients));
+
+		if (!clients)
+			return false;
+		late.clients = clients;
+		late.room = room;
+	}
+	late.clients[late.nr++] = id;
+	return true;
+}
+
+int store_remove_client(uint64_t id)
+{
+	if (!store_exists() || !remove_now(id))
+		return 0;
+	return errno == EAGAIN && remove_later(id) ? 0 : -1;
+}
+
+void store_go_on(void)
+{
+	while (late.nr && (!remove_now(late.clients[late.nr - 1]) || errno != EAGAIN))
+		late.nr--;
 }
 
 int store_remove_device(const char *bdf)

@@ -44,6 +44,7 @@ bool store_exists(void);
  * when that is allocated.
  */
 int store_put_state(int fd);
+/* Does not wait.  EAGAIN: there is no room now; see manager_fd(). */
 int store_put_client(uint64_t id, int fd);
 int store_put_device(const char *bdf, int fd);
 int store_put_dma(const char *bdf, uint32_t ioas, int fd);
@@ -52,11 +53,14 @@ int store_put_memory(uint64_t lease, int fd);
 
 /* Removes all fds of this name. */
 int store_remove_state(void);
+/* Does not wait.  If the manager has no room, store_go_on() does it. */
 int store_remove_client(uint64_t id);
 int store_remove_device(const char *bdf);
 int store_remove_dma(const char *bdf, uint32_t ioas);
 int store_remove_driver(const char *bdf);
 int store_remove_memory(uint64_t lease);
+/* The manager has room again. */
+void store_go_on(void);
 /*
  * Waits until the manager has handled all messages.  ETIMEDOUT after 10 s.  For a
  * worker, before it closes a device.  The event loop must not call it.

@@ -7,10 +7,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -19,6 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 #include <vfio-dmabuf.h>
+#include <vfio-dmabuf-protocol.h>
 
 #include "common/fds.h"
 #include "suite.h"
@@ -156,6 +159,82 @@ START_TEST(watchdog_is_fed_in_time)
 }
 END_TEST
 
+static int connect_raw(void)
+{
+	const struct vdp_hello hello = {
+		.header = { .type = VDP_HELLO, .serial = 1 },
+		.min_version = VDP_VERSION, .max_version = VDP_VERSION, .name = "raw",
+	};
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+	strcpy(address.sun_path, path[SOCKET]);
+	ck_assert_int_eq(connect(fd, (void *)&address, sizeof(address)), 0);
+	ck_assert_int_eq(send(fd, &hello, sizeof(hello), MSG_NOSIGNAL), sizeof(hello));
+	return fd;
+}
+
+static bool is_readable(int fd, int ms)
+{
+	struct pollfd p = { fd, POLLIN, 0 };
+
+	return poll(&p, 1, ms) == 1;
+}
+
+#define MANY	900		/* messages; more than the manager has room for */
+
+/*
+ * While the manager does not read (it reloads its units), the broker serves its clients.
+ * No client is greeted that the manager does not keep.
+ */
+START_TEST(manager_that_does_not_read)
+{
+	unsigned int greeted = 0, kept = 0, removed = 0;
+	struct vdb_client *client;
+	struct vdb_status status;
+	bool rejected = false;
+	char text[1024];
+	int fd;
+
+	setenv("FDSTORE", "4096", 1);
+	setenv("WATCHDOG_USEC", "1000000", 1);
+	configure("limits: {connections: 1000, connections_per_user: 1000,\n"
+		  "  request_rate: 1000000, request_burst: 1000000}\n");
+	start();
+	wait_said("READY=1");
+	client = connect_to_broker();
+	for (;; greeted++) {
+		fd = connect_raw();
+		if (!is_readable(fd, 1000))
+			break;
+		close(fd);
+		ck_assert_uint_lt(greeted, MANY);
+	}
+	configure("devices: 5\n");
+	ck_assert_int_eq(vdb_client_reload(client), -1);
+	ck_assert_int_eq(errno, EIO);
+	for (int i = 0; i < 100; i++)
+		ck_assert_int_eq(vdb_client_status(client, &status), 0);
+	ck_assert(!is_readable(fd, 0));
+
+	while (kept < greeted + 2 || removed < greeted || !rejected) {
+		ssize_t size;
+
+		ck_assert_msg(is_readable(notify, WAIT_MS), "%u of %u are kept, %u removed", kept,
+			      greeted + 2, removed);
+		size = recv(notify, text, sizeof(text) - 1, 0);
+		text[size > 0 ? size : 0] = '\0';
+		kept += !!strstr(text, "FDSTORE=1");
+		removed += !!strstr(text, "FDSTOREREMOVE=1");
+		rejected |= !!strstr(text, "STATUS=The last reload was rejected: ");
+	}
+	ck_assert(is_readable(fd, WAIT_MS));
+	close(fd);
+	wait_said("FDSTOREREMOVE=1");
+	vdb_client_close(client);
+}
+END_TEST
+
 /* Mistakes end no lease. The status, the log and every client show them. */
 START_TEST(configuration_has_mistakes)
 {
@@ -192,6 +271,112 @@ START_TEST(it_ends_when_it_is_to)
 	kill(broker, _i ? SIGINT : SIGTERM);
 	wait_said("STOPPING=1");
 	ck_assert_int_eq(status_of_end(), 0);
+}
+END_TEST
+
+/* ---- name services ---- */
+
+#define READINGS	4	/* that can hang at once */
+
+static int groups = -1;
+
+/*
+ * A name service that hangs: a process that opens the file with the groups waits for us,
+ * because we have a lease (fcntl) of it.
+ */
+static void make_groups(void)
+{
+	char file[64];
+
+	snprintf(file, sizeof(file), "%s/group", dir);
+	groups = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	ck_assert_int_eq(write(groups, "slow:x:7:\n", 10), 10);
+	ck_assert_int_eq(unshare(CLONE_NEWNS), 0);
+	ck_assert_int_eq(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+	ck_assert_int_eq(mount(file, "/etc/group", NULL, MS_BIND, NULL), 0);
+	signal(SIGIO, SIG_IGN);
+}
+
+static const char by_name[] = "devices: {none: {function: '" NOWHERE "', slices: {\n"
+			      "  page: {length: 4K, allow: {groups: [slow]}}}}}\n";
+
+static void check_late(struct vdb_client *client)
+{
+	double begin = seconds();
+
+	ck_assert_int_eq(vdb_client_reload(client), -1);
+	ck_assert_msg(strstr(vdb_client_error(client), "was not read within 5 seconds"),
+		      "the error is \"%s\"", vdb_client_error(client));
+	ck_assert_double_lt(seconds() - begin, WAIT_MS / 2000);
+}
+
+/* The former configuration stays in force, and it can be replaced. */
+START_TEST(name_service_that_does_not_answer)
+{
+	struct vdb_client *client;
+	struct vdb_status status;
+	double begin;
+
+	make_groups();
+	start();
+	wait_said("READY=1");
+	client = connect_to_broker();
+	ck_assert_int_eq(fcntl(groups, F_SETLEASE, F_WRLCK), 0);
+	configure(by_name);
+	for (int i = 0; i < READINGS; i++) {
+		check_late(client);
+		ck_assert_int_eq(vdb_client_status(client, &status), 0);
+		ck_assert_ptr_nonnull(strstr(status.problem, "was not read"));
+		ck_assert(status.grants);
+		if (i)
+			continue;
+		wait_said("STATUS=The last reload was rejected: the configuration was not read");
+		configure("{}\n");
+		ck_assert_int_eq(vdb_client_reload(client), 0);
+		configure(by_name);
+	}
+	/* No more threads than these. */
+	begin = seconds();
+	ck_assert_int_eq(vdb_client_reload(client), -1);
+	ck_assert_ptr_nonnull(strstr(vdb_client_error(client), "readings of the configuration still wait"));
+	ck_assert_double_lt(seconds() - begin, 4);
+
+	ck_assert_int_eq(fcntl(groups, F_SETLEASE, F_UNLCK), 0);
+	begin = seconds();
+	while (vdb_client_reload(client))
+		ck_assert_double_lt(seconds() - begin, WAIT_MS / 1000);
+	vdb_client_close(client);
+}
+END_TEST
+
+/* What the start has begun to read counts also if it is late, unless a reload is requested. */
+START_TEST(name_service_that_does_not_answer_at_the_start)
+{
+	struct vdb_client *client;
+	struct vdb_status status;
+
+	make_groups();
+	ck_assert_int_eq(fcntl(groups, F_SETLEASE, F_WRLCK), 0);
+	configure(by_name);
+	start();
+	wait_said("STATUS=Nothing new is granted: the configuration is still being read");
+	wait_said("READY=1");
+	client = connect_to_broker();
+	if (_i) {
+		check_late(client);
+		configure("{}\n");
+		ck_assert_int_eq(vdb_client_reload(client), 0);
+		wait_said("STATUS=0 of 0 devices are open");
+		configure(by_name);
+	}
+	usleep(_i ? 0 : 6000000);
+	ck_assert_int_eq(fcntl(groups, F_SETLEASE, F_UNLCK), 0);
+	if (_i)
+		ck_assert_int_eq(vdb_client_reload(client), 0);
+	wait_said("STATUS=0 of 1 devices are open");
+	ck_assert_int_eq(vdb_client_status(client, &status), 0);
+	ck_assert(status.grants);
+	vdb_client_close(client);
 }
 END_TEST
 
@@ -375,8 +560,14 @@ Suite *suite(void)
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, watchdog_is_fed_in_time);
+	tcase_add_test(tc, manager_that_does_not_read);
 	tcase_add_test(tc, configuration_has_mistakes);
 	tcase_add_loop_test(tc, it_ends_when_it_is_to, 0, 2);
+
+	tc = add_group(s, "names");
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, name_service_that_does_not_answer);
+	tcase_add_loop_test(tc, name_service_that_does_not_answer_at_the_start, 0, 2);
 
 	tc = add_group(s, "start");
 	tcase_add_checked_fixture(tc, setup, teardown);
