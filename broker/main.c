@@ -15,6 +15,7 @@
 
 #include "connections/watch.h"
 #include "shell/journal.h"
+#include "shell/journal_socket.h"
 #include "shell/reload.h"
 #include "shell/shell.h"
 #include "shell/start.h"
@@ -105,6 +106,12 @@ static void on_manager(struct watch *watch, uint32_t events)
 	shell_go_on(&shell);
 }
 
+static void on_journal(struct watch *watch, uint32_t events)
+{
+	(void)watch, (void)events;
+	journal_socket_go_on();
+}
+
 static void on_reading(struct watch *watch, uint32_t events)
 {
 	(void)watch, (void)events;
@@ -160,8 +167,10 @@ static int watch_more(void)
 	static struct watch news = { .on_event = on_news };
 	static struct watch results = { .on_event = on_results };
 	static struct watch manager = { .on_event = on_manager };
+	static struct watch journal = { .on_event = on_journal };
 
-	if (manager_fd() >= 0 && add(manager_fd(), EPOLLOUT | EPOLLET, &manager))
+	if ((manager_fd() >= 0 && add(manager_fd(), EPOLLOUT | EPOLLET, &manager)) ||
+	    (journal_socket_fd() >= 0 && add(journal_socket_fd(), EPOLLOUT | EPOLLET, &journal)))
 		return -1;
 	return add(devices_fd(shell.devices), EPOLLIN | EPOLLET, &results) ||
 	       add(devices_watch_fd(shell.devices), EPOLLIN, &news) ||

@@ -7,14 +7,13 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include <systemd/sd-journal.h>
-
 #include "common/names.h"
 #include "core/account.h"
 #include "core/client.h"
 #include "core/device.h"
 #include "core/lease.h"
 #include "shell/journal.h"
+#include "shell/journal_socket.h"
 #include "shell/shell.h"
 
 #define MAX_FIELDS	16
@@ -85,7 +84,7 @@ static void write_entry(struct entry *entry, int priority, const char *message)
 	add(entry, "MESSAGE=%s", message);
 	add(entry, "PRIORITY=%d", priority);
 	add(entry, "SYSLOG_IDENTIFIER=vfio-dmabufd");
-	sd_journal_sendv(entry->iov, entry->nr);
+	journal_socket_send(entry->iov, entry->nr);
 }
 
 void journal_line(int priority, const char *format, ...)

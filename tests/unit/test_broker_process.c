@@ -274,6 +274,83 @@ START_TEST(it_ends_when_it_is_to)
 }
 END_TEST
 
+/* ---- the journal ---- */
+
+#define DENIED	2000		/* lines; more than its socket has room for, and the broker keeps */
+
+/* A socket in place of the journal's. */
+static int open_journal(void)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = "/run/systemd/journal/socket" };
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	char stream[64];
+	struct stat st;
+
+	ck_assert_int_eq(unshare(CLONE_NEWNS), 0);
+	ck_assert_int_eq(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+	ck_assert_int_eq(mount("tmpfs", "/run", "tmpfs", 0, NULL), 0);
+	ck_assert_int_eq(mkdir("/run/systemd", 0755), 0);
+	ck_assert_int_eq(mkdir("/run/systemd/journal", 0755), 0);
+	ck_assert_int_eq(bind(fd, (void *)&address, sizeof(address)), 0);
+	ck_assert_int_eq(close(open(path[LOG], O_CREAT | O_WRONLY, 0600)), 0);
+	ck_assert_int_eq(stat(path[LOG], &st), 0);
+	snprintf(stream, sizeof(stream), "%llu:%llu", (unsigned long long)st.st_dev,
+		 (unsigned long long)st.st_ino);
+	setenv("JOURNAL_STREAM", stream, 1);
+	return fd;
+}
+
+static void read_entry(int journal, char *text, size_t size)
+{
+	ssize_t got;
+
+	ck_assert_msg(is_readable(journal, WAIT_MS), "an entry is missing");
+	got = recv(journal, text, size - 1, 0);
+	ck_assert_int_gt(got, 0);
+	text[got] = '\0';
+}
+
+/* The broker serves its clients, keeps what it can, and says what is lost. */
+START_TEST(journal_that_does_not_read)
+{
+	struct vdb_client *client;
+	struct vdb_lease lease;
+	unsigned int nr = 0, lost = 0;
+	int journal = open_journal();
+	char text[2048], slice[32];
+
+	configure("log: {lines_per_minute: 100000}\n"
+		  "limits: {request_rate: 1000000, request_burst: 1000000}\n");
+	start();
+	wait_said("READY=1");
+	client = connect_to_broker();
+	for (int i = 0; i < DENIED; i++) {
+		snprintf(slice, sizeof(slice), "nic/%d", i);
+		ck_assert_int_eq(vdb_client_acquire(client, slice, 0, 0, 0, 0, &lease), -1);
+		ck_assert_int_eq(errno, ENOENT);
+	}
+	/* In their order. */
+	while (!lost) {
+		read_entry(journal, text, sizeof(text));
+		snprintf(slice, sizeof(slice), "\nSLICE=nic/%u\n", nr);
+		if (strstr(text, "entries are lost"))
+			sscanf(text, "MESSAGE=%u ", &lost);
+		else if (strstr(text, slice))
+			nr++;
+		else
+			ck_assert_ptr_null(strstr(text, "SLICE="));
+	}
+	ck_assert_uint_ge(nr, 1000);
+	ck_assert_uint_eq(nr + lost, DENIED);
+	ck_assert_int_eq(vdb_client_acquire(client, "nic/last", 0, 0, 0, 0, &lease), -1);
+	read_entry(journal, text, sizeof(text));
+	ck_assert_ptr_nonnull(strstr(text, "MESSAGE_ID=9817a99343be478784adc0525c99a1f0\n"));
+	ck_assert_ptr_nonnull(strstr(text, "SLICE=nic/last\n"));
+	ck_assert_ptr_nonnull(strstr(text, "PRIORITY=5\n"));
+	vdb_client_close(client);
+}
+END_TEST
+
 /* ---- name services ---- */
 
 #define READINGS	4	/* that can hang at once */
@@ -563,6 +640,10 @@ Suite *suite(void)
 	tcase_add_test(tc, manager_that_does_not_read);
 	tcase_add_test(tc, configuration_has_mistakes);
 	tcase_add_loop_test(tc, it_ends_when_it_is_to, 0, 2);
+
+	tc = add_group(s, "journal");
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, journal_that_does_not_read);
 
 	tc = add_group(s, "names");
 	tcase_add_checked_fixture(tc, setup, teardown);

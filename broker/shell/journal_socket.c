@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "common/fds.h"
+#include "shell/journal_socket.h"
+
+#define PATH		"/run/systemd/journal/socket"
+#define MAX_KEPT	1000
+
+struct kept {
+	STAILQ_ENTRY(kept) next;
+	size_t size;
+	char bytes[];
+};
+
+static int journal = -1;
+static STAILQ_HEAD(, kept) all_kept = STAILQ_HEAD_INITIALIZER(all_kept);
+static unsigned int nr_kept, nr_lost;
+
+/* Connected, because only then does the socket report that its peer has room. */
+static int connect_it(void)
+{
+	const struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = PATH };
+
+	return connect(journal, (const void *)&address, sizeof(address));
+}
+
+int journal_socket_fd(void)
+{
+	if (journal >= 0)
+		return journal;
+	journal = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (journal >= 0 && connect_it())
+		fds_close(&journal, 1);
+	return journal;
+}
+
+/* True: it is sent, or it never can be. */
+static bool send_now(const char *bytes, size_t size)
+{
+	if (journal_socket_fd() < 0 || !fds_send(journal, bytes, size, NULL, 0, MSG_DONTWAIT))
+		return true;
+	/* The journal was restarted. */
+	if ((errno == ECONNREFUSED || errno == ENOTCONN) && !connect_it() &&
+	    !fds_send(journal, bytes, size, NULL, 0, MSG_DONTWAIT))
+		return true;
+	return errno != EAGAIN;
+}
+
+static bool report_lost(void)
+{
+	char text[128];
+
+	if (!nr_lost)
+		return true;
+	snprintf(text, sizeof(text), "MESSAGE=%u entries are lost: the journal did not read\n"
+		 "PRIORITY=4\nSYSLOG_IDENTIFIER=vfio-dmabufd\n", nr_lost);
+	if (!send_now(text, strlen(text)))
+		return false;
+	nr_lost = 0;
+	return true;
+}
+
+void journal_socket_go_on(void)
+{
+	struct kept *kept;
+
+	while ((kept = STAILQ_FIRST(&all_kept)) && send_now(kept->bytes, kept->size)) {
+		STAILQ_REMOVE_HEAD(&all_kept, next);
+		nr_kept--;
+		free(kept);
+	}
+	if (!kept)
+		report_lost();
+}
+
+/* Each field is a line.  A line feed in a value would begin another field. */
+static struct kept *compose(const struct iovec *fields, unsigned int nr)
+{
+	size_t size = 0;
+	struct kept *entry;
+
+	for (unsigned int i = 0; i < nr; i++)
+		size += fields[i].iov_len + 1;
+	entry = malloc(sizeof(*entry) + size);
+	if (!entry)
+		return NULL;
+	entry->size = 0;
+	for (unsigned int i = 0; i < nr; i++) {
+		const char *text = fields[i].iov_base;
+
+		for (size_t j = 0; j < fields[i].iov_len; j++)
+			entry->bytes[entry->size++] = text[j] == '\n' ? ' ' : text[j];
+		entry->bytes[entry->size++] = '\n';
+	}
+	return entry;
+}
+
+void journal_socket_send(const struct iovec *fields, unsigned int nr)
+{
+	struct kept *entry = compose(fields, nr);
+
+	if (!entry) {
+		nr_lost++;
+		return;
+	}
+	if (!nr_kept && report_lost() && send_now(entry->bytes, entry->size)) {
+		free(entry);
+	} else if (nr_kept < MAX_KEPT) {
+		STAILQ_INSERT_TAIL(&all_kept, entry, next);
+		nr_kept++;
+	} else {
+		nr_lost++;
+		free(entry);
+	}
+}
