@@ -13,6 +13,7 @@
 #include "broker.h"
 #include "command.h"
 #include "manager.h"
+#include "prompt.h"
 #include "suite.h"
 #include "sysfs.h"
 
@@ -329,6 +330,30 @@ START_TEST(metrics_that_cannot_be_written)
 }
 END_TEST
 
+/* The disk is so slow that the file never comes to its place. */
+START_TEST(metrics_on_a_slow_disk_hold_up_nobody)
+{
+	struct vdb_client *client;
+	double begin;
+
+	broker_stop(broker, SIGTERM);
+	broker_configure("metrics: {file: " FILE_PATH ", interval: 1s}\n" EDU END);
+	broker = broker_start_traced("-e trace=/^rename -e inject=/^rename:delay_enter=10s");
+	client = broker_connect();
+	begin = now();
+	do
+		ck_assert_works(vdb_client_release(client, broker_acquire(client, "edu/array", 0).id));
+	while (now() - begin < 3);
+	ck_assert_int_eq(access(FILE_PATH ".new", F_OK), 0);
+	ck_assert_int_eq(access(FILE_PATH, F_OK), -1);
+	/* The tracer lets it end when the delay is over. */
+	broker_stop(broker, SIGKILL);
+	broker = broker_start();
+	wait_for(FILE_PATH, "vfio_dmabuf_grants 1\n");
+	vdb_client_close(client);
+}
+END_TEST
+
 Suite *suite(void)
 {
 	Suite *s = suite_create("status");
@@ -350,5 +375,6 @@ Suite *suite(void)
 	tcase_add_checked_fixture(tc, start_broker, stop_broker);
 	tcase_add_test(tc, metrics_go_where_the_configuration_says);
 	tcase_add_test(tc, metrics_that_cannot_be_written);
+	tcase_add_test(tc, metrics_on_a_slow_disk_hold_up_nobody);
 	return s;
 }
