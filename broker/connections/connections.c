@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include "common/clock.h"
 #include "common/container.h"
@@ -306,6 +307,15 @@ static void on_death(struct watch *watch, uint32_t events)
 
 /* ---- the beginning ---- */
 
+/* Microseconds, of this thread. */
+static uint64_t processor_time(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+	return time.tv_sec * 1000000ULL + time.tv_nsec / 1000;
+}
+
 static int start_watching(struct connection *connection)
 {
 	struct epoll_event socket = { .events = EPOLLIN, .data.ptr = &connection->watch };
@@ -363,15 +373,12 @@ static struct connection *add(struct connections *connections, int fd, uint64_t 
 	return connection;
 }
 
-static void on_connect(struct watch *watch, uint32_t events)
+static void accept_connection(struct connections *connections)
 {
-	struct listener *listener = CONTAINER(watch, struct listener, watch);
-	struct connections *connections = CONTAINER(listener, struct connections, listener);
-	int fd = listener_accept(listener, connections->epoll, clock_now());
+	int fd = listener_accept(&connections->listener, connections->epoll, clock_now());
 	struct connection *connection;
 	struct event event = { .type = EVENT_CONNECT };
 
-	(void)events;
 	if (fd < 0)
 		return;
 	connection = add(connections, fd, 0, &event.user);
@@ -383,6 +390,18 @@ static void on_connect(struct watch *watch, uint32_t events)
 	event.who = &connection->who;
 	connections->calls->event(connections->shell, &event);
 	serve_ready(connections);
+}
+
+/* Any user can connect in a loop, and connecting takes longer than most requests. */
+static void on_connect(struct watch *watch, uint32_t events)
+{
+	struct listener *listener = CONTAINER(watch, struct listener, watch);
+	struct connections *connections = CONTAINER(listener, struct connections, listener);
+	uint64_t begin = processor_time();
+
+	(void)events;
+	accept_connection(connections);
+	listener_charge(listener, connections->epoll, clock_now(), processor_time() - begin);
 }
 
 const struct identity *connections_adopt(struct connections *connections, int fd, uint64_t client,

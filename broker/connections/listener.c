@@ -13,6 +13,9 @@
 #include "socket.h"
 
 #define PAUSE	1000000ULL	/* microseconds */
+#define SHARE	4		/* one part of so many of the time is for new connections */
+#define SAVED	20000		/* microseconds of the processor that can be saved up for them */
+#define LEAST	1000		/* that there are after a pause */
 
 /* The kernel refuses to connect to a file of another type with the same error. */
 static bool is_socket(const char *path)
@@ -78,6 +81,12 @@ static void listen_for(struct listener *listener, int epoll, uint32_t events)
 	epoll_ctl(epoll, EPOLL_CTL_MOD, listener->fd, &event);
 }
 
+static void pause_until(struct listener *listener, int epoll, uint64_t time)
+{
+	listener->paused = time;
+	listen_for(listener, epoll, 0);
+}
+
 static int accept_one(const struct listener *listener)
 {
 	return accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -122,9 +131,19 @@ int listener_accept(struct listener *listener, int epoll, uint64_t now)
 		return fd;
 	if (errno == EMFILE && refuse_one(listener))
 		return -1;
-	listener->paused = now + PAUSE;
-	listen_for(listener, epoll, 0);
+	pause_until(listener, epoll, now + PAUSE);
 	return -1;
+}
+
+void listener_charge(struct listener *listener, int epoll, uint64_t now, uint64_t used)
+{
+	uint64_t more = (now - listener->refilled) / SHARE;
+
+	listener->refilled = now;
+	listener->left = more < (uint64_t)(SAVED - listener->left) ? listener->left + (int64_t)more : SAVED;
+	listener->left -= used;
+	if (listener->left < 0 && !listener->paused)
+		pause_until(listener, epoll, now + (LEAST - listener->left) * SHARE);
 }
 
 uint64_t listener_tick(struct listener *listener, int epoll, uint64_t now)

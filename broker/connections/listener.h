@@ -13,6 +13,8 @@ struct listener {
 	int fd;			/* -1: none */
 	int reserve;		/* an fd to close if no other is left; -1: none */
 	uint64_t paused;	/* until when it is not watched; 0: it is watched */
+	int64_t left;		/* microseconds of the processor for new connections */
+	uint64_t refilled;	/* when @left was computed */
 };
 
 /* Makes a socket of @type at @path.  Replaces one that no process listens at.  -1 with errno. */
@@ -25,6 +27,11 @@ void listener_close(struct listener *listener);
  * use.  Pauses if no fd is left to refuse it with.
  */
 int listener_accept(struct listener *listener, int epoll, uint64_t now);
+/*
+ * New connections have taken @used microseconds of the processor.  Pauses if that is more
+ * than a quarter of the time, so that they do not keep the loop from its clients.
+ */
+void listener_charge(struct listener *listener, int epoll, uint64_t now, uint64_t used);
 /* Ends a pause.  Returns when to call it again, or UINT64_MAX. */
 uint64_t listener_tick(struct listener *listener, int epoll, uint64_t now);
 

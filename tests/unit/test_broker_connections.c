@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -18,6 +19,7 @@
 #include <unistd.h>
 
 #include "common/fds.h"
+#include "listener.h"
 #include "peer.h"
 #include "server.h"
 #include "suite.h"
@@ -752,6 +754,56 @@ START_TEST(accept_without_a_reserve)
 }
 END_TEST
 
+/* ---- time for new connections ---- */
+
+#define MS	1000ULL		/* microseconds */
+
+static bool reports(int epoll)
+{
+	struct epoll_event event;
+
+	return epoll_wait(epoll, &event, 1, 0) == 1;
+}
+
+/* They have a quarter of the time, and 20 ms at once if there were none before. */
+START_TEST(time_for_new_connections_is_limited)
+{
+	char path[] = "/tmp/connections-XXXXXX/socket";
+	char *end = strrchr(path, '/');
+	struct listener listener = { .fd = -1, .reserve = -1 };
+	int epoll = epoll_create1(EPOLL_CLOEXEC), fd;
+	uint64_t now = 1000000 * MS, until;
+
+	*end = '\0';
+	ck_assert_ptr_nonnull(mkdtemp(path));
+	*end = '/';
+	fd = listener_make_socket(path, SOCK_SEQPACKET);
+	ck_assert_int_eq(listener_open(&listener, epoll, fd), 0);
+	peer_connect(path);
+	for (int i = 0; i < 20; i++) {
+		listener_charge(&listener, epoll, now, 1 * MS);
+		ck_assert(reports(epoll));
+	}
+	listener_charge(&listener, epoll, now, 1 * MS);
+	ck_assert(!reports(epoll));
+	until = listener_tick(&listener, epoll, now);
+	ck_assert_uint_eq(until, now + 8 * MS);
+	ck_assert_uint_eq(listener_tick(&listener, epoll, until - 1), until);
+	ck_assert(!reports(epoll));
+	ck_assert_uint_eq(listener_tick(&listener, epoll, until), UINT64_MAX);
+	ck_assert(reports(epoll));
+	/* 1 ms was left by the pause. A quarter of what passes is added. */
+	for (int i = 0; i < 100; i++) {
+		listener_charge(&listener, epoll, until += 4 * MS, 1 * MS);
+		ck_assert(reports(epoll));
+	}
+	listener_charge(&listener, epoll, until, 1 * MS + 1);
+	ck_assert(!reports(epoll));
+	listener_close(&listener);
+	close(epoll);
+}
+END_TEST
+
 Suite *suite(void)
 {
 	Suite *s = suite_create("broker_connections");
@@ -784,6 +836,9 @@ Suite *suite(void)
 	tcase_add_test(tc, packets_that_are_none);
 	tcase_add_loop_test(tc, fds_that_close_slowly, 0, 3);
 	tcase_add_test(tc, fds_that_wait);
+
+	tc = add_group(s, "new connections");
+	tcase_add_test(tc, time_for_new_connections_is_limited);
 
 	tc = add_group(s, "no fds left");
 	tcase_add_checked_fixture(tc, setup, NULL);

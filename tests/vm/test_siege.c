@@ -22,6 +22,7 @@
 
 #include "broker.h"
 #include "cgroup.h"
+#include "common/fds.h"
 #include "honest.h"
 #include "importer.h"
 #include "kernel.h"
@@ -231,9 +232,14 @@ static void live_as_other(void)
 
 /* ---- unread answers ---- */
 
+/* How the attacker leaves a connection, whose socket it keeps. */
+enum leaving { BY_SHUTDOWN, BY_NONSENSE, WATCHING, NR_LEAVINGS };
+
+static enum leaving leaving;
+
 static void leave_answers(struct report *report)
 {
-	struct vdp_plain list = { .header = { .type = VDP_LIST_SLICES } };
+	struct vdp_plain list = { .header = { .type = leaving == WATCHING ? VDP_WATCH : VDP_LIST_SLICES } };
 	int attempts = in_full() ? 5000 : 800;
 
 	for (int i = 0; i < attempts; i++) {
@@ -246,8 +252,10 @@ static void leave_answers(struct report *report)
 			send(fd, &list, sizeof(list), MSG_DONTWAIT | MSG_NOSIGNAL);
 		}
 		wait_for_answer(fd);
-		/* The socket stays open here. */
-		shutdown(fd, SHUT_RDWR);
+		if (leaving == BY_NONSENSE)
+			send(fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+		else
+			shutdown(fd, leaving == WATCHING ? SHUT_WR : SHUT_RDWR);
 	}
 }
 
@@ -258,6 +266,7 @@ START_TEST(unread_answers_are_limited)
 	long before, grown;
 	pid_t pid;
 
+	leaving = _i;
 	begin(usual, 1024);
 	before = memory();
 	pid = attack(ATTACKER, leave_answers, &report);
@@ -493,6 +502,91 @@ START_TEST(idle_connections_are_evicted)
 }
 END_TEST
 
+#define LOOPS	4	/* processes */
+
+/* They end with the attacker. */
+static void in_loops(void (*work)(void))
+{
+	for (int i = 0; i < LOOPS; i++) {
+		pid_t pid = fork();
+
+		ck_assert_works(pid);
+		if (pid)
+			continue;
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (;;)
+			work();
+	}
+}
+
+static void connect_once(void)
+{
+	struct report report = { 0 };
+	int fd = try_connect(&report);
+
+	if (fd >= 0)
+		close(fd);
+}
+
+static void connect_in_loops(struct report *report)
+{
+	(void)report;
+	in_loops(connect_once);
+}
+
+static void connect_and_close(void)
+{
+	close(raw_connect());
+}
+
+static void connect_silently_in_loops(struct report *report)
+{
+	(void)report;
+	in_loops(connect_and_close);
+}
+
+static void compute(void)
+{
+}
+
+static void compute_in_loops(struct report *report)
+{
+	(void)report;
+	in_loops(compute);
+}
+
+/*
+ * Connecting has no limit for each user.  It must not take more from others than what each
+ * process can take: the processor.
+ */
+START_TEST(connecting_over_and_over_holds_up_nobody)
+{
+	static void (*const attacks[])(struct report *) = { connect_in_loops, connect_silently_in_loops };
+	double fair, beside, connected;
+	struct report report = { 0 };
+	pid_t pid;
+
+	begin(usual, 1024);
+	pid = attack(ATTACKER, compute_in_loops, &report);
+	fair = honest_measure(honest, 100);
+	end_attack(pid);
+	pid = attack(ATTACKER, attacks[_i], &report);
+	beside = honest_measure(honest, 100);
+	for (int i = 0; i < 5 && beside >= 2 * fair; i++)
+		beside = honest_measure(honest, 100);
+	/* Others can connect meanwhile. */
+	connected = now();
+	for (int i = 0; i < 10; i++)
+		vdb_client_close(broker_connect());
+	connected = (now() - connected) / 10;
+	end_attack(pid);
+	ck_assert_msg(beside < 2 * fair, "a round takes %.1f ms, not %.1f ms", beside * 1000,
+		      fair * 1000);
+	ck_assert_double_lt(connected, bound());
+	end();
+}
+END_TEST
+
 /* ---- fds and lines ---- */
 
 static void connect_often(struct report *report)
@@ -572,9 +666,40 @@ END_TEST
 
 /* ---- many ---- */
 
+#define ALLOWED	64
+
+/* Sends fds to itself until the kernel refuses, because the user has too many in flight. */
+static unsigned int send_to_itself(void)
+{
+	unsigned int sent = 0;
+	int ends[2];
+
+	set_nr_fds(0, ALLOWED);
+	if (setgroups(0, NULL) || setgid(BROKER_USER) || setuid(BROKER_USER) ||
+	    socketpair(AF_UNIX, SOCK_DGRAM, 0, ends))
+		_exit(99);
+	while (!fds_send(ends[0], "", 1, ends, 1, MSG_DONTWAIT))
+		sent++;
+	_exit(errno == ETOOMANYREFS ? sent : 98);
+}
+
+/* Fds that the broker has sent, and that have not been received. */
+static unsigned int count_in_flight(void)
+{
+	pid_t pid = fork();
+	int status;
+
+	ck_assert_works(pid);
+	if (!pid)
+		send_to_itself();
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_le(WEXITSTATUS(status), ALLOWED + 1);
+	return ALLOWED + 1 - WEXITSTATUS(status);
+}
+
 struct figures {
 	long memory;
-	unsigned int fds;
+	unsigned int fds, in_flight;
 	size_t buffers;
 };
 
@@ -589,7 +714,8 @@ static struct figures measure(void)
 	do
 		ck_assert_works(vdb_client_status(admin, &status));
 	while (status.clients.used > 2 || status.leases.used > 1);
-	figures = (struct figures){ memory(), count_fds(), listing_read(lab_bdf("EDU"), NULL, 0) };
+	figures = (struct figures){ memory(), count_fds(), count_in_flight(),
+				    listing_read(lab_bdf("EDU"), NULL, 0) };
 	honest_continue(honest);
 	vdb_client_close(admin);
 	return figures;
@@ -624,6 +750,8 @@ START_TEST(nothing_grows)
 	end_attack(attack(ATTACKER, cycle, &report));
 	after = measure();
 	ck_assert_uint_le(after.fds, before.fds + 2);
+	ck_assert_uint_eq(before.in_flight, 0);
+	ck_assert_uint_eq(after.in_flight, 0);
 	ck_assert_uint_le(after.buffers, before.buffers + 1);
 	ck_assert_msg(after.memory < before.memory + (1 << 19), "%ld kB became %ld kB",
 		      before.memory >> 10, after.memory >> 10);
@@ -671,7 +799,10 @@ Suite *suite(void)
 	TCase *tc = add_group(s, "unread");
 
 	no_cgroups = cgroups_missing();
-	add_test_or_skip(tc, unread_answers_are_limited, no_cgroups);
+	if (no_cgroups)
+		add_test_or_skip(tc, unread_answers_are_limited, no_cgroups);
+	else
+		tcase_add_loop_test(tc, unread_answers_are_limited, 0, NR_LEAVINGS);
 	tcase_add_loop_test(tc, unread_slices_are_limited, 0, 2);
 
 	tc = add_group(s, "memory");
@@ -686,6 +817,7 @@ Suite *suite(void)
 	tcase_add_checked_fixture(tc, write_subuid, remove_subuid);
 	tcase_add_test(tc, subordinate_users_are_one);
 	tcase_add_test(tc, idle_connections_are_evicted);
+	tcase_add_loop_test(tc, connecting_over_and_over_holds_up_nobody, 0, 2);
 
 	tc = add_group(s, "exhaustion");
 	tcase_add_test(tc, connections_do_not_take_all_fds);
