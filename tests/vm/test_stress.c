@@ -5,10 +5,15 @@
  * (lab.seed=<n>), which is printed.  Each access is checked: none may reach a device through
  * a slice whose revocation has returned. stress/ has the parts:
  *
- *	operations the operations, counted and timed board what all processes share checker
- *	accesses, and their expected results keeper an owner's process; exporter, disturber
- *	and inspector are its threads borrower a client dma an importer sleeper the system's
- *	sleep nursery starts and kills processes watchdog operations that hang
+ *	operations	the operations, counted and timed
+ *	board		what all processes share
+ *	checker		accesses, and their expected results
+ *	keeper		an owner's process; exporter, disturber and inspector are its threads
+ *	borrower	a client
+ *	dma		an importer
+ *	sleeper		the system's sleep
+ *	nursery		starts and kills processes
+ *	watchdog	operations that hang
  */
 #define _GNU_SOURCE
 #include <stdio.h>

@@ -182,7 +182,10 @@ void keeper_run(unsigned int owner, uint64_t seed)
 	setpriority(PRIO_PROCESS, 0, -2);
 	checker_catch_signals();
 	init(&keeper, owner);
+	/* Opening a device resets it, and closing it does. */
+	pthread_rwlock_rdlock(&board->bus);
 	keeper_open(&keeper);
+	pthread_rwlock_unlock(&board->bus);
 	for (i = 0; i < keeper.nr; i++) {
 		for (role = 0; role < THREADS_OF_DEVICE; role++, t++) {
 			t->kept = &keeper.kept[i];
@@ -199,6 +202,8 @@ void keeper_run(unsigned int owner, uint64_t seed)
 		pthread_join(t->thread, NULL);
 	/* Some clients are still in an operation. */
 	keeper_mark(&keeper, false);
+	pthread_rwlock_rdlock(&board->bus);
 	keeper_close(&keeper);
+	pthread_rwlock_unlock(&board->bus);
 	_exit(0);
 }
