@@ -24,7 +24,7 @@ help:
 	@echo '                  the tarball; DEBIAN=12: the packages on Debian 12'
 	@echo 'make check-drivers  drivers/: NVMe queues, fio on them, and VFs, of unprivileged clients'
 	@echo 'make check-kernels  the guest tests on other kernels of Debian (lab/kernels), and a table;'
-	@echo '                  KERNEL=7.3-rt: only there'
+	@echo '                  KERNEL=7.3-rt: only there; ARCH=arm64: those of arm64'
 	@echo 'make check-debug  the guest tests on a kernel with KASAN, lockdep and more'
 	@echo 'make check-kcsan  tests of races on a kernel that reports data races (KCSAN)'
 	@echo 'make check-debug-rt  tests of locks on a kernel with PREEMPT_RT, lockdep and KASAN'
