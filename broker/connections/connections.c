@@ -381,6 +381,11 @@ static void accept_connection(struct connections *connections)
 
 	if (fd < 0)
 		return;
+	/* Most connections of an attack, and far cheaper than to find out whose it is. */
+	if (socket_is_shut(fd)) {
+		socket_close(fd);
+		return;
+	}
 	connection = add(connections, fd, 0, &event.user);
 	if (!connection) {
 		socket_close(fd);

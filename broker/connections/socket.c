@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <linux/sockios.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -75,6 +76,13 @@ uint32_t socket_unread(int fd)
  * Requests are taken out: if a socket is closed with requests in it, the peer gets an
  * error before it has read what it was sent.  The kernel queues at most 11.
  */
+bool socket_is_shut(int fd)
+{
+	struct pollfd p = { .fd = fd };
+
+	return poll(&p, 1, 0) == 1 && p.revents & POLLHUP;
+}
+
 void socket_shut_down(int fd)
 {
 	char byte;

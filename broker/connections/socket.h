@@ -27,6 +27,8 @@ int socket_prepare(int fd, uint64_t *cookie);
 ssize_t socket_peek(int fd, void *data, size_t room, bool *flawed);
 /* Takes the next packet out of the socket. */
 void socket_take_out(int fd);
+/* Whether the peer has closed it, or either side has shut it down for both directions. */
+bool socket_is_shut(int fd);
 /* Bytes that the kernel charges for what the peer has not read. */
 uint32_t socket_unread(int fd);
 /* Closes a socket that was accepted or listens, also if there is more to receive. */
