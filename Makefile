@@ -19,7 +19,7 @@ help:
 	@echo 'make check        unit tests, and guest tests on stock 7.3, 7.2 and 6.12;'
 	@echo '                  KERNEL=7.2: only there; TEST=revoke: only that'
 	@echo '                  ARCH=arm64: guest tests on arm64, KERNEL=7.3, 6.12 or 7.3-16k;'
-	@echo '                  also for demo, lab-shell, check-drivers, check-debug, module, stress, bench'
+	@echo '                  also for demo, lab-shell, check-drivers, check-debug, module, stress, bench, packages'
 	@echo 'make check-packages  the Debian packages on a clean Debian 13, and an installation from'
 	@echo '                  the tarball; DEBIAN=12: the packages on Debian 12'
 	@echo 'make check-drivers  drivers/: NVMe queues, fio on them, and VFs, of unprivileged clients'
@@ -46,7 +46,7 @@ help:
 	@echo 'make clean        remove build/; make distclean: the cache as well'
 
 # What is for amd64 alone.
-check-packages check-kcsan check-debug-rt kcsan-kernel debug-rt-kernel model packages fuzz kfuzz peers rust go: amd64
+check-packages check-kcsan check-debug-rt kcsan-kernel debug-rt-kernel model fuzz kfuzz peers rust go: amd64
 amd64:
 	@[ -z "$(FOREIGN)" ] || { echo "lab: this is not for ARCH=$(ARCH), only for amd64" >&2; exit 1; }
 
@@ -57,7 +57,7 @@ module: lab
 	@for kernel in $(CHECK_KERNELS); do $(ENTER) lab/build-module $$kernel || exit 1; done
 
 packages: lab
-	@$(ENTER) lab/build-packages && echo "the packages are in build/packages"
+	@$(ENTER) lab/build-packages && echo "the packages are in build$(addprefix /,$(FOREIGN))/packages"
 
 dist: lab
 	@$(ENTER) lab/dist && ls build/dist/*.tar.gz
