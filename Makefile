@@ -21,7 +21,7 @@ help:
 	@echo '                  ARCH=arm64: guest tests on arm64, KERNEL=7.3, 6.12 or 7.3-16k;'
 	@echo '                  also for demo, lab-shell, check-drivers, check-debug, module, stress, bench, packages'
 	@echo 'make check-packages  the Debian packages on a clean Debian 13, and an installation from'
-	@echo '                  the tarball; DEBIAN=12: the packages on Debian 12'
+	@echo '                  the tarball; DEBIAN=12: the packages on Debian 12; ARCH=arm64: on arm64'
 	@echo 'make check-drivers  drivers/: NVMe queues, fio on them, and VFs, of unprivileged clients'
 	@echo 'make check-kernels  the guest tests on other kernels of Debian (lab/kernels), and a table;'
 	@echo '                  KERNEL=7.3-rt: only there; ARCH=arm64: those of arm64'
@@ -46,7 +46,7 @@ help:
 	@echo 'make clean        remove build/; make distclean: the cache as well'
 
 # What is for amd64 alone.
-check-packages check-kcsan check-debug-rt kcsan-kernel debug-rt-kernel model fuzz kfuzz peers rust go: amd64
+check-kcsan check-debug-rt kcsan-kernel debug-rt-kernel model fuzz kfuzz peers rust go: amd64
 amd64:
 	@[ -z "$(FOREIGN)" ] || { echo "lab: this is not for ARCH=$(ARCH), only for amd64" >&2; exit 1; }
 
@@ -73,7 +73,7 @@ DEBIAN ?= 13
 check-packages: lab
 	@lab/debian $(DEBIAN)
 	@$(if $(filter-out 13,$(DEBIAN)),lab/enter --debian $(DEBIAN) -- lab/build-packages debian$(DEBIAN))
-	@$(if $(filter 13,$(DEBIAN)),$(ENTER) lab/dist && lab/tarball)
+	@$(if $(filter 13,$(DEBIAN)$(FOREIGN)),$(ENTER) lab/dist && lab/tarball)
 	@TEST= $(ENTER) lab/check debian$(DEBIAN)
 
 check-drivers: lab
