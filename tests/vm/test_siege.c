@@ -800,6 +800,8 @@ Suite *suite(void)
 	TCase *tc = add_group(s, "unread");
 
 	no_cgroups = cgroups_missing();
+	if (in_full())
+		tcase_set_timeout(tc, 1500);
 	if (no_cgroups)
 		add_test_or_skip(tc, unread_answers_are_limited, no_cgroups);
 	else
