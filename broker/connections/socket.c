@@ -71,11 +71,6 @@ uint32_t socket_unread(int fd)
 	return ioctl(fd, SIOCOUTQ, &bytes) ? FLOW_ROOM : (uint32_t)bytes;
 }
 
-/*
- * The fd store may have the socket as well; then closing it does not notify the peer.
- * Requests are taken out: if a socket is closed with requests in it, the peer gets an
- * error before it has read what it was sent.  The kernel queues at most 11.
- */
 bool socket_is_shut(int fd)
 {
 	struct pollfd p = { .fd = fd };
@@ -83,6 +78,11 @@ bool socket_is_shut(int fd)
 	return poll(&p, 1, 0) == 1 && p.revents & POLLHUP;
 }
 
+/*
+ * The fd store may have the socket as well; then closing it does not notify the peer.
+ * Requests are taken out: if a socket is closed with requests in it, the peer gets an
+ * error before it has read what it was sent.  The kernel queues at most 11.
+ */
 void socket_shut_down(int fd)
 {
 	char byte;

@@ -748,8 +748,8 @@ static const struct call {
  * LAB_BOOT="--append restart=full --seconds 3000".
  */
 static const char *const quiet_calls[] = {
-	"access", "arch_prctl", "bind", "brk", "clone3", "epoll_create1", "epoll_ctl",
-	"epoll_pwait2", "eventfd2", "execve", "exit", "fcntl", "fstat", "fstatfs", "getegid",
+	"access", "arch_prctl", "bind", "brk", "clock_gettime", "clone3", "connect",
+	"epoll_create1", "epoll_ctl", "epoll_pwait2", "eventfd2", "execve", "exit", "fcntl", "fstat", "fstatfs", "getegid",
 	"geteuid", "getgid", "getpid", "getrandom", "getsockname", "getsockopt", "getuid",
 	"madvise", "mmap", "mprotect", "munmap", "newfstatat", "openat", "poll", "prctl",
 	"pread64", "prlimit64", "read", "rseq", "rt_sigaction", "rt_sigprocmask",

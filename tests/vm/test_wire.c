@@ -61,12 +61,23 @@ START_TEST(connections_alone_cost_little)
 {
 	struct vdb_client *client = broker_connect();
 	unsigned int before, fds;
+	int accepted[4];
 
 	broker_wait_open(client);
 	before = manager_messages();
 	fds = count_fds(lender);
+	/* Most of these are closed before they are accepted, and these are not. */
 	for (int i = 0; i < 50; i++)
 		close(raw_connect());
+	for (int i = 0; i < 8; i++) {
+		for (int j = 0; j < 4; j++)
+			accepted[j] = raw_connect();
+		while (count_fds(lender) < fds + 4)
+			usleep(1000);
+		for (int j = 0; j < 4; j++)
+			close(accepted[j]);
+		wait_fds(fds);
+	}
 	/* Its hello is read when all those before it are accepted. */
 	vdb_client_close(broker_connect());
 	broker_acquire(client, "edu/page", 0);
