@@ -45,6 +45,9 @@ static const struct failure failures[] = {
 	{ "_copy_from_user", 0, EFAULT, FAILURE_ARG3 },
 	{ "_copy_to_user", 0, EFAULT, FAILURE_ARG3 },
 	{ "_inline_copy_from_user", 0, EFAULT, FAILURE_ARG3 },
+	/* What the two are on arm64. */
+	{ "__arch_copy_from_user", 0, EFAULT, FAILURE_ARG3 },
+	{ "__arch_copy_to_user", 0, EFAULT, FAILURE_ARG3 },
 	{ "__get_user_1", -EFAULT, EFAULT, 0 },
 	{ "__get_user_2", -EFAULT, EFAULT, 0 },
 	{ "__get_user_4", -EFAULT, EFAULT, 0 },
@@ -143,7 +146,7 @@ static const char *const safe[] = {
 	"unmap_mapping_range", "vfio_pci_core_finish_enable", "vm_get_page_prot", "vma_set_file",
 	"xa_find", "xa_store", "xa_load", "xas_", "xa_get_mark", "__xa_set_mark", "__xa_clear_mark", "xa_set_mark",
 	"xa_clear_mark", "zap_special_vma_range", "zap_vma_ptes", "__module_get", "pgd_", "pmd_", "pud_", "p4d_",
-	"native_", "kvm_", "ptep_", "__page_table_check_", "mt_find",
+	"native_", "kvm_", "ptep_", "contpte_ptep_get", "__page_table_check_", "mt_find",
 };
 
 static bool is_safe(const char *callee)
