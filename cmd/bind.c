@@ -98,7 +98,7 @@ static void blockers(const struct function *function, char *list, size_t size)
 	size_t nr = function_all(&all);
 
 	list[0] = '\0';
-	for (size_t i = 0; i < nr; i++) {
+	for (size_t i = 0; i < nr && function->group[0]; i++) {
 		const struct function *other = &all[i];
 
 		if (strcmp(other->group, function->group) || !strcmp(other->bdf, function->bdf) ||
@@ -117,7 +117,7 @@ static void add_groups(void)
 	int named = args.nr;
 
 	for (int i = 0; i < named; i++) {
-		if (!function_read(args.bdf[i], &function))
+		if (!function_read(args.bdf[i], &function) || !function.group[0])
 			continue;
 		for (size_t j = 0; j < nr && args.nr < MAX; j++) {
 			bool known = function_is_bridge(&all[j]) || strcmp(all[j].group, function.group);
@@ -131,7 +131,23 @@ static void add_groups(void)
 	free(all);
 }
 
-/* Checks everything that can be checked before anything is changed. */
+/* Whether the kernel uses an IOMMU. */
+static bool there_are_groups(void)
+{
+	struct function *all;
+	size_t nr = function_all(&all), i = 0;
+
+	while (i < nr && !all[i].group[0])
+		i++;
+	free(all);
+	return i < nr;
+}
+
+/*
+ * Checks everything that can be checked before anything is changed.  Before Linux 6.15 a
+ * function of a machine with a device tree, or with Arm's IORT, gets its group only when a
+ * driver is about to bind it for the first time.
+ */
 static int check_bind(const char *bdf)
 {
 	struct function function;
@@ -141,7 +157,7 @@ static int check_bind(const char *bdf)
 		return fail("%s: there is no such function; vfio-dmabuf list shows all functions", bdf);
 	if (function_is_bridge(&function))
 		return fail("%s: it is a bridge, which the kernel needs; bind a function below it", bdf);
-	if (!function.group[0])
+	if (!function.group[0] && !there_are_groups())
 		return fail("%s: it has no IOMMU group; boot with an IOMMU on, see vfio-dmabuf doctor", bdf);
 	if (!strcmp(function.driver, args.driver))
 		return 0;
@@ -156,9 +172,23 @@ static int check_bind(const char *bdf)
 	return 0;
 }
 
+/* After the bind: whether its group, if it has one only now, is free. */
+static bool group_is_free(const struct function *before, char *why, size_t size)
+{
+	struct function now;
+	char list[512];
+
+	if (before->group[0] || args.group || !function_read(before->bdf, &now))
+		return true;
+	blockers(&now, list, sizeof(list));
+	if (list[0])
+		snprintf(why, size, "others of its IOMMU group have drivers of their own:%s; ", list);
+	return !list[0];
+}
+
 static int bind_one(const char *bdf)
 {
-	char override[64], why[64] = "";
+	char override[64], why[600] = "";
 	struct function function;
 	int remembered;
 
@@ -171,7 +201,7 @@ static int bind_one(const char *bdf)
 		return fail("%s: " BINDING_MEMORY "/%s cannot be written: %s", bdf, bdf, strerror(errno));
 	if (binding_change(bdf, args.driver))
 		snprintf(why, sizeof(why), "%s; ", strerror(errno));
-	else if (binding_has(bdf, args.driver))
+	else if (binding_has(bdf, args.driver) && group_is_free(&function, why, sizeof(why)))
 		return 0;
 	binding_change(bdf, override);
 	if (remembered)

@@ -109,6 +109,19 @@ START_TEST(bind_and_back)
 }
 END_TEST
 
+/* As on a machine that has just booted.  Some kernels give it an IOMMU group only later. */
+START_TEST(bind_of_a_new_function)
+{
+	ck_assert_works(sysfs_write(lab_bdf("EDU"), "remove", "1"));
+	ck_assert_works(file_write("/sys/bus/pci/rescan", "1"));
+	ck_assert(has_driver("EDU", ""));
+	ck_assert_runs("bind %s", lab_bdf("EDU"));
+	ck_assert(has_driver("EDU", DRIVER));
+	ck_assert_runs("unbind %s", lab_bdf("EDU"));
+	driver_rebind(lab_bdf("EDU"));
+}
+END_TEST
+
 START_TEST(bind_of_a_function_without_driver)
 {
 	json_t *list, *driver;
@@ -832,6 +845,7 @@ Suite *suite(void)
 
 	add_test_or_skip(tc, bind_and_back, nvme);
 	tcase_add_test(tc, bind_of_a_function_without_driver);
+	tcase_add_test(tc, bind_of_a_new_function);
 	add_test_or_skip(tc, drivers_that_are_not_there_or_not_for_this, nvme ?: e1000e);
 	add_test_or_skip(tc, failed_bind_keeps_the_first_driver, nvme);
 	add_test_or_skip(tc, bind_without_room_to_remember, nvme);
