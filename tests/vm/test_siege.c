@@ -720,6 +720,7 @@ static struct figures measure(void)
 		figures = (struct figures){ memory(), count_fds(), count_in_flight(),
 					    listing_read(lab_bdf("EDU"), NULL, 0) };
 		honest_continue(honest);
+		honest_wait(honest, 1);
 		/* It can have been stopped before it received a slice. */
 	} while (figures.in_flight == 2 && tries++ < 20);
 	vdb_client_close(admin);
