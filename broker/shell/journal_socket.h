@@ -9,7 +9,7 @@
 
 #include <sys/uio.h>
 
-/* The socket, to be watched for EPOLLOUT, edge-triggered.  -1: there is none. */
+/* The socket, or -1 without a journal.  Watch it for EPOLLOUT, edge-triggered. */
 int journal_socket_fd(void);
 /*
  * Sends an entry, or keeps it until there is room.  Each field is "NAME=value".  If too many

@@ -7,11 +7,11 @@
 #ifndef STATE_MANAGER_H
 #define STATE_MANAGER_H
 
-/* The socket, to be watched for EPOLLOUT, edge-triggered.  -1: there is no manager. */
+/* The socket, or -1 without a manager.  Watch it for EPOLLOUT, edge-triggered. */
 int manager_fd(void);
 /*
- * Sends a message with @fd, or -1.  0, or -1 with errno; EAGAIN: there is no room, and
- * manager_fd() will report when there is.
+ * Sends a message.  @fd goes with it, unless it is -1.  Returns 0, or -1 with errno.  After
+ * EAGAIN (no room), manager_fd() reports when to try again.
  */
 int manager_send(const char *text, int fd);
 

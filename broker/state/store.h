@@ -44,7 +44,7 @@ bool store_exists(void);
  * when that is allocated.
  */
 int store_put_state(int fd);
-/* Does not wait.  EAGAIN: there is no room now; see manager_fd(). */
+/* Does not wait.  After EAGAIN (no room), manager_fd() reports when to try again. */
 int store_put_client(uint64_t id, int fd);
 int store_put_device(const char *bdf, int fd);
 int store_put_dma(const char *bdf, uint32_t ioas, int fd);
