@@ -5,13 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 
-#include "common/fds.h"
+#include "common/datagrams.h"
 #include "shell/journal_socket.h"
 
-#define PATH		"/run/systemd/journal/socket"
 #define MAX_KEPT	1000
 
 struct kept {
@@ -20,38 +17,19 @@ struct kept {
 	char bytes[];
 };
 
-static int journal = -1;
+static struct datagrams journal = { .path = "/run/systemd/journal/socket", .fd = -1 };
 static STAILQ_HEAD(, kept) all_kept = STAILQ_HEAD_INITIALIZER(all_kept);
 static unsigned int nr_kept, nr_lost;
 
-/* Connected, because only then does the socket report that its peer has room. */
-static int connect_it(void)
-{
-	const struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = PATH };
-
-	return connect(journal, (const void *)&address, sizeof(address));
-}
-
 int journal_socket_fd(void)
 {
-	if (journal >= 0)
-		return journal;
-	journal = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (journal >= 0 && connect_it())
-		fds_close(&journal, 1);
-	return journal;
+	return datagrams_fd(&journal);
 }
 
 /* True: it is sent, or it never can be. */
 static bool send_now(const char *bytes, size_t size)
 {
-	if (journal_socket_fd() < 0 || !fds_send(journal, bytes, size, NULL, 0, MSG_DONTWAIT))
-		return true;
-	/* The journal was restarted. */
-	if ((errno == ECONNREFUSED || errno == ENOTCONN) && !connect_it() &&
-	    !fds_send(journal, bytes, size, NULL, 0, MSG_DONTWAIT))
-		return true;
-	return errno != EAGAIN;
+	return !datagrams_send(&journal, bytes, size, -1) || errno != EAGAIN;
 }
 
 static bool report_lost(void)

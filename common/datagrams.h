@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/* Datagrams to a service of this machine, without waiting for it. */
+#ifndef COMMON_DATAGRAMS_H
+#define COMMON_DATAGRAMS_H
+
+#include <stddef.h>
+
+struct datagrams {
+	/* Of the service's socket; "@name" in the abstract namespace.  NULL: no service. */
+	const char *path;
+	int fd;		/* -1 at first */
+};
+
+/* Our socket, or -1 without the service.  Watch it for EPOLLOUT, edge-triggered. */
+int datagrams_fd(struct datagrams *to);
+/*
+ * Sends one.  @fd goes with it, unless it is -1.  Connects again to a service that was
+ * restarted.  Returns 0, or -1 with errno.  After EAGAIN (no room), datagrams_fd() reports
+ * when to try again.
+ */
+int datagrams_send(struct datagrams *to, const void *bytes, size_t size, int fd);
+
+#endif
