@@ -158,6 +158,7 @@ static bool run(struct input *input)
 		ck_abort_msg("/dev/kmsg: %s", strerror(errno));
 
 	*verdict = '\0';
+	calls_restore_settings();
 	pid = fork();
 	ck_assert_works(pid);
 	if (!pid) {
