@@ -36,7 +36,8 @@
 
 /*
  * The instructions, which the library's guarded accesses use as well.  Operand 0 of a
- * load is the value, and operand 1 the memory; of a store the other way round.
+ * load is the value, and operand 1 the memory; of a store the other way round.  The
+ * program counter is that of a signal handler's ucontext_t.
  *
  * A block is 64 bytes.  Its operand 0 is the address in a register, and the others are
  * its parts.  Each of its instructions is an argument of @mark.  The stores have nothing
@@ -53,6 +54,7 @@
 #define VDB_STORE64	"movq %1, %0"
 #define VDB_VALUE	"q"
 #define VDB_MEMORY	"m"
+#define VDB_PROGRAM_COUNTER(context)	((context)->uc_mcontext.gregs[REG_RIP])
 #ifdef __SSE2__
 /* Non-temporal: in memory that is not the device's, they do not fill the cache. */
 typedef long long vdb_part __attribute__((vector_size(16)));
@@ -74,6 +76,7 @@ typedef long long vdb_part __attribute__((vector_size(16)));
 #define VDB_STORE64	"str %x1, %0"
 #define VDB_VALUE	"r"
 #define VDB_MEMORY	"Q"	/* an address in a register */
+#define VDB_PROGRAM_COUNTER(context)	((context)->uc_mcontext.pc)
 typedef uint64_t vdb_part;
 #define VDB_STORE_BLOCK(mark)			\
 	mark("stp %x1, %x2, [%0]")		\

@@ -150,8 +150,6 @@ $(igbvf_tests): $(igbvf)
 $(igbvf_tests): parts := $(igbvf)
 build/user/tests/test_stress: $(stress)
 build/user/tests/test_stress: parts := $(stress)
-build/user/tests/test_checksum: build/user/broker/state/crc32c.o
-build/user/tests/test_checksum: parts := build/user/broker/state/crc32c.o
 build/user/tests/test_workers: $(devices) $(nvme)
 build/user/tests/test_workers: parts := $(devices) $(nvme) -lsystemd
 build/user/tests/test_workers: GUEST_CPPFLAGS += $(DEVICES_CPPFLAGS)

@@ -7,7 +7,7 @@
  * the faulting instruction, and sets the program counter to one of these.  So a
  * successful access costs nothing more, and nothing must be saved before it.
  *
- * The instructions are those of <vfio-dmabuf-mmio.h>, for x86-64 and arm64.  For other
+ * What differs between CPUs is in <vfio-dmabuf-mmio.h>, for x86-64 and arm64.  For other
  * CPUs the functions exist and fail.  With VDB_NO_GUARD, for tests, they fail on every
  * CPU.
  */
@@ -21,20 +21,13 @@
 
 #include "internal.h"
 
-#if defined(VDB_NO_GUARD) || !defined(VDB_LOAD8) || !defined(VDB_STORE_BLOCK)
-#elif defined(__x86_64__)
-#define PROGRAM_COUNTER(context)	((context)->uc_mcontext.gregs[REG_RIP])
-#elif defined(__aarch64__)
-#define PROGRAM_COUNTER(context)	((context)->uc_mcontext.pc)
-#endif
-
 static int fail(int error)
 {
 	errno = error;
 	return -1;
 }
 
-#ifdef PROGRAM_COUNTER
+#if defined(VDB_PROGRAM_COUNTER) && defined(VDB_STORE_BLOCK) && !defined(VDB_NO_GUARD)
 #define SUPPORTED	true
 
 /* Relative to their own addresses, so that the library needs no relocation. */
@@ -132,7 +125,7 @@ static uintptr_t fixup(const struct entry *entry, int code)
 bool vdb_guard_handle(const siginfo_t *info, void *context)
 {
 	ucontext_t *where = context;
-	uintptr_t pc = (uintptr_t)PROGRAM_COUNTER(where);
+	uintptr_t pc = (uintptr_t)VDB_PROGRAM_COUNTER(where);
 	const struct entry *entry;
 
 	if (!is_fault(info))
@@ -140,7 +133,7 @@ bool vdb_guard_handle(const siginfo_t *info, void *context)
 	for (entry = __start_vdb_accesses; entry < __stop_vdb_accesses; entry++) {
 		if ((uintptr_t)&entry->access + entry->access != pc)
 			continue;
-		PROGRAM_COUNTER(where) = fixup(entry, info->si_code);
+		VDB_PROGRAM_COUNTER(where) = fixup(entry, info->si_code);
 		return true;
 	}
 	return false;

@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "crc32c.h"
+#include "checksum.h"
 #include "ledger.h"
 
 /* The header of the file.  Numbers are in the machine's byte order: the file does not leave it. */
@@ -17,7 +17,7 @@ struct header {
 	uint64_t reserved[6];
 };
 
-#define MAGIC		"vfdstat1"
+#define MAGIC		"vfdstat2"
 #define HEADER		sizeof(struct header)
 #define UNIT		8u		/* alignment of everything */
 #define HALF_MIN	(64u << 10)
@@ -37,7 +37,7 @@ static uint64_t commit_word(uint64_t begin, uint64_t end)
 {
 	uint64_t word = begin / UNIT << 24 | end / UNIT;
 
-	return (uint64_t)(crc32c(0, &word, sizeof(word)) & 0xffff) << 48 | word;
+	return (uint64_t)(checksum(&word, sizeof(word)) & 0xffff) << 48 | word;
 }
 
 static struct header *header(const struct ledger *ledger)
@@ -52,7 +52,7 @@ static struct record *record_at(const struct ledger *ledger, size_t offset)
 
 static uint32_t sum_of(const struct record *record)
 {
-	return crc32c(0, record->body, record->size);
+	return checksum(record->body, record->size);
 }
 
 static size_t aligned(size_t size)
@@ -315,7 +315,7 @@ int ledger_reserve(struct ledger *ledger, size_t bytes, size_t records)
 
 struct key ledger_key(const void *bytes, size_t size)
 {
-	return (struct key){ bytes, size, crc32c(0, bytes, size) };
+	return (struct key){ bytes, size, checksum(bytes, size) };
 }
 
 struct slot *ledger_find(const struct ledger *ledger, const struct key *key)
