@@ -18,6 +18,7 @@
 #include "client.h"
 #include "client32/orders.h"
 #include "edu.h"
+#include "kernel.h"
 #include "lender.h"
 #include "manager.h"
 #include "owner.h"
@@ -180,8 +181,14 @@ START_TEST(ioctls_of_a_client)
 	sync.flags = ~0ULL;
 	ck_assert_fails(ioctl(fd, DMA_BUF_IOCTL_SYNC, &sync), EINVAL);
 	ck_assert_fails(ask(ORDER_SYNC, .arg = { sync.flags }), EINVAL);
-	ck_assert_works(ioctl(fd, DMA_BUF_IOCTL_EXPORT_SYNC_FILE, &fences));
-	ck_assert_works(ask(ORDER_EXPORT_FENCES, .arg = { fences.flags }));
+	/* The module is built for kernels with CONFIG_SYNC_FILE. */
+	if (module_exists("dmabuf-test-fence")) {
+		ck_assert_works(ioctl(fd, DMA_BUF_IOCTL_EXPORT_SYNC_FILE, &fences));
+		ck_assert_works(ask(ORDER_EXPORT_FENCES, .arg = { fences.flags }));
+	} else {
+		ck_assert_fails(ioctl(fd, DMA_BUF_IOCTL_EXPORT_SYNC_FILE, &fences), ENOTTY);
+		ck_assert_fails(ask(ORDER_EXPORT_FENCES, .arg = { fences.flags }), ENOTTY);
+	}
 
 	ck_assert_works(ask_text(ORDER_SET_NAME, "thirty-two"));
 	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
