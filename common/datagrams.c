@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-#include "datagrams.h"
-
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include "fds.h"
+#include "common/datagrams.h"
+#include "common/fds.h"
 
 /* Connected, because only then does the socket report that its peer has room. */
 static int connect_it(const struct datagrams *to)

@@ -209,4 +209,4 @@ $(shell rm -f $(stale) $(stale:=.d))
 
 -include $(wildcard build/user/*.d build/user/*/*.d build/user/broker/*/*.d build/user/drivers/*/*.d)
 .PHONY: all user unit bench FORCE
-.SECONDARY: $(support) $(bench_support) $(stress) $(devices) build/user/broker/state/crc32c.o $(nvme) $(nvme_load) $(igbvf) $(queues) $(fio)
+.SECONDARY: $(support) $(bench_support) $(stress) $(devices) $(nvme) $(nvme_load) $(igbvf) $(queues) $(fio)

@@ -37,7 +37,7 @@ static uint64_t commit_word(uint64_t begin, uint64_t end)
 {
 	uint64_t word = begin / UNIT << 24 | end / UNIT;
 
-	return (uint64_t)(checksum(&word, sizeof(word)) & 0xffff) << 48 | word;
+	return checksum_of_word(word) << 48 | word;
 }
 
 static struct header *header(const struct ledger *ledger)

@@ -317,7 +317,7 @@ static void set_commit(uint8_t *map, uint64_t begin, uint64_t end)
 {
 	uint64_t word = begin / 8 << 24 | end / 8;
 
-	word |= (uint64_t)(checksum(&word, sizeof(word)) & 0xffff) << 48;
+	word |= checksum_of_word(word) << 48;
 	memcpy(map + COMMIT, &word, sizeof(word));
 }
 

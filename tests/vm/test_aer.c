@@ -95,10 +95,7 @@ Suite *suite(void)
 	TCase *tc = add_group(s, "errors");
 	const char *broken = NULL;
 
-	/*
-	 * It takes a sleeping lock inside PCI's raw one, at each access to config space from
-	 * then on: docs/kernel-bugs.md.
-	 */
+	/* It takes a sleeping lock inside PCI's raw one at later accesses: docs/kernel-bugs.md. */
 	if (kernel_started_with("lab.kernel=debug"))
 		broken = "aer_inject itself breaks the rules that lockdep watches over";
 	else if (kernel_is_realtime())

@@ -166,7 +166,7 @@ static void have_little_time(const struct crowd *clients)
 /*
  * A process of a group without time ends only when the group has paid for all that it has
  * run.  That takes 17 s on an emulated machine, and minutes if the machine pauses while a
- * client runs.
+ * client runs.  So the test gives it all time before it ends it.
  */
 static void have_all_time(void)
 {
@@ -355,7 +355,6 @@ static void hold(const struct hold *how)
 	}
 	printf("# %s: %d trials took the owner %.3f s, at most %.3f s to revoke, %.3f s to suspend, %.3f s for another client, %.3f s for one to die\n",
 	       how->text, trial, total, revoke, suspend, touch, death);
-	/* The death of a client must not be delayed either. */
 	crowd_end(busy);
 	have_all_time();
 	crowd_end(clients);

@@ -158,7 +158,6 @@ static bool run(struct input *input)
 		ck_abort_msg("/dev/kmsg: %s", strerror(errno));
 
 	*verdict = '\0';
-	calls_restore_settings();
 	pid = fork();
 	ck_assert_works(pid);
 	if (!pid) {
@@ -175,6 +174,7 @@ static bool run(struct input *input)
 		_exit(0);
 	}
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	calls_restore_settings();
 	ck_assert_msg(!*verdict, "%s: %s", verdict, hex);
 	ck_assert_msg(!WIFSIGNALED(status) || WTERMSIG(status) != SIGALRM, "hangs: %s", hex);
 	ck_assert_msg(!WIFEXITED(status) || !WEXITSTATUS(status), "cannot be run: %s", hex);

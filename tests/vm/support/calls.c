@@ -790,8 +790,8 @@ static void call_import(void)
 	struct slice *s = slice_at(args[1]);
 
 	/*
-	 * Linux 7.3 links each range of vfio-pci-core's at the same IOVA, of which the SMMU's
-	 * driver warns: docs/kernel-bugs.md.
+	 * Linux 7.3 maps all ranges of a vfio-pci-core export at one IOVA, and the SMMU's
+	 * driver warns about that: docs/kernel-bugs.md.
 	 */
 	if (s->fd < 0 || s->core_ranges)
 		return;
@@ -882,6 +882,7 @@ static void begin(void)
 		mappings[i] = (struct mapping){ .slice = -1 };
 		events[i] = importers[i] = -1;
 	}
+	memset(core_export, 0, sizeof(core_export));
 	wrong = NULL;
 }
 

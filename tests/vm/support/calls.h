@@ -22,7 +22,7 @@ unsigned int calls_size(uint8_t kind);
  */
 const char *calls_run(const uint8_t *program, size_t size);
 
-/* Settings of devices outlive a program.  No other program is to find them. */
+/* Sets the devices' settings to their defaults.  They outlive a program: call it after each. */
 void calls_restore_settings(void);
 
 #endif
