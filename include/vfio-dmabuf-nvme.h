@@ -93,7 +93,7 @@ size_t vdb_nvme_max_transfer(const struct vdb_nvme *queue);	/* bytes of one read
 /* Whether the owner has bound an interrupt to it; see vdb_nvme_poll(). */
 bool vdb_nvme_has_interrupt(const struct vdb_nvme *queue);
 
-/* A namespace, as it was when the owner made the queue.  Later versions can add members. */
+/* A namespace at the time when the owner made the queue.  Later versions can add members. */
 struct vdb_nvme_namespace {
 	uint32_t id;
 	uint32_t block_size;	/* bytes, a power of two, at least 512 */

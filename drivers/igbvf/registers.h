@@ -50,7 +50,7 @@
 
 #define SRRCTL_2K		2u		/* a buffer's size in KiB */
 #define SRRCTL_ONE_BUFFER	(1u << 25)	/* advanced descriptors */
-#define SRRCTL_DROP		(1u << 31)	/* if there is no descriptor */
+#define SRRCTL_DROP		(1u << 31)	/* packets without a descriptor */
 #define QUEUE_ENABLE		(1u << 25)	/* in RXDCTL and TXDCTL */
 
 /* ---- BAR 0 of the PF ---- */

@@ -5,7 +5,7 @@
  * All of it is reached with ioctl(device_fd, VFIO_DEVICE_FEATURE, ...) on the
  * VFIO device file descriptor (group or cdev).  As for every feature,
  * VFIO_DEVICE_FEATURE_PROBE together with the operations of interest shows
- * whether the kernel has it: 0 means yes, ENOTTY that there is no such feature,
+ * whether the kernel has it: 0 means yes, ENOTTY that the feature is unknown,
  * EINVAL that the operation (GET or SET) is not supported.
  *
  * Glossary: a BAR is a PCI base address register's memory, named by VFIO's
@@ -135,7 +135,7 @@ struct vfio_device_feature_dma_buf {
  * @events_fd: out: its event fd, or -1.
  * @id: out: the buffer's id.
  *
- * Return: 0, or -1 with errno, and there is no new fd:
+ * Return: 0; or -1 with errno and without a new fd:
  *	EAGAIN	   VFIO_DMABUF_NONBLOCK, and nothing has been exported of this BAR before
  *	EINVAL	   unknown flags, open_flags or memattr; a range that is empty, unaligned
  *		   or ends after the BAR
@@ -224,7 +224,7 @@ struct vfio_dmabuf_feature_revoke {
  * @flags: VFIO_DMABUF_BUFFER_*.
  * @memattr: VFIO_DMABUF_MEMATTR_*, which the page table entries of all its
  *	mappings have.
- * @state: VFIO_DMABUF_STATE_*, as the event files report it.
+ * @state: VFIO_DMABUF_STATE_*, the same value that event files report.
  * @mappings: VMAs of the buffer, in all processes.
  * @importers: devices that are attached to the buffer.
  * @dma_maps: mappings for DMA that they have.
@@ -366,7 +366,7 @@ struct vfio_dmabuf_feature_memattr {
  *	EBADF, EINVAL, ENODEV, ENOENT  see above
  *	EFAULT, ENOMEM, EMFILE  as usual
  *
- * read() fails with EINVAL if there is no room for the struct, and with EAGAIN
+ * read() fails with EINVAL if the struct does not fit, and with EAGAIN
  * instead of waiting if the file is O_NONBLOCK.
  */
 struct vfio_dmabuf_feature_events {
